@@ -1,0 +1,50 @@
+# `make help` lists the targets. Every target sets up what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format crds playground lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled back, fixed
+	@$(BIN)/python -m playground demo
+
+test: check ## all tests, the real-cluster ones included
+	$(BIN)/pytest -m e2e tests
+
+check: $(STAMP) ## lint, types, import rules and the fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -m "not e2e" tests
+
+format: $(STAMP) ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+crds: $(STAMP) ## write the CRD from the models
+	$(BIN)/python -m reconciliation_contract.api.schema > crds/reconciliationcontracts.yaml
+
+playground: $(STAMP) ## a local cluster with Flux, kept running until Ctrl-C
+	@$(BIN)/python -m playground up
+
+lock: $(STAMP) ## pin the requirements anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --group dev pyproject.toml -o requirements/dev.txt
+
+clean: ## remove the virtual environment and caches of this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@echo "Setting up $(VENV) from requirements/dev.txt ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
