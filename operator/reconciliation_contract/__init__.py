@@ -1,0 +1,1 @@
+"""Holds Flux to its promises."""

@@ -1,0 +1,58 @@
+"""What is worth telling about a change of memory, as Kubernetes Events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.promises import PromiseName, Verdict
+
+LOUD = {
+    reasons.NOT_CURABLE,
+    reasons.NO_GOOD_REVISION,
+    reasons.ALREADY_ROLLED_BACK,
+    reasons.ROLLING_BACK,
+    reasons.AWAITING_APPROVAL,
+    reasons.PERSISTENT_FAILURE,
+    reasons.TARGET_FAILED,
+    reasons.UNDONE,
+    reasons.ACT_REFUSED,
+}
+"""Standings of the rollback that a person should hear of."""
+QUIET = {reasons.RELEASED, reasons.RELEASING, reasons.CANCELLED}
+"""Standings that are good news."""
+
+
+def announcements(before: Memory, after: Memory) -> tuple[EmitEvent, ...]:
+    """One event for each transition between the two memories; none where nothing of note changed."""
+    return (*_deliveries(before, after), *_promises(before, after), *_standing(before, after))
+
+
+def _deliveries(before: Memory, after: Memory) -> Iterator[EmitEvent]:
+    new, old = after.delivery, before.delivery
+    if new is None or new.adopted or new.stages.healthy is None:
+        return
+    if old is not None and old.hash == new.hash and old.stages.healthy is not None:
+        return
+    told = after.judgement(PromiseName.RECONCILIATION)
+    yield EmitEvent(False, "Delivered", f"{new.revision} {told.message if told else 'healthy'}")
+
+
+def _promises(before: Memory, after: Memory) -> Iterator[EmitEvent]:
+    same = before.delivery is not None and after.delivery is not None and before.delivery.hash == after.delivery.hash
+    for judgement in after.judgements:
+        known = before.judgement(judgement.promise) if same else None
+        was_broken = known is not None and known.verdict is Verdict.BROKEN
+        if judgement.verdict is Verdict.BROKEN and not was_broken and after.delivery:
+            message = f"{judgement.promise} of {after.delivery.revision}: {judgement.message}"
+            yield EmitEvent(True, reasons.PROMISE_BROKEN, message)
+
+
+def _standing(before: Memory, after: Memory) -> Iterator[EmitEvent]:
+    old, new = before.conditions.get("RolledBack"), after.conditions.get("RolledBack")
+    if new is None or (old is not None and (old.reason, old.message) == (new.reason, new.message)):
+        return
+    if new.reason in LOUD or (new.reason in QUIET and before.rollback is not None):
+        yield EmitEvent(new.reason in LOUD, new.reason, new.message)

@@ -1,0 +1,194 @@
+"""Conditions are derived from memory and facts by one function; nothing else decides them.
+
+``Ready`` sums up, in the order in which a person would ask::
+
+    does the contract make sense?        Stalled, Ready=False
+    is there something to follow?        Ready=False, with what to create or install
+    did a rollback have to step in?      Ready=False
+    was a promise broken?                Ready=False, measured against limit
+    is a first delivery still under way? Ready=Unknown
+    else                                 Ready=True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.core.observation import Condition, Observation
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.rollback import Standing
+from reconciliation_contract.core.text import bounded
+
+TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+
+
+def derive(
+    contract: Contract, memory: Memory, seen: Observation, standing: Standing | None, now: datetime
+) -> Mapping[str, Condition]:
+    """All conditions of a valid contract; a transition time moves only with its status."""
+    rolled_back = _rolled_back(memory, standing)
+    fresh = {
+        "Ready": _ready(contract, memory, seen, rolled_back),
+        "Detected": _detected(contract, memory, seen),
+        "Healthy": _healthy(contract, memory, seen),
+        "RolledBack": rolled_back,
+    }
+    return _dated(memory.conditions, fresh, now)
+
+
+def stalled(contract: InvalidContract, memory: Memory, now: datetime) -> Mapping[str, Condition]:
+    """The conditions of a contract that makes no sense."""
+    fresh = {
+        "Ready": Condition(FALSE, reasons.INVALID_SPEC, contract.problem),
+        "Stalled": Condition(TRUE, reasons.INVALID_SPEC, contract.problem),
+    }
+    return _dated(memory.conditions, fresh, now)
+
+
+def _dated(before: Mapping[str, Condition], fresh: Mapping[str, Condition], now: datetime) -> Mapping[str, Condition]:
+    def dated(name: str, condition: Condition) -> Condition:
+        known = before.get(name)
+        moved = known is None or known.status != condition.status or known.transitioned_at is None
+        at = now if moved or known is None else known.transitioned_at
+        return replace(condition, message=bounded(condition.message), transitioned_at=at)
+
+    return {name: dated(name, condition) for name, condition in fresh.items()}
+
+
+def obstacle(contract: Contract, seen: Observation) -> Condition | None:
+    """Why there is nothing to follow, with what to do about it; None where there is."""
+    where = f"Kustomization {contract.namespace}/{contract.kustomization}"
+    if not seen.flux_installed:
+        return Condition(FALSE, reasons.FLUX_MISSING, "the cluster has no Flux Kustomizations; install Flux")
+    kustomization = seen.kustomization
+    if kustomization is None:
+        message = f"{where} does not exist; create it or mend spec.kustomizationRef"
+        return Condition(FALSE, reasons.KUSTOMIZATION_MISSING, message)
+    ref = kustomization.source
+    if ref.kind != "GitRepository":
+        message = f"{where} takes its manifests from a {ref.kind}; only a GitRepository can be followed"
+        return Condition(FALSE, reasons.SOURCE_UNSUPPORTED, message)
+    if seen.source is None:
+        message = f"GitRepository {ref.namespace}/{ref.name} does not exist; create it or mend {where}'s sourceRef"
+        return Condition(FALSE, reasons.SOURCE_MISSING, message)
+    return None
+
+
+def _ready(contract: Contract, memory: Memory, seen: Observation, rolled_back: Condition) -> Condition:
+    if contract.suspended:
+        return Condition(UNKNOWN, reasons.SUSPENDED, "spec.suspend is true; nothing is judged or done")
+    if not seen.fresh:
+        return Condition(UNKNOWN, reasons.STALE, "the operator has lost sight of the cluster")
+    missing = obstacle(contract, seen)
+    if missing:
+        return missing
+    if rolled_back.status == TRUE or rolled_back.reason in (reasons.TARGET_FAILED, reasons.ROLLING_BACK):
+        return Condition(FALSE, rolled_back.reason, rolled_back.message)
+    delivery = memory.delivery
+    if delivery is None:
+        return _without_artifact(seen)
+    broken = next((j for j in memory.judgements if j.verdict is Verdict.BROKEN), None)
+    if broken:
+        message = f"{broken.promise} of {delivery.revision}: {broken.message}"
+        return Condition(FALSE, reasons.PROMISE_BROKEN, message)
+    if any(not j.concluded for j in memory.judgements):
+        return _under_way(memory)
+    return _finished(delivery.revision, delivery.adopted, memory.judgements)
+
+
+def _without_artifact(seen: Observation) -> Condition:
+    said = seen.source.ready if seen.source else Condition()
+    message = (
+        f"the source has no artifact yet; {said.reason}: {said.message}"
+        if said.reason
+        else "the source has no artifact yet"
+    )
+    return Condition(FALSE if said.status == FALSE else UNKNOWN, reasons.SOURCE_WITHOUT_ARTIFACT, message)
+
+
+def _under_way(memory: Memory) -> Condition:
+    """The last finished delivery speaks until this one is finished."""
+    known = memory.conditions.get("Ready")
+    last = memory.history[0] if memory.history else None
+    if last is None or known is None or last.result == "Superseded":
+        keep = known is not None and known.status != FALSE and last is not None
+        if known is not None and keep:
+            return replace(known, message=_progress(memory))
+        return Condition(UNKNOWN, reasons.WAITING, _progress(memory))
+    if last.broken or last.result == "RolledBack":
+        names = ", ".join(last.broken) or "Reconciliation"
+        message = f"{_progress(memory)}; the last one, {last.revision}, broke {names}"
+        return Condition(FALSE, reasons.PROMISE_BROKEN, message)
+    return Condition(TRUE, reasons.PROMISES_KEPT, _progress(memory))
+
+
+def _progress(memory: Memory) -> str:
+    delivery = memory.delivery
+    pending = next((j for j in memory.judgements if not j.concluded), None)
+    return f"{delivery.revision} is {pending.message}" if delivery and pending else "waiting for a delivery"
+
+
+def _finished(revision: str, adopted: bool, judgements: tuple[Judgement, ...]) -> Condition:
+    if adopted:
+        message = f"{revision} was there before this contract; judged from the next commit on"
+        return Condition(TRUE, reasons.ADOPTED, message)
+    last = next((j for j in judgements if j.promise is PromiseName.RECONCILIATION), None)
+    unknown = next((j for j in judgements if j.verdict is Verdict.UNKNOWN), None)
+    said = last.message if last else ""
+    if unknown is None:
+        return Condition(TRUE, reasons.PROMISES_KEPT, f"{revision} {said}")
+    if unknown is last:
+        return Condition(UNKNOWN, unknown.reason, f"{unknown.promise} of {revision}: {unknown.message}")
+    message = f"{revision} {said}; {unknown.promise} not measured: {unknown.message}"
+    return Condition(TRUE, reasons.PARTLY_MEASURED, message)
+
+
+def _detected(contract: Contract, memory: Memory, seen: Observation) -> Condition:
+    missing = obstacle(contract, seen)
+    delivery = memory.delivery
+    if missing or delivery is None:
+        return Condition(UNKNOWN, missing.reason if missing else reasons.WAITING, missing.message if missing else "")
+    said = memory.judgement(PromiseName.DETECTION)
+    if delivery.stages.detected is None:
+        message = f"Git has {delivery.revision}, the GitRepository does not yet; {said.message if said else ''}"
+        return Condition(FALSE, reasons.NOT_DETECTED, message)
+    return Condition(TRUE, reasons.DETECTED, said.message if said and said.measured else delivery.revision)
+
+
+def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition:
+    """How the cluster stands now at the newest revision, whatever was promised."""
+    missing, delivery, kustomization = obstacle(contract, seen), memory.delivery, seen.kustomization
+    if missing or delivery is None or kustomization is None:
+        return Condition(UNKNOWN, missing.reason if missing else reasons.WAITING, missing.message if missing else "")
+    if kustomization.suspended:
+        return Condition(UNKNOWN, reasons.SUSPENDED, "the Kustomization is suspended; resume it to deliver")
+    if memory.rollback and memory.rollback.state is RollbackState.ACTIVE:
+        return Condition(FALSE, reasons.ROLLED_BACK, f"{delivery.revision} never became healthy")
+    if kustomization.delivered and kustomization.delivered.value == delivery.hash:
+        if kustomization.checks_health:
+            return Condition(TRUE, reasons.HEALTHY, f"{delivery.revision} is applied and healthy")
+        message = f"{delivery.revision} is applied; its health is not checked (spec.wait is false)"
+        return Condition(TRUE, reasons.APPLIED, message)
+    failures = delivery.failures
+    if failures:
+        return Condition(FALSE, reasons.FAILING, f"{failures.reason}: {failures.message}")
+    if kustomization.ready.status == FALSE and kustomization.ready.reason:
+        return Condition(FALSE, reasons.FAILING, f"{kustomization.ready.reason}: {kustomization.ready.message}")
+    return Condition(UNKNOWN, reasons.PROGRESSING, f"Flux is at work on {delivery.revision}")
+
+
+def _rolled_back(memory: Memory, standing: Standing | None) -> Condition:
+    if standing is not None:
+        return Condition(TRUE if standing.rolled_back else FALSE, standing.reason, standing.message)
+    known = memory.conditions.get("RolledBack")
+    if known is None:
+        return Condition(FALSE, reasons.RECOVERED, "no rollback is in force")
+    if memory.rollback is None and known.reason not in (reasons.RELEASED, reasons.UNDONE, reasons.CANCELLED):
+        stands = memory.delivery is not None and memory.delivery.failures is None
+        return Condition(FALSE, reasons.RECOVERED, "no rollback is in force") if stands else known
+    return known

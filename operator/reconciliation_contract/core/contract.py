@@ -1,0 +1,88 @@
+"""What a person declared, in the core's own types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class RollbackMode(StrEnum):
+    """Who decides that a persistent failure is rolled back."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+    DISABLED = "Disabled"
+
+
+class DriftMode(StrEnum):
+    """What happens when the cluster no longer matches Git."""
+
+    DETECT = "Detect"
+    CORRECT = "Correct"
+    IGNORE = "Ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """The budgets; each is the longest time that still counts as kept."""
+
+    detection: timedelta = timedelta(minutes=1)
+    reconciliation: timedelta = timedelta(minutes=5)
+    validation: timedelta = timedelta(seconds=30)
+    drift_mode: DriftMode = DriftMode.DETECT
+    drift_interval: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPolicy:
+    """When a failure counts as persistent, and how fast the way back must be."""
+
+    mode: RollbackMode = RollbackMode.AUTOMATIC
+    failures: int = 3
+    """Failed attempts of the same revision that make a failure persistent."""
+    duration: timedelta = timedelta(minutes=5)
+    """Time since the first failed attempt that makes a failure persistent, whichever comes first."""
+    within: timedelta = timedelta(minutes=2)
+    """Budget from the decision to the last known good revision being Ready again."""
+    settle: timedelta = timedelta(seconds=30)
+    """How long a revision must stay Ready before it counts as good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A valid ``ReconciliationContract``."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: datetime
+    kustomization: str
+    promises: Promises = field(default_factory=Promises)
+    rollback: RollbackPolicy = field(default_factory=RollbackPolicy)
+    service_account: str | None = None
+    """Whose rights the acts on Flux objects use, by impersonation; the operator's own where none is named."""
+    suspended: bool = False
+    """A person paused the contract: nothing is judged and nothing is done until it is resumed."""
+    deleting: bool = False
+    finalized: bool = False
+    """Our finalizer is on the object: a deletion waits until a rollback is released."""
+    approved: str = ""
+    """Hash of the bad revision whose proposed rollback a person approved."""
+    requested_at: str = ""
+    """Value of the annotation ``reconcile.fluxcd.io/requestedAt``, echoed in the status when handled."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidContract:
+    """A contract that its schema let through but that still makes no sense; it waits for its author."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    problem: str
+    """What is wrong and how to mend it."""
+    deleting: bool = False
+    finalized: bool = False

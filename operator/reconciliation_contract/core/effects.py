@@ -1,0 +1,61 @@
+"""Acts for the outside world, as data. The union is closed; one ``match`` performs them.
+
+Every act may be performed twice without harm: it names what must be true afterwards, and the version of the
+object on which it was decided. The status is not among them: it is written before any of them, whenever it
+changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciliation_contract.core.observation import SourceRef
+
+
+@dataclass(frozen=True, slots=True)
+class HoldDeletion:
+    """Put our finalizer on the contract: something must be undone before it may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowDeletion:
+    """Take our finalizer off the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnsurePin:
+    """Make the pinned copy of the source exist, at this commit."""
+
+    pin: SourceRef
+    source: SourceRef
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePin:
+    """Remove the pinned copy of the source."""
+
+    pin: SourceRef
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchSource:
+    """Point the Kustomization at a source and set (or, with None, remove) the annotations that hold it there."""
+
+    uid: str
+    resource_version: str
+    source: SourceRef
+    annotations: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EmitEvent:
+    """Tell about a transition: a Kubernetes Event on the contract."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+Effect = HoldDeletion | AllowDeletion | EnsurePin | DeletePin | SwitchSource | EmitEvent

@@ -1,0 +1,199 @@
+"""One pass: from what is remembered and what is seen to what is to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciliation_contract.core import conditions, promises, reasons, rollback, timeline
+from reconciliation_contract.core.announcement import announcements
+from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.effects import AllowDeletion, Effect
+from reconciliation_contract.core.grounds import unfitness
+from reconciliation_contract.core.memory import HISTORY, Good, Memory, Past, Result, Rollback, RollbackState
+from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.timeline import Delivery, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a pass decided: write ``memory`` if it changed, then perform ``effects``, then look again."""
+
+    memory: Memory
+    effects: tuple[Effect, ...] = ()
+    recheck_at: datetime | None = None
+    """When the world's silence alone changes something; None: only an event can."""
+    settled: bool = True
+    """False when the next pass has work to do as soon as this one is written."""
+
+
+def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observation, now: datetime) -> Decision:
+    """Decide everything about one contract at one moment. Pure: the same arguments give the same decision."""
+    before = memory
+    memory = replace(memory, observed_generation=contract.generation)
+    if isinstance(contract, InvalidContract):
+        effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
+        return Decision(replace(memory, conditions=conditions.stalled(contract, memory, now)), effects)
+    memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
+    if seen.fresh and not contract.suspended:
+        memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
+    took = rollback.step(contract, memory, seen, now) if not contract.suspended else rollback.Step(memory)
+    memory = _mark(contract, took.memory, now)
+    memory = replace(memory, conditions=conditions.derive(contract, memory, seen, took.standing, now))
+    rechecks = [
+        took.recheck_at,
+        _settles_at(contract, memory, seen),
+        *(j.deadline for j in memory.judgements),
+    ]
+    due = min((at for at in rechecks if at is not None and at >= now), default=None)
+    told = announcements(before, memory)
+    return Decision(memory, (*took.effects, *told), due, settled=memory.rollback == before.rollback)
+
+
+# Following ---------------------------------------------------------------------------------------------------
+
+
+def _follow(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Go on with the current delivery; begin the next one where the target has moved."""
+    goal, first = timeline.target(seen), memory.delivery is None
+    memory = _advance(contract, memory, seen, now)
+    if goal is None or (memory.delivery and memory.delivery.hash == goal.hash):
+        return memory
+    delivery = Delivery(goal.revision, goal.hash, started_at=now, adopted=first and _predates(contract, seen))
+    memory = replace(_finish(memory, now), delivery=delivery, judgements=())
+    return _advance(contract, memory, seen, now)
+
+
+def _advance(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Record what is seen of the current delivery and judge it."""
+    if memory.delivery is None:
+        return memory
+    return _judge(contract, replace(memory, delivery=timeline.follow(memory.delivery, seen)), seen, now)
+
+
+def _predates(contract: Contract, seen: Observation) -> bool:
+    """Whether the source had its artifact before there was a contract."""
+    artifact = seen.source.artifact if seen.source else None
+    return artifact is not None and artifact.value.updated_at < contract.created_at
+
+
+def _finish(memory: Memory, now: datetime) -> Memory:
+    """Move the current delivery to the history."""
+    delivery = memory.delivery
+    if delivery is None:
+        return memory
+    pushed, healthy = timeline.origin(delivery), delivery.stages.healthy
+    past = Past(
+        revision=delivery.revision,
+        hash=delivery.hash,
+        result=_result(delivery, memory),
+        ended_at=healthy.at if healthy else now,
+        subject=delivery.subject,
+        latency=Span.between(pushed, healthy).longest if pushed and healthy and not delivery.adopted else None,
+        broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
+    )
+    return replace(memory, history=(past, *memory.history)[:HISTORY])
+
+
+def _result(delivery: Delivery, memory: Memory) -> Result:
+    if delivery.adopted:
+        return Result.ADOPTED
+    if (memory.rollback and memory.rollback.bad.hash == delivery.hash) or delivery.hash in memory.bad:
+        return Result.ROLLED_BACK
+    return Result.HEALTHY if delivery.stages.healthy else Result.SUPERSEDED
+
+
+# Judging -----------------------------------------------------------------------------------------------------
+
+
+def _judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    delivery = memory.delivery
+    if delivery is None:
+        return memory
+    others = tuple(j for j in memory.judgements if j.promise is PromiseName.ROLLBACK)
+    judged = (
+        promises.settle(memory.judgement(course.promise), _one(course, delivery, seen, now))
+        for course in promises.courses(contract.promises, delivery)
+    )
+    return replace(memory, judgements=(*judged, *others))
+
+
+def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: datetime) -> Judgement:
+    if delivery.adopted:
+        message = "delivered before this contract began; judged from the next commit on"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
+    judgement = promises.judge(course, now)
+    paused = _paused(seen)
+    if paused and course.end is None:
+        return promises.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, paused)
+    return judgement
+
+
+def _paused(seen: Observation) -> str:
+    if seen.source and seen.source.suspended:
+        return "the source is suspended"
+    if seen.kustomization and seen.kustomization.suspended:
+        return "the Kustomization is suspended"
+    return ""
+
+
+def _mark(contract: Contract, memory: Memory, now: datetime) -> Memory:
+    """Judge what the rollback means for the promises of the delivery it belongs to."""
+    undo, delivery = memory.rollback, memory.delivery
+    if undo is None or delivery is None or delivery.hash != undo.bad.hash:
+        return memory
+    if undo.state in (RollbackState.PROPOSED, RollbackState.INTENDED):
+        return memory
+    message = f"never became healthy; rolled back: {undo.reason}"
+    kept = tuple(
+        promises.conclude(j, Verdict.BROKEN, reasons.ROLLED_BACK, message)
+        for j in memory.judgements
+        if j.promise is not PromiseName.ROLLBACK
+    )
+    mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, now))
+    return replace(memory, judgements=(*kept, mine))
+
+
+def _way_back(contract: Contract, undo: Rollback, now: datetime) -> Judgement:
+    start = timeline.Moment(undo.started_at, timeline.Witness.WATCH)
+    end = timeline.Moment(undo.completed_at, timeline.Witness.WATCH) if undo.completed_at else None
+    goal = f"back at {undo.good.name}"
+    return promises.judge(promises.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal), now)
+
+
+# Proving -----------------------------------------------------------------------------------------------------
+
+
+def _settles_at(contract: Contract, memory: Memory, seen: Observation) -> datetime | None:
+    """When the revision that now stands will have proved itself; None if it does not stand, or already has."""
+    delivery, kustomization = memory.delivery, seen.kustomization
+    if delivery is None or kustomization is None or memory.rollback or delivery.hash in memory.bad:
+        return None
+    healthy, stands = delivery.stages.healthy, kustomization.delivered
+    if healthy is None or stands is None or stands.value != delivery.hash or kustomization.suspended:
+        return None
+    if _same(memory.good, delivery.hash, seen):
+        return None
+    return max(healthy.at, stands.at) + contract.rollback.settle
+
+
+def _same(good: Good | None, hash_: str, seen: Observation) -> bool:
+    return good is not None and good.hash == hash_ and not unfitness(good, "", seen)
+
+
+def _prove(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Remember the revision as good once it has stayed Ready through the settling time."""
+    due, delivery, kustomization = _settles_at(contract, memory, seen), memory.delivery, seen.kustomization
+    if due is None or now < due or delivery is None or kustomization is None:
+        return memory
+    good = Good(
+        revision=delivery.revision,
+        hash=delivery.hash,
+        since=due,
+        kustomization_uid=kustomization.uid,
+        source=kustomization.source,
+        path=kustomization.path,
+        checked=kustomization.checks_health,
+    )
+    return replace(memory, good=good)

@@ -1,0 +1,151 @@
+"""Which promises cannot be kept as things are set up, and what to change: before a commit shows it.
+
+Each rule looks at settings only, never at a delivery. A rule that cannot know (for example whether a Receiver exists)
+stays silent: a warning that is wrong once is not read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from reconciliation_contract.core.contract import Contract, RollbackMode
+from reconciliation_contract.core.duration import spoken
+from reconciliation_contract.core.observation import Kustomization, Observation, Source
+
+JITTER: Final = 1.05
+"""Flux's controllers spread intervals by ±5 % (``--interval-jitter-percentage``)."""
+SHORTEST_TIMEOUT: Final = timedelta(seconds=30)
+"""kustomize-controller waits at least this long for health, whatever ``spec.timeout`` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One promise that the set-up cannot keep, or weakens."""
+
+    rule: str
+    message: str
+    """What does not fit, and what to change."""
+
+
+Rule = Callable[[Contract, Kustomization, Source], str]
+"""Return what does not fit and what to change; empty where all is well."""
+
+
+def explain(contract: Contract, seen: Observation) -> tuple[Finding, ...]:
+    """Every rule that fires, in a fixed order; none while there is nothing to look at."""
+    kustomization, source = seen.kustomization, seen.source
+    if kustomization is None or source is None:
+        return ()
+    return tuple(
+        Finding(name, message) for name, rule in RULES.items() if (message := rule(contract, kustomization, source))
+    )
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """All messages in one text."""
+    return "; ".join(finding.message for finding in findings)
+
+
+def effective_timeout(kustomization: Kustomization) -> timedelta:
+    """How long Flux waits for health: ``spec.timeout``, else the interval less 30 s, never under 30 s."""
+    return max(SHORTEST_TIMEOUT, kustomization.timeout or kustomization.interval - timedelta(seconds=30))
+
+
+def _detection_interval(contract: Contract, _: Kustomization, source: Source) -> str:
+    if source.webhook or source.interval * JITTER <= contract.promises.detection:
+        return ""
+    return (
+        f"the GitRepository looks at Git every {spoken(source.interval)}, so a commit may wait longer than the "
+        f"{spoken(contract.promises.detection)} promised for detection; shorten its interval or add a Receiver"
+    )
+
+
+def _reconciliation_timeout(contract: Contract, kustomization: Kustomization, _: Source) -> str:
+    timeout, within = effective_timeout(kustomization), contract.promises.reconciliation
+    if not kustomization.checks_health or timeout <= within:
+        return ""
+    return (
+        f"the Kustomization may wait {spoken(timeout)} for health, longer than the {spoken(within)} promised for "
+        "reconciliation; shorten its timeout or promise more"
+    )
+
+
+def _rollback_timeout(contract: Contract, kustomization: Kustomization, _: Source) -> str:
+    timeout, within = effective_timeout(kustomization), contract.rollback.within
+    idle = contract.rollback.mode is RollbackMode.DISABLED or not kustomization.checks_health
+    if idle or timeout <= within:
+        return ""
+    return (
+        f"a health check in progress may delay a rollback by {spoken(timeout)}, longer than the {spoken(within)} "
+        "promised; shorten the Kustomization's timeout or start kustomize-controller with "
+        "--feature-gates=CancelHealthCheckOnNewRevision=true and promise more"
+    )
+
+
+def _health(_: Contract, kustomization: Kustomization, __: Source) -> str:
+    if kustomization.checks_health:
+        return ""
+    return "the Kustomization checks no health, so healthy only means applied; set spec.wait: true"
+
+
+def _prune(_: Contract, kustomization: Kustomization, __: Source) -> str:
+    if kustomization.prunes:
+        return ""
+    return (
+        "the Kustomization does not prune, so what a commit deletes stays, and so does what a rolled back commit "
+        "added; set spec.prune: true"
+    )
+
+
+def _suspended(_: Contract, kustomization: Kustomization, source: Source) -> str:
+    if kustomization.suspended:
+        return "the Kustomization is suspended; resume it: flux resume kustomization " + kustomization.name
+    if source.suspended:
+        return "the GitRepository is suspended; resume it: flux resume source git " + source.name
+    return ""
+
+
+def _fixed_ref(_: Contract, __: Kustomization, source: Source) -> str:
+    if "commit" in source.ref:
+        return "the GitRepository is fixed to one commit, so there is nothing to detect; track a branch"
+    if "tag" in source.ref and not {"name", "semver"} & set(source.ref):
+        return (
+            "the GitRepository is fixed to one tag, so there is nothing to detect; track a branch or a semver range"
+        )
+    return ""
+
+
+def _semver(_: Contract, __: Kustomization, source: Source) -> str:
+    if "semver" not in source.ref or {"commit", "name"} & set(source.ref):
+        return ""
+    return (
+        "the GitRepository follows a semver range, which only Flux resolves, so a tag that Flux does not detect "
+        "breaks no promise; track a branch to have it noticed"
+    )
+
+
+def _inside(contract: Contract, kustomization: Kustomization, _: Source) -> str:
+    own = f"{kustomization.namespace}/{kustomization.name}"
+    if contract.parent != own:
+        return ""
+    return (
+        f"the contract is applied by {own}, the Kustomization it binds: with wait: true both wait for each other, "
+        "and a rollback may remove the contract; keep it in another Kustomization"
+    )
+
+
+RULES: Final[dict[str, Rule]] = {
+    "ContractInsideKustomization": _inside,
+    "Suspended": _suspended,
+    "FixedRef": _fixed_ref,
+    "SourceInterval": _detection_interval,
+    "KustomizationTimeout": _reconciliation_timeout,
+    "RollbackDelay": _rollback_timeout,
+    "NoHealthChecks": _health,
+    "PruneDisabled": _prune,
+    "SemverRange": _semver,
+}
+"""By name, the gravest first."""

@@ -1,0 +1,115 @@
+"""What is kept between passes. All of it lives in the contract's status, so a restart loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reconciliation_contract.core.observation import Condition, SourceRef
+from reconciliation_contract.core.promises import Judgement
+from reconciliation_contract.core.timeline import Delivery
+
+HISTORY = 10
+"""Finished deliveries kept."""
+BAD_REVISIONS = 20
+"""Revisions remembered as bad, the newest kept."""
+
+
+class Result(StrEnum):
+    """How a delivery ended."""
+
+    HEALTHY = "Healthy"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    ADOPTED = "Adopted"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A finished delivery, as the history keeps it."""
+
+    revision: str
+    hash: str
+    result: Result
+    ended_at: datetime
+    subject: str = ""
+    latency: timedelta | None = None
+    """From the commit to healthy; None where it never got there or the commit time is not known."""
+    broken: tuple[str, ...] = ()
+    """Names of the promises that were broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A revision that proved itself, with all that a way back to it needs."""
+
+    revision: str
+    hash: str
+    since: datetime
+    kustomization_uid: str
+    source: SourceRef
+    path: str
+    checked: bool
+    """Its health was checked by Flux; otherwise it was merely applied."""
+
+
+class RollbackState(StrEnum):
+    """Where a rollback stands; see `rollback` for the transitions."""
+
+    PROPOSED = "Proposed"
+    INTENDED = "Intended"
+    SWITCHING = "Switching"
+    ACTIVE = "Active"
+    RELEASING = "Releasing"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision by Flux's name and by its hash."""
+
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """One rollback, from the intent to the release."""
+
+    state: RollbackState
+    bad: Revision
+    good: Revision
+    reason: str
+    kustomization_uid: str
+    source: SourceRef
+    """The Kustomization's own source, to which it returns."""
+    pin: SourceRef
+    started_at: datetime
+    completed_at: datetime | None = None
+    kept_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Values that our hold replaced, to be restored."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Everything known from earlier passes."""
+
+    delivery: Delivery | None = None
+    judgements: tuple[Judgement, ...] = ()
+    """Verdicts on the current delivery."""
+    history: tuple[Past, ...] = ()
+    """Newest first."""
+    good: Good | None = None
+    rollback: Rollback | None = None
+    bad: tuple[str, ...] = ()
+    """Hashes of the revisions rolled back from, oldest first."""
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    observed_generation: int = 0
+    handled_request: str = ""
+
+    def judgement(self, promise: str) -> Judgement | None:
+        """The verdict on a promise of the current delivery, if there is one yet."""
+        return next((j for j in self.judgements if j.promise == promise), None)

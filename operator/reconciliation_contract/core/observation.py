@@ -1,0 +1,188 @@
+"""The facts of one moment, as far as the outside world let us see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Since(Generic[T]):
+    """A value and when it became so.
+
+    ``exact`` means the change itself was seen, at ``at``. Otherwise the value was there at the first look and
+    ``at`` is the latest moment at which it can have begun.
+    """
+
+    value: T
+    at: datetime
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A Kubernetes condition, as far as decisions need it."""
+
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+    transitioned_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """A Kustomization's reference to its source, with the namespace filled in."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt at a revision."""
+
+    at: datetime
+    reason: str
+    message: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kustomization:
+    """A Flux Kustomization."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    source: SourceRef
+    observed_generation: int = 0
+    deleting: bool = False
+    suspended: bool = False
+    path: str = ""
+    interval: timedelta = timedelta(0)
+    retry_interval: timedelta = timedelta(0)
+    timeout: timedelta = timedelta(0)
+    checks_health: bool = False
+    prunes: bool = False
+    depends_on: tuple[str, ...] = ()
+    """``namespace/name`` of each dependency."""
+    ready: Condition = field(default_factory=Condition)
+    stalled: Condition = field(default_factory=Condition)
+    attempted_revision: str = ""
+    applied_revision: str = ""
+    attempted: Since[str] | None = None
+    """Hash of the revision last attempted."""
+    applied: Since[str] | None = None
+    """Hash of the revision that was last applied, or is applied and in its health check."""
+    delivered: Since[str] | None = None
+    """Hash at which the Kustomization stands Ready, all parts of its status agreeing."""
+    failures: tuple[Failure, ...] = ()
+    """Failed attempts at the revision now attempted, oldest first, bounded; those that were seen."""
+    parent: str = ""
+    """``namespace/name`` of the Kustomization that applies this one; empty where there is none."""
+    hold: Mapping[str, str] = field(default_factory=dict)
+    """Those of its annotations that a rollback sets, with their present values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a source serves."""
+
+    revision: str
+    hash: str
+    updated_at: datetime
+    """``lastUpdateTime``: one-second resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Flux GitRepository."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    url: str
+    ref: Mapping[str, str] = field(default_factory=dict)
+    """``spec.ref``: any of commit, name, semver, tag, branch."""
+    secret: str = ""
+    """Name of the Secret with its credentials, in its namespace."""
+    interval: timedelta = timedelta(0)
+    suspended: bool = False
+    deleting: bool = False
+    ready: Condition = field(default_factory=Condition)
+    artifact: Since[Artifact] | None = None
+    contract_uid: str = ""
+    """For a pinned copy: the contract it was made for."""
+
+    @property
+    def reference(self) -> SourceRef:
+        """How a Kustomization refers to it."""
+        return SourceRef("GitRepository", self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What Git says of one commit."""
+
+    committed_at: datetime
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Git was asked and did not tell."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The commit that the tracked ref points to, by our own look at Git."""
+
+    hash: str
+    seen_at: datetime
+    """The first look that found it."""
+    absent_at: datetime | None
+    """The last look before that found another one; None where this was the first look."""
+    looked_at: datetime
+    """The last look that found it still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """What we know from Git itself, without Flux."""
+
+    head: Head | None = None
+    commits: Mapping[str, Commit | Unreadable] = field(default_factory=dict)
+    """By hash; absent means not asked yet."""
+    problem: str = ""
+    """Why the repository cannot be read now; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything one pass knows of the world."""
+
+    kustomization: Kustomization | None = None
+    source: Source | None = None
+    """The source that tracks the branch, also while a rollback pins the Kustomization to another."""
+    pin: Source | None = None
+    """The pinned copy of the source that the rollback in force needs, where it exists."""
+    strays: tuple[Source, ...] = ()
+    """Pinned copies made for this contract that no rollback needs."""
+    git: Git = field(default_factory=Git)
+    flux_installed: bool = True
+    fresh: bool = True
+    """The watches are alive; nothing is done on stale facts."""
+    acts: bool = True
+    """The operator may act; otherwise it only observes."""
+    refused: str = ""
+    """Why the API server refused the last act; empty if it did not."""

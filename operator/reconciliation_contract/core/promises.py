@@ -1,0 +1,149 @@
+"""Each promise is a predicate over the evidence of one delivery.
+
+Three questions in three places: what is measured (`timeline`), how it stands (here), when to look again (the
+deadline of a pending verdict). A concluded verdict is kept by the caller and never asked again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.contract import Promises
+from reconciliation_contract.core.duration import spoken
+from reconciliation_contract.core.timeline import Delivery, Moment, Span, origin
+
+
+class PromiseName(StrEnum):
+    """The promises that can be made, as they appear in the status."""
+
+    DETECTION = "Detection"
+    VALIDATION = "Validation"
+    RECONCILIATION = "Reconciliation"
+    DRIFT = "Drift"
+    DELETION = "Deletion"
+    AVAILABILITY = "Availability"
+    DEPENDENCIES = "Dependencies"
+    ROLLBACK = "Rollback"
+
+
+class Verdict(StrEnum):
+    """How a promise stands."""
+
+    KEPT = "Kept"
+    BROKEN = "Broken"
+    PENDING = "Pending"
+    UNKNOWN = "Unknown"
+    SUPERSEDED = "Superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict on one promise of one delivery, with what it rests on."""
+
+    promise: PromiseName
+    verdict: Verdict
+    within: timedelta
+    reason: str
+    message: str = ""
+    measured: timedelta | None = None
+    deadline: datetime | None = None
+    """When a pending verdict turns Broken."""
+
+    @property
+    def concluded(self) -> bool:
+        """Whether the verdict is final."""
+        return self.verdict is not Verdict.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The stretch of a delivery that a promise speaks of."""
+
+    promise: PromiseName
+    within: timedelta
+    start: Moment | None
+    end: Moment | None
+    goal: str
+    """What happens at its end, as in "detected by Flux"."""
+    lacking: str = ""
+    """Why there is no start."""
+    note: str = ""
+    """A remark on what the measure includes."""
+
+
+def courses(promises: Promises, delivery: Delivery) -> tuple[Course, ...]:
+    """The stretches of the delivery that are promised, in the order in which they pass."""
+    pushed = origin(delivery)
+    lacking = delivery.commit_problem
+    since, note = pushed, ""
+    if since is None and delivery.stages.detected and delivery.commit_problem:
+        since, note = delivery.stages.detected, "from the artifact on; the time of the commit is not known"
+    detection, reconciliation = PromiseName.DETECTION, PromiseName.RECONCILIATION
+    return (
+        Course(detection, promises.detection, pushed, delivery.stages.detected, "detected by Flux", lacking),
+        Course(reconciliation, promises.reconciliation, since, delivery.stages.healthy, "healthy", lacking, note),
+    )
+
+
+def judge(course: Course, now: datetime) -> Judgement:
+    """How the promise stands at ``now``.
+
+    With both ends known the verdict is `Kept` when even the longest possible time fits the budget, `Broken` when
+    even the shortest does not, and `Unknown` between: nobody saw it closely enough.
+    """
+    if course.start is None:
+        return _without_start(course)
+    if course.end is None:
+        return _under_way(course, course.start, now)
+    span, within = Span.between(course.start, course.end), course.within
+    if span.longest <= within:
+        return _measured(course, Verdict.KEPT, reasons.WITHIN_BUDGET, span.longest)
+    if span.shortest > within:
+        return _measured(course, Verdict.BROKEN, reasons.BUDGET_EXCEEDED, span.shortest)
+    low, high = spoken(span.shortest), spoken(span.longest)
+    message = f"{course.goal} after {low} to {high} of {spoken(within)}; nobody looked closely enough to tell"
+    return Judgement(course.promise, Verdict.UNKNOWN, within, reasons.UNOBSERVED, message)
+
+
+def _without_start(course: Course) -> Judgement:
+    if course.lacking:
+        message = f"the time of the commit is not known: {course.lacking}"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.UNMEASURED, message)
+    message = "waiting for the time of the commit"
+    return Judgement(course.promise, Verdict.PENDING, course.within, reasons.IN_PROGRESS, message)
+
+
+def _under_way(course: Course, start: Moment, now: datetime) -> Judgement:
+    deadline = start.at + course.within
+    if now > deadline:
+        message = f"not {course.goal} within {spoken(course.within)}"
+        return Judgement(course.promise, Verdict.BROKEN, course.within, reasons.BUDGET_EXCEEDED, message)
+    message = f"to be {course.goal} by {deadline:%H:%M:%S} UTC"
+    return Judgement(course.promise, Verdict.PENDING, course.within, reasons.IN_PROGRESS, message, deadline=deadline)
+
+
+def _measured(course: Course, verdict: Verdict, reason: str, measured: timedelta) -> Judgement:
+    message = f"{course.goal} after {spoken(measured)} of {spoken(course.within)}"
+    if course.note:
+        message = f"{message} ({course.note})"
+    return Judgement(course.promise, verdict, course.within, reason, message, measured)
+
+
+def settle(known: Judgement | None, fresh: Judgement) -> Judgement:
+    """Keep a concluded verdict; only a measure that was still missing may be added to a broken one."""
+    if known is None or not known.concluded:
+        return fresh
+    late = known.verdict is Verdict.BROKEN and known.measured is None and fresh.verdict is Verdict.BROKEN
+    if late and fresh.measured is not None and known.reason == reasons.BUDGET_EXCEEDED:
+        return fresh
+    return known
+
+
+def conclude(judgement: Judgement, verdict: Verdict, reason: str, message: str) -> Judgement:
+    """End a pending promise for a reason outside of it; a concluded one stays as it is."""
+    if judgement.concluded:
+        return judgement
+    return Judgement(judgement.promise, verdict, judgement.within, reason, message)

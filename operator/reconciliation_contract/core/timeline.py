@@ -1,0 +1,267 @@
+"""The stages of a delivery, each with the window of time in which it happened.
+
+A stage is recorded once and then never changed. What makes it true is always a level ("the artifact is X"), never
+an edge ("the artifact changed"), so a stage may be recorded late, out of order or after a restart::
+
+    committed    seen        detected     attempted     applied      healthy
+    ────┼──────────┼────────────┼────────────┼─────────────┼────────────┼────▶
+      Git       Git        Artifact      Watch         Watch        Watch
+
+A push lies between the commit and the first sight of it, in Git or in the artifact. Measured times are therefore
+intervals; `Span` keeps both ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from reconciliation_contract.core.observation import (
+    Artifact,
+    Commit,
+    Failure,
+    Head,
+    Kustomization,
+    Observation,
+    Since,
+    Source,
+    Unreadable,
+)
+
+SKEW = timedelta(seconds=2)
+"""Clocks of the committer, Git server and cluster may differ this much before a time stamp is disbelieved."""
+FIRST_PLAUSIBLE = datetime(2005, 4, 7, tzinfo=UTC)
+"""Git's own first commit; a commit time before it is forged or broken."""
+WATCH_LAG = timedelta(seconds=2)
+"""A watch event this close behind a one-second API time stamp gives the same moment, more precisely."""
+
+
+class Witness(StrEnum):
+    """Who says that a stage happened then."""
+
+    GIT = "Git"
+    RECEIVER = "Receiver"
+    ARTIFACT = "Artifact"
+    WATCH = "Watch"
+    STATUS = "Status"
+    """A time stamp in Flux's status, read after the fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a stage happened: at ``at``, or at some time since ``earliest`` where that is given."""
+
+    at: datetime
+    witness: Witness
+    earliest: datetime | None = None
+
+    @property
+    def first(self) -> datetime:
+        """The earliest time at which it can have happened."""
+        return self.at if self.earliest is None else self.earliest
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A measured time: at least ``shortest``, at most ``longest``."""
+
+    shortest: timedelta
+    longest: timedelta
+
+    @staticmethod
+    def between(start: Moment, end: Moment) -> Span:
+        """The time from one moment to another, never negative."""
+        zero = timedelta(0)
+        return Span(max(zero, end.first - start.at), max(zero, end.at - start.first))
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What a delivery has been through so far; None is not (yet) seen."""
+
+    committed: Moment | None = None
+    seen: Moment | None = None
+    detected: Moment | None = None
+    attempted: Moment | None = None
+    applied: Moment | None = None
+    healthy: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failed attempts at one revision."""
+
+    count: int
+    first_at: datetime
+    last_at: datetime
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The way of one revision from commit to healthy."""
+
+    revision: str
+    hash: str
+    started_at: datetime
+    """When the operator began to follow it."""
+    adopted: bool = False
+    """It was in the cluster's hands before the contract was: nothing about it can be judged."""
+    subject: str = ""
+    stages: Stages = field(default_factory=Stages)
+    failures: Failures | None = None
+    commit_problem: str = ""
+    """Why the commit time is not known, or not believed; empty while it may still come."""
+
+
+def _later(moment: datetime, floor: datetime | None) -> datetime:
+    return moment if floor is None else max(moment, floor)
+
+
+def _moment(since: Since[str] | None, hash_: str, floor: Moment | None) -> Moment | None:
+    """The moment since which the value has been ``hash_``; not before the stage that must precede it."""
+    if since is None or since.value != hash_:
+        return None
+    least = floor.at if floor else None
+    at = _later(since.at, least)
+    if since.exact:
+        return Moment(at, Witness.WATCH)
+    first = floor.first if floor else at
+    return Moment(at, Witness.STATUS, None if first == at else first)
+
+
+def _detected(artifact: Since[Artifact] | None, hash_: str) -> Moment | None:
+    if artifact is None or artifact.value.hash != hash_:
+        return None
+    stamped, arrived = artifact.value.updated_at, artifact.at
+    if artifact.exact and timedelta(0) <= arrived - stamped <= WATCH_LAG:
+        return Moment(arrived, Witness.WATCH)
+    return Moment(stamped, Witness.ARTIFACT)
+
+
+def implausible(commit: Commit, known_at: datetime) -> str:
+    """Why a commit time cannot be believed, given that the commit was known at ``known_at``; empty if it can."""
+    if commit.committed_at < FIRST_PLAUSIBLE:
+        return f"the commit claims {commit.committed_at:%Y-%m-%d}, before Git existed"
+    if commit.committed_at > known_at + SKEW:
+        ahead = commit.committed_at - known_at
+        return f"the commit claims a time {int(ahead.total_seconds())} s after it was seen"
+    return ""
+
+
+def _with_commit(delivery: Delivery, commit: Commit | Unreadable | None) -> Delivery:
+    if delivery.stages.committed or delivery.commit_problem or commit is None:
+        return delivery
+    if isinstance(commit, Unreadable):
+        return replace(delivery, commit_problem=commit.problem)
+    known = min(m.at for m in (delivery.stages.seen, delivery.stages.detected) if m) if _sighted(delivery) else None
+    problem = implausible(commit, known or delivery.started_at)
+    if problem:
+        return replace(delivery, subject=commit.subject, commit_problem=problem)
+    at = commit.committed_at if known is None else min(commit.committed_at, known)
+    stages = replace(delivery.stages, committed=Moment(at, Witness.GIT))
+    return replace(delivery, subject=commit.subject, stages=stages)
+
+
+def _sighted(delivery: Delivery) -> bool:
+    return delivery.stages.seen is not None or delivery.stages.detected is not None
+
+
+def _with_sightings(delivery: Delivery, seen: Observation) -> Delivery:
+    stages = delivery.stages
+    head = seen.git.head
+    if stages.seen is None and head and head.hash == delivery.hash:
+        stages = replace(stages, seen=Moment(head.seen_at, Witness.GIT, head.absent_at))
+    if stages.detected is None and seen.source:
+        stages = replace(stages, detected=_detected(seen.source.artifact, delivery.hash))
+    return replace(delivery, stages=stages)
+
+
+def _with_attempts(delivery: Delivery, kustomization: Kustomization | None) -> Delivery:
+    if kustomization is None:
+        return delivery
+    stages, hash_ = delivery.stages, delivery.hash
+    if kustomization.attempted is None or kustomization.attempted.value != hash_:
+        return delivery
+    attempted = stages.attempted or _moment(kustomization.attempted, hash_, stages.detected)
+    applied = stages.applied or _moment(kustomization.applied, hash_, attempted)
+    healthy = stages.healthy or _moment(kustomization.delivered, hash_, applied or attempted)
+    if applied is None and healthy is not None:
+        applied = healthy
+    stages = replace(stages, attempted=attempted, applied=applied, healthy=healthy)
+    stands = kustomization.delivered is not None and kustomization.delivered.value == hash_
+    failures = None if stands else _count(delivery.failures, kustomization.failures)
+    return replace(delivery, stages=stages, failures=failures)
+
+
+def _count(known: Failures | None, observed: tuple[Failure, ...]) -> Failures | None:
+    """Add the failed attempts that are newer than those already counted."""
+    for failure in observed:
+        if known is None:
+            known = Failures(1, failure.at, failure.at, failure.reason, failure.message)
+        elif failure.at > known.last_at:
+            known = Failures(known.count + 1, known.first_at, failure.at, failure.reason, failure.message)
+    return known
+
+
+def follow(delivery: Delivery, seen: Observation) -> Delivery:
+    """Record what the observation shows of this delivery; what is recorded already stays as it is."""
+    delivery = _with_sightings(delivery, seen)
+    delivery = _with_commit(delivery, seen.git.commits.get(delivery.hash))
+    return _with_attempts(delivery, seen.kustomization)
+
+
+def origin(delivery: Delivery) -> Moment | None:
+    """When the commit reached Git, as a window; None where only Flux's artifact tells of it.
+
+    The push is not recorded anywhere. It happened after the commit was made, after the last look that did not
+    find it, and before the first sight of it::
+
+        committed ──┐        ┌── seen in Git, or in the artifact, whichever was first
+                    ▼        ▼
+        ────────────╞════════╡────────▶
+                    ▲
+        last look without it ┘ (whichever is later)
+    """
+    stages = delivery.stages
+    sights = [m for m in (stages.seen, stages.detected) if m]
+    starts = [m for m in (stages.committed and stages.committed.at, stages.seen and stages.seen.earliest) if m]
+    awaited = stages.committed is None and not delivery.commit_problem
+    if awaited or not sights or not starts:
+        return None
+    at = min(m.at for m in sights)
+    first = min(at, max(starts))
+    return Moment(at, Witness.GIT, None if first == at else first)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The revision that the cluster should be at."""
+
+    revision: str
+    hash: str
+
+
+def target(seen: Observation) -> Target | None:
+    """The newest revision known: Git's own head where Flux has not detected it yet, else the artifact."""
+    artifact = seen.source.artifact if seen.source else None
+    head = seen.git.head
+    if head and (artifact is None or _overtakes(head, artifact.value)):
+        return Target(_named(seen.source, head.hash), head.hash)
+    return Target(artifact.value.revision, artifact.value.hash) if artifact else None
+
+
+def _named(source: Source | None, hash_: str) -> str:
+    """Name a revision as Flux will; see its precedence commit > name > semver > tag > branch."""
+    ref = source.ref if source else {}
+    if "commit" in ref or "semver" in ref:
+        return f"sha1:{hash_}"
+    name = ref.get("name") or ref.get("tag") or ref.get("branch") or "master"
+    return f"{name}@sha1:{hash_}"
+
+
+def _overtakes(head: Head, artifact: Artifact) -> bool:
+    """Whether Git has moved on: our look found another commit, and was later than Flux's."""
+    return head.hash != artifact.hash and head.looked_at > artifact.updated_at + SKEW
