@@ -1,0 +1,61 @@
+"""How the API server is reached: from a kubeconfig or, in a pod, from its service account.
+
+The ``kubernetes`` client reads the configuration (exec plugins, rotating tokens); everything else uses what it found.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+
+from reconciliation_contract.errors import Unavailable
+
+
+@dataclass(frozen=True)
+class Access:
+    """A way to one API server. Tokens are read anew each time, since they rotate."""
+
+    configuration: client.Configuration
+
+    @staticmethod
+    def find() -> Access:
+        """Find the cluster: in a pod its own, else the kubeconfig's current context.
+
+        Raises `Unavailable` where there is neither.
+        """
+        found = client.Configuration()
+        try:
+            try:
+                config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]  # the client is not annotated
+            except ConfigException:
+                config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]  # same
+        except (ConfigException, OSError) as error:
+            hint = f"{error}; set KUBECONFIG or run in a pod with a service account"
+            raise Unavailable("find", "the cluster", hint) from error
+        return Access(found)
+
+    @property
+    def server(self) -> str:
+        """The API server's URL, without a slash at its end."""
+        return str(self.configuration.host).rstrip("/")
+
+    def token(self) -> str | None:
+        """The bearer token as of now, without its scheme; None with a client certificate."""
+        value = self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return str(value).removeprefix("Bearer ") if value else None
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """How to verify the server and present a client certificate."""
+        if not self.server.startswith("https://"):
+            return False
+        found = self.configuration
+        context = ssl.create_default_context(cafile=found.ssl_ca_cert)
+        if not found.verify_ssl:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if found.cert_file:
+            context.load_cert_chain(found.cert_file, found.key_file)
+        return context

@@ -1,0 +1,171 @@
+"""The API server: the few calls that the operator makes, each with its precondition.
+
+Every write names the field manager and, where it was decided on a version of an object, carries that version, so a
+change in between is a `Conflict` and never overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
+
+Raw = Mapping[str, Any]
+
+FIELD_MANAGER: Final = "reconciliation-contract"
+_JSON_PATCH: Final = "application/json-patch+json"
+_MERGE_PATCH: Final = "application/merge-patch+json"
+_TABLE: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_IN_FLIGHT: Final = 32
+"""Requests under way at once."""
+_PAGE: Final = 500
+"""Objects of one page of a list."""
+_LONGEST: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
+
+
+class Resource:
+    """The path of a kind: ``/apis/GROUP/VERSION`` and its plural."""
+
+    def __init__(self, group: str, version: str, plural: str) -> None:
+        self.root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        self.plural = plural
+
+    def path(self, namespace: str = "", name: str = "", sub: str = "") -> str:
+        """Write the path of an object, of a namespace's objects or of all."""
+        parts = [self.root, f"namespaces/{namespace}" if namespace else "", self.plural, name, sub]
+        return "/".join(part for part in parts if part)
+
+
+CONTRACTS: Final = Resource("reconciliation.dev", "v1alpha1", "reconciliationcontracts")
+KUSTOMIZATIONS: Final = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")
+GIT_REPOSITORIES: Final = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories")
+SECRETS: Final = Resource("", "v1", "secrets")
+EVENTS: Final = Resource("events.k8s.io", "v1", "events")
+
+
+class Cluster:
+    """A connection to the API server; an async context manager."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._session: aiohttp.ClientSession | None = None
+        self._slots = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def __aenter__(self) -> Self:
+        """Open the session."""
+        connector = aiohttp.TCPConnector(ssl=self._access.tls(), limit=_IN_FLIGHT)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=_LONGEST)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        if self._session:
+            await self._session.close()
+
+    # Calls ------------------------------------------------------------------------------------------------------
+
+    async def get(self, resource: Resource, namespace: str, name: str, *, user: str = "") -> Raw:
+        """Read one object."""
+        return await self._request("GET", resource.path(namespace, name), "read", user=user)
+
+    async def create(self, resource: Resource, namespace: str, body: Raw, *, user: str = "") -> Raw:
+        """Create an object; raises `Conflict` where one of that name exists."""
+        return await self._request("POST", resource.path(namespace), "create", body, user=user)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", *, user: str = "") -> None:
+        """Delete an object, only if it has this uid; one that is gone already is fine."""
+        body = {"preconditions": {"uid": uid}} if uid else None
+        try:
+            await self._request("DELETE", resource.path(namespace, name), "delete", body, user=user)
+        except Missing:
+            return
+
+    async def merge(self, resource: Resource, namespace: str, name: str, patch: Raw, *, user: str = "") -> Raw:
+        """Merge-patch an object. Put ``metadata.resourceVersion`` into the patch as a precondition."""
+        path = resource.path(namespace, name)
+        return await self._request("PATCH", path, "change", patch, content=_MERGE_PATCH, user=user)
+
+    async def replace_status(self, namespace: str, name: str, version: str, status: Raw) -> Raw:
+        """Write the whole status of a contract, if it still has this resourceVersion."""
+        patch: list[Raw] = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        path = CONTRACTS.path(namespace, name, "status")
+        return await self._request("PATCH", path, "write the status of", patch, content=_JSON_PATCH)
+
+    async def list_versions(self, resource: Resource, namespace: str = "") -> dict[tuple[str, str], str]:
+        """List namespace, name and resourceVersion of all objects of a kind; nothing else is transferred."""
+        found: dict[tuple[str, str], str] = {}
+        query = {"limit": str(_PAGE)}
+        while True:
+            page = await self._request("GET", resource.path(namespace), "list", accept=_TABLE, query=query)
+            for item in page.get("items") or ():
+                meta = item.get("metadata") or {}
+                found[meta.get("namespace", ""), meta.get("name", "")] = meta.get("resourceVersion", "")
+            more = (page.get("metadata") or {}).get("continue")
+            if not more:
+                return found
+            query = {"limit": str(_PAGE), "continue": more}
+
+    # Wire -------------------------------------------------------------------------------------------------------
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        verb: str,
+        body: Raw | Sequence[Raw] | None = None,
+        *,
+        content: str = "application/json",
+        accept: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        user: str = "",
+    ) -> Raw:
+        if self._session is None:
+            raise Unavailable(verb, path, "the connection is not open")
+        headers = {"Accept": accept, "Content-Type": content} | self._identity(user)
+        params = dict(query or {}) | ({"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") else {})
+        data = json.dumps(body) if body is not None else None
+        url = self._access.server + path
+        try:
+            async with (
+                self._slots,
+                self._session.request(method, url, params=params, data=data, headers=headers) as answer,
+            ):
+                text = await answer.text()
+                if answer.ok:
+                    return _mapping(text)
+                raise _refusal(answer.status, verb, path, text)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(verb, path, str(error) or type(error).__name__) from error
+
+    def _identity(self, user: str) -> dict[str, str]:
+        token = self._access.token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return headers | ({"Impersonate-User": user} if user else {})
+
+
+def _mapping(text: str) -> Raw:
+    loaded = json.loads(text) if text else {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _refusal(status: int, verb: str, path: str, text: str) -> ClusterError:
+    """Convert an answer that is no success; the server's own message is kept."""
+    try:
+        detail = str(_mapping(text).get("message") or text)[:1000]
+    except ValueError:
+        detail = text[:1000]
+    kinds: dict[int, type[ClusterError]] = {404: Missing, 409: Conflict, 429: Unavailable}
+    kind = kinds.get(status, Unavailable if status >= 500 else Refused)  # noqa: PLR2004 - server errors
+    return kind(verb, path, f"{detail} (HTTP {status})")

@@ -1,0 +1,88 @@
+"""Kubernetes Events on contracts, at most one try each: an event that cannot be told is counted, not waited for.
+
+Format: ``events.k8s.io/v1`` Event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from reconciliation_contract.adapters.cluster import EVENTS, FIELD_MANAGER, Cluster
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.core.text import bounded
+from reconciliation_contract.errors import ClusterError, Conflict
+
+_log = logging.getLogger(__name__)
+
+_NOTE: Final = 1000
+"""Characters of a note; the API server takes 1,024 bytes at most."""
+_PENDING: Final = 256
+"""Events under way; more are dropped."""
+
+
+class Events:
+    """Emits events in the background, so that a slow API server never delays a pass."""
+
+    def __init__(self, cluster: Cluster, clock: Callable[[], datetime], instance: str) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._instance = instance
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.dropped = 0
+        """Events that could not be told."""
+
+    def emit(self, contract: Contract, effect: EmitEvent) -> None:
+        """Tell of a transition of a contract."""
+        if len(self._tasks) >= _PENDING:
+            self.dropped += 1
+            return
+        task = asyncio.create_task(self._send(contract, effect), name=f"event {effect.reason}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, contract: Contract, effect: EmitEvent) -> None:
+        at = self._clock().astimezone(UTC)
+        # The same transition told twice within a minute, by two replicas or after a crash, is one event.
+        identity = f"{contract.uid}/{effect.reason}/{effect.message}/{at:%Y%m%d%H%M}"
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{contract.name[:200]}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
+                "namespace": contract.namespace,
+            },
+            "eventTime": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "type": "Warning" if effect.warning else "Normal",
+            "reason": effect.reason,
+            "action": "Reconcile",
+            "note": bounded(effect.message, _NOTE),
+            "regarding": {
+                "apiVersion": "reconciliation.dev/v1alpha1",
+                "kind": "ReconciliationContract",
+                "namespace": contract.namespace,
+                "name": contract.name,
+                "uid": contract.uid,
+            },
+            "reportingController": FIELD_MANAGER,
+            "reportingInstance": self._instance[:128],
+        }
+        try:
+            await self._cluster.create(EVENTS, contract.namespace, body)
+        except Conflict:
+            return
+        except ClusterError as error:
+            self.dropped += 1
+            _log.warning("an event could not be told", extra={"event": effect.reason, "error": str(error)})
+
+    async def close(self) -> None:
+        """Give what is under way a moment, then drop it."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        for task in tuple(self._tasks):
+            task.cancel()

@@ -1,0 +1,116 @@
+"""The acts on Flux's objects: the pinned copy of a source, and the Kustomization's reference to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster
+from reconciliation_contract.api.flux import CONTRACT_LABEL, OWNER_ANNOTATION
+from reconciliation_contract.api.raw import read_map, read_text
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.effects import SwitchSource
+from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.errors import Conflict, Missing, Refused
+
+_COPIED: Final = (
+    "url",
+    "secretRef",
+    "serviceAccountName",
+    "provider",
+    "timeout",
+    "verify",
+    "proxySecretRef",
+    "ignore",
+    "recurseSubmodules",
+    "include",
+    "sparseCheckout",
+)
+"""Fields of a GitRepository that decide what its artifact holds and how it is fetched."""
+_SHARD: Final = "sharding.fluxcd.io/key"
+_INTERVAL: Final = "24h"
+"""A pinned commit never changes, and each look at it is a full clone."""
+
+
+def pinned(source: Mapping[str, Any], pin: SourceRef, hash_: str, contract: Contract) -> dict[str, Any]:
+    """Write the pinned copy of a raw GitRepository: the same content, at one commit, for ever."""
+    spec = read_map(source, "spec")
+    branch = read_text(read_map(spec, "ref"), "branch")
+    labels = read_map(read_map(source, "metadata"), "labels")
+    shard = {_SHARD: labels[_SHARD]} if _SHARD in labels else {}
+    return {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "GitRepository",
+        "metadata": {
+            "name": pin.name,
+            "namespace": pin.namespace,
+            "labels": {CONTRACT_LABEL: contract.name[:63].rstrip("-."), **shard},
+            "annotations": {OWNER_ANNOTATION: contract.uid},
+        },
+        "spec": {
+            **{field: spec[field] for field in _COPIED if field in spec},
+            "interval": _INTERVAL,
+            "ref": {"commit": hash_, **({"branch": branch} if branch else {})},
+        },
+    }
+
+
+def identity(contract: Contract) -> str:
+    """Name the user whose rights an act uses; empty for the operator's own."""
+    account = contract.service_account
+    return f"system:serviceaccount:{contract.namespace}:{account}" if account else ""
+
+
+class Flux:
+    """Acts on Flux's objects, each under the contract's own identity."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> None:
+        """Make the pinned copy exist; one that is ours already is fine.
+
+        Raises `Refused` where another object has its name, or the rights are lacking.
+        """
+        user = identity(contract)
+        original = await self._cluster.get(GIT_REPOSITORIES, source.namespace, source.name)
+        try:
+            body = pinned(original, pin, hash_, contract)
+            await self._cluster.create(GIT_REPOSITORIES, pin.namespace, body, user=user)
+        except Conflict:
+            if not await self._owned(contract, pin):
+                detail = "an object of that name belongs to somebody else; rename or remove it"
+                raise Refused("create", f"GitRepository {pin.namespace}/{pin.name}", detail) from None
+
+    async def _owned(self, contract: Contract, pin: SourceRef) -> str:
+        """Uid of the pinned copy where it exists and is this contract's; else empty."""
+        try:
+            found = await self._cluster.get(GIT_REPOSITORIES, pin.namespace, pin.name)
+        except Missing:
+            return ""
+        meta = read_map(found, "metadata")
+        ours = read_text(read_map(meta, "annotations"), OWNER_ANNOTATION) == contract.uid
+        return read_text(meta, "uid") if ours else ""
+
+    async def delete_pin(self, contract: Contract, pin: SourceRef) -> None:
+        """Remove the pinned copy; one that is gone, or not ours, is left."""
+        uid = await self._owned(contract, pin)
+        if uid:
+            await self._cluster.delete(GIT_REPOSITORIES, pin.namespace, pin.name, uid, user=identity(contract))
+
+    async def switch(self, contract: Contract, act: SwitchSource) -> None:
+        """Point the Kustomization at a source, if it is still as it was when this was decided.
+
+        Only the name changes: a pinned copy lives in its source's namespace and is of its kind.
+        """
+        patch = {
+            "metadata": {
+                "uid": act.uid,
+                "resourceVersion": act.resource_version,
+                "annotations": dict(act.annotations),
+            },
+            "spec": {"sourceRef": {"name": act.source.name}},
+        }
+        await self._cluster.merge(
+            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=identity(contract)
+        )

@@ -1,0 +1,148 @@
+"""A contract from its raw object. What its author got wrong becomes a sentence, never an exception."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypedDict
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from reconciliation_contract.api.excerpt import excerpt
+from reconciliation_contract.api.models import PromisesSpec, RollbackSpec, Spec
+from reconciliation_contract.api.raw import Raw, moment, read_map, read_number, read_text
+from reconciliation_contract.core.contract import Contract, InvalidContract, Promises, RollbackPolicy
+from reconciliation_contract.core.text import bounded
+
+GROUP: Final = "reconciliation.dev"
+VERSION: Final = "v1alpha1"
+KIND: Final = "ReconciliationContract"
+PLURAL: Final = "reconciliationcontracts"
+FINALIZER: Final = f"{GROUP}/rollback"
+"""On a contract whose rollback must be released before it may go."""
+APPROVE: Final = f"{GROUP}/approve"
+"""Annotation by which a person approves a proposed rollback: the hash of the bad revision."""
+REQUESTED_AT: Final = "reconcile.fluxcd.io/requestedAt"
+"""Annotation by which a person asks for a pass now; its value comes back in the status."""
+
+_APPROVAL: Final = re.compile(r"(?:[^\s:]*@)?(?:sha1:)?([0-9a-f]{7,40})")
+_LONGEST_REQUEST: Final = 253
+_EXAMPLE: Final = "name the Kustomization, as in kustomizationRef: {name: shop}"
+
+
+class _Identity(TypedDict):
+    """What a contract has, valid or not."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    deleting: bool
+    finalized: bool
+
+
+def parse(raw: Mapping[str, Any]) -> Contract | InvalidContract:
+    """Read a contract from the object as the API server gives it. Never raises for what is in the object."""
+    meta = read_map(raw, "metadata")
+    identity, created = _identity(meta), moment(meta.get("creationTimestamp"))
+    if created is None:
+        return InvalidContract(**identity, problem="metadata.creationTimestamp is missing or not a time stamp")
+    if raw.get("spec") is None:
+        return InvalidContract(**identity, problem=f"spec is missing; {_EXAMPLE}")
+    try:
+        spec = Spec.model_validate(raw["spec"])
+    except ValidationError as error:
+        return InvalidContract(**identity, problem=_problem(error.errors(include_url=False)))
+    return _contract(identity, created, spec, read_map(meta, "annotations"))
+
+
+def _identity(meta: Raw) -> _Identity:
+    finalizers = meta.get("finalizers")
+    return {
+        "namespace": read_text(meta, "namespace"),
+        "name": read_text(meta, "name"),
+        "uid": read_text(meta, "uid"),
+        "generation": read_number(meta, "generation"),
+        "deleting": meta.get("deletionTimestamp") is not None,
+        "finalized": isinstance(finalizers, list) and FINALIZER in finalizers,
+    }
+
+
+def _contract(identity: _Identity, created: datetime, spec: Spec, annotations: Raw) -> Contract:
+    return Contract(
+        **identity,
+        created_at=created,
+        kustomization=spec.kustomization_ref.name,
+        promises=_promises(spec.promises),
+        rollback=_policy(spec.rollback),
+        service_account=spec.service_account_name,
+        suspended=spec.suspend,
+        approved=_approved(read_text(annotations, APPROVE)),
+        requested_at=read_text(annotations, REQUESTED_AT)[:_LONGEST_REQUEST],
+    )
+
+
+def _promises(spec: PromisesSpec) -> Promises:
+    return Promises(
+        detection=spec.detection.within,
+        reconciliation=spec.reconciliation.within,
+        validation=spec.validation.within,
+        drift_mode=spec.drift.mode,
+        drift_interval=spec.drift.interval,
+    )
+
+
+def _policy(spec: RollbackSpec) -> RollbackPolicy:
+    return RollbackPolicy(
+        mode=spec.mode,
+        failures=spec.after.failures,
+        duration=spec.after.duration,
+        within=spec.within,
+        settle=spec.settle,
+    )
+
+
+def _approved(value: str) -> str:
+    """Hash, or a beginning of it of at least 7 digits, out of a revision; empty for anything else."""
+    found = _APPROVAL.fullmatch(value[:_LONGEST_REQUEST].strip().lower())
+    return found.group(1) if found else ""
+
+
+# Problems ----------------------------------------------------------------------------------------------------
+
+
+def _problem(errors: Sequence[ErrorDetails]) -> str:
+    """Say the first problem in a sentence, and how many more there are."""
+    more = len(errors) - 1
+    return bounded(_sentence(errors[0]) + (f" ({more} more to mend)" if more else ""))
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """Rewrite an error for the person who wrote the contract."""
+    field = ".".join(("spec", *(str(part) for part in error["loc"])))
+    context, value = error.get("ctx", {}), error["input"]
+    match error["type"]:
+        case "missing":
+            return f"{field} is missing; {_EXAMPLE}"
+        case "value_error":
+            return f"{field}: {context['error']}"
+        case "enum":
+            return f"{field} is {excerpt(value)}; write one of {context['expected']}"
+        case "string_pattern_mismatch" | "string_too_short" | "string_too_long":
+            return (
+                f"{field} is {excerpt(value)}, which cannot be a name; write the name of an object in the namespace"
+            )
+        case "greater_than_equal" | "less_than_equal":
+            return f"{field} is {excerpt(value)}; write a number from 1 to 100"
+        case kind:
+            return f"{field} is {excerpt(value)}; write {_WANTED.get(kind, error['msg'])}"
+
+
+_WANTED: Final = {
+    "model_type": "a mapping of its fields",
+    "string_type": "a text in quotes",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+}

@@ -1,0 +1,219 @@
+"""The few fields of Flux's objects that we read, projected to the core's slim records.
+
+Field meanings: Flux's API reference for ``kustomize.toolkit.fluxcd.io/v1`` and ``source.toolkit.fluxcd.io/v1``.
+Every reader is tolerant: a field of a wrong type reads as absent, so a hostile object harms only its own contract.
+
+Flux writes conditions and the other status fields in two patches, some milliseconds apart. A record that mixes
+both therefore says nothing about delivery until the two agree; see `_delivered`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciliation_contract.api.duration import InvalidDuration, parse_duration
+from reconciliation_contract.api.raw import Raw, moment, read_list, read_map, read_number, read_strings, read_text
+from reconciliation_contract.core.observation import (
+    Artifact,
+    Condition,
+    Failure,
+    Kustomization,
+    Since,
+    Source,
+    SourceRef,
+)
+from reconciliation_contract.core.rollback import HOLD, MARK
+from reconciliation_contract.core.text import bounded
+
+CONTRACT_LABEL: Final = "reconciliation.dev/contract"
+"""On what we create: the name of the contract it belongs to."""
+OWNER_ANNOTATION: Final = "reconciliation.dev/contract-uid"
+"""On what we create: the uid of the contract it belongs to."""
+
+_PARENT: Final = "kustomize.toolkit.fluxcd.io"
+_SHA1: Final = re.compile(r"sha1:([0-9a-f]{40})")
+_HEALTH_CHECKS: Final = re.compile(r"(?i)health check.*sha1:([0-9a-f]{40})")
+_FAILURES: Final = 16
+"""Failed attempts of one revision that a record keeps."""
+
+
+def revision_hash(revision: str) -> str:
+    """Read the commit hash out of a revision (``main@sha1:X``, ``sha1:X``); empty where there is none."""
+    found = _SHA1.search(revision)
+    return found.group(1) if found else ""
+
+
+def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustomization | None) -> Kustomization:
+    """Project a Kustomization.
+
+    ``live`` says that the object came as a watch event, so that a difference from ``before`` happened just now;
+    otherwise it came from a list and happened at some time up to now.
+    """
+    meta, spec, status = read_map(raw, "metadata"), read_map(raw, "spec"), read_map(raw, "status")
+    namespace = read_text(meta, "namespace")
+    if before is not None and before.uid != read_text(meta, "uid"):
+        before = None
+    attempted = revision_hash(read_text(status, "lastAttemptedRevision"))
+    ready = condition(status, "Ready")
+    record = Kustomization(
+        namespace=namespace,
+        name=read_text(meta, "name"),
+        uid=read_text(meta, "uid"),
+        resource_version=read_text(meta, "resourceVersion"),
+        generation=read_number(meta, "generation"),
+        source=_source_ref(read_map(spec, "sourceRef"), namespace),
+        observed_generation=read_number(status, "observedGeneration"),
+        deleting="deletionTimestamp" in meta,
+        suspended=spec.get("suspend") is True,
+        path=read_text(spec, "path"),
+        interval=_duration(spec, "interval"),
+        retry_interval=_duration(spec, "retryInterval") or _duration(spec, "interval"),
+        timeout=_duration(spec, "timeout"),
+        checks_health=spec.get("wait") is True or bool(spec.get("healthChecks")),
+        prunes=spec.get("prune") is True,
+        depends_on=_depends_on(spec, namespace),
+        ready=ready,
+        stalled=condition(status, "Stalled"),
+        attempted_revision=read_text(status, "lastAttemptedRevision"),
+        applied_revision=read_text(status, "lastAppliedRevision"),
+        parent=_parent(read_map(meta, "labels")),
+        hold={
+            key: value for key, value in read_strings(read_map(meta, "annotations")).items() if key in (HOLD, MARK)
+        },
+    )
+    exact = live and before is not None
+    old = before or record
+    record = replace(
+        record,
+        attempted=_since(old.attempted, attempted, received_at, exact=exact),
+        applied=_since(old.applied, _applied(status), received_at, exact=exact),
+        delivered=_stands(old.delivered, _delivered(meta, status, ready), ready, received_at, exact=exact),
+    )
+    return replace(record, failures=_failures(record, old.failures if before else ()))
+
+
+def _applied(status: Raw) -> str:
+    """Hash of what is applied: also while its health check is still running."""
+    checking = _HEALTH_CHECKS.search(condition(status, "Reconciling").message)
+    return checking.group(1) if checking else revision_hash(read_text(status, "lastAppliedRevision"))
+
+
+def _delivered(meta: Raw, status: Raw, ready: Condition) -> str:
+    """Hash at which it stands Ready, where all parts of the status agree; else empty."""
+    applied = revision_hash(read_text(status, "lastAppliedRevision"))
+    if ready.status != "True" or not applied or applied != revision_hash(read_text(status, "lastAttemptedRevision")):
+        return ""
+    told = _SHA1.findall(ready.message)
+    current = _raw_condition(status, "Ready").get("observedGeneration") in (None, meta.get("generation"))
+    return applied if current and (not told or applied in told) else ""
+
+
+def _stands(
+    before: Since[str] | None, hash_: str, ready: Condition, received_at: datetime, *, exact: bool
+) -> Since[str] | None:
+    fresh = _since(before, hash_, received_at, exact=exact)
+    if fresh is None or fresh.exact or fresh is before or ready.transitioned_at is None:
+        return fresh
+    return replace(fresh, at=min(fresh.at, ready.transitioned_at))
+
+
+def _failures(record: Kustomization, known: tuple[Failure, ...]) -> tuple[Failure, ...]:
+    """Failed attempts at the attempted revision; each has its own transition of Ready to False."""
+    attempted, ready = record.attempted, record.ready
+    if attempted is None or record.delivered is not None:
+        return ()
+    known = tuple(failure for failure in known if failure.hash == attempted.value)
+    at = ready.transitioned_at
+    if ready.status != "False" or at is None or any(failure.at == at for failure in known):
+        return known
+    failure = Failure(at, ready.reason, bounded(ready.message), attempted.value)
+    return (*known, failure)[-_FAILURES:]
+
+
+def source(raw: Raw, received_at: datetime, *, live: bool, before: Source | None) -> Source:
+    """Project a GitRepository; arguments as for `kustomization`."""
+    meta, spec, status = read_map(raw, "metadata"), read_map(raw, "spec"), read_map(raw, "status")
+    if before is not None and before.uid != read_text(meta, "uid"):
+        before = None
+    artifact = _artifact(read_map(status, "artifact"), received_at)
+    ref = read_strings(read_map(spec, "ref"))
+    return Source(
+        namespace=read_text(meta, "namespace"),
+        name=read_text(meta, "name"),
+        uid=read_text(meta, "uid"),
+        resource_version=read_text(meta, "resourceVersion"),
+        url=read_text(spec, "url"),
+        ref={key: ref[key] for key in ("commit", "name", "semver", "tag", "branch") if key in ref},
+        secret=read_text(read_map(spec, "secretRef"), "name"),
+        interval=_duration(spec, "interval"),
+        suspended=spec.get("suspend") is True,
+        deleting="deletionTimestamp" in meta,
+        ready=condition(status, "Ready"),
+        artifact=_artifact_since(before.artifact if before else None, artifact, received_at, live=live, known=before),
+        contract_uid=read_text(read_map(meta, "annotations"), OWNER_ANNOTATION),
+    )
+
+
+def _artifact(status: Raw, received_at: datetime) -> Artifact | None:
+    revision = read_text(status, "revision")
+    hash_ = revision_hash(revision)
+    if not hash_:
+        return None
+    return Artifact(revision, hash_, moment(status.get("lastUpdateTime")) or received_at)
+
+
+def _artifact_since(
+    before: Since[Artifact] | None, artifact: Artifact | None, at: datetime, *, live: bool, known: Source | None
+) -> Since[Artifact] | None:
+    if artifact is None:
+        return None
+    if before is not None and before.value == artifact:
+        return before
+    return Since(artifact, at, exact=live and known is not None)
+
+
+def _since(before: Since[str] | None, value: str, at: datetime, *, exact: bool) -> Since[str] | None:
+    if not value:
+        return None
+    return before if before is not None and before.value == value else Since(value, at, exact=exact)
+
+
+def condition(status: Raw, name: str) -> Condition:
+    """Read one condition; an absent one is Unknown."""
+    raw = _raw_condition(status, name)
+    if not raw:
+        return Condition()
+    return Condition(
+        status=read_text(raw, "status") or "Unknown",
+        reason=read_text(raw, "reason")[:128],
+        message=read_text(raw, "message")[:4096],
+        transitioned_at=moment(raw.get("lastTransitionTime")),
+    )
+
+
+def _raw_condition(status: Raw, name: str) -> Raw:
+    return next((c for c in read_list(status, "conditions") if c.get("type") == name), {})
+
+
+def _source_ref(ref: Raw, namespace: str) -> SourceRef:
+    return SourceRef(read_text(ref, "kind"), read_text(ref, "namespace") or namespace, read_text(ref, "name"))
+
+
+def _depends_on(spec: Raw, namespace: str) -> tuple[str, ...]:
+    items = read_list(spec, "dependsOn")
+    return tuple(f"{read_text(item, 'namespace') or namespace}/{read_text(item, 'name')}" for item in items)
+
+
+def _parent(labels: Raw) -> str:
+    name, namespace = read_text(labels, f"{_PARENT}/name"), read_text(labels, f"{_PARENT}/namespace")
+    return f"{namespace}/{name}" if name and namespace else ""
+
+
+def _duration(spec: Raw, key: str) -> timedelta:
+    try:
+        return parse_duration(read_text(spec, key))
+    except InvalidDuration:
+        return timedelta(0)

@@ -1,0 +1,129 @@
+"""The contract's spec; the CRD and ``kubectl explain`` are made from these models.
+
+A docstring under a field is its description for users. A rule that a schema cannot say stands twice, with the same
+message: as CEL for the API server, and as a validator for objects that came past it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Final, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from reconciliation_contract.api.fields import Between, Budget, Flag, Name, Wire, rules
+from reconciliation_contract.core.contract import DriftMode, Promises, RollbackMode, RollbackPolicy
+
+IMMUTABLE: Final = "cannot be changed; make another contract instead"
+DETECTION_FIRST: Final = (
+    "detection.within must not be longer than reconciliation.within, which includes it; "
+    "shorten the former or lengthen the latter"
+)
+
+_PROMISES: Final = Promises()
+_ROLLBACK: Final = RollbackPolicy()
+
+
+class KustomizationRef(Wire):
+    """A Flux Kustomization in the contract's own namespace."""
+
+    name: Name
+    """Name of the Kustomization."""
+
+
+class DetectionPromise(Wire):
+    """A pushed commit is noticed by Flux in time."""
+
+    within: Budget = _PROMISES.detection
+    """Longest time from the push of a commit to Flux's source having it. Not longer than reconciliation.within."""
+
+
+class ReconciliationPromise(Wire):
+    """A pushed commit is applied and healthy in time."""
+
+    within: Budget = _PROMISES.reconciliation
+    """Longest time from the push of a commit to the Kustomization being Ready at it."""
+
+
+class ValidationPromise(Wire):
+    """The manifests of a commit are checked in time."""
+
+    within: Budget = _PROMISES.validation
+    """Longest time from the detection of a commit to the server-side dry-run of all its manifests."""
+
+
+class DriftPromise(Wire):
+    """The cluster matches Git."""
+
+    mode: DriftMode = _PROMISES.drift_mode
+    """What happens when the cluster no longer matches Git. Detect reports it, Correct reports it and has Flux
+    put it right, Ignore does not look."""
+    interval: Annotated[timedelta, Between(shortest=timedelta(seconds=10))] = _PROMISES.drift_interval
+    """How often the cluster is compared with Git. At least 10s, as every comparison costs the API server work."""
+
+
+class PromisesSpec(Wire):
+    """What is promised of every commit, each with the longest time that still counts as kept."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("duration(self.detection.within) <= duration(self.reconciliation.within)", DETECTION_FIRST)
+        )
+    )
+
+    detection: DetectionPromise = DetectionPromise()
+    """A pushed commit is noticed by Flux in time."""
+    reconciliation: ReconciliationPromise = ReconciliationPromise()
+    """A pushed commit is applied and healthy in time."""
+    validation: ValidationPromise = ValidationPromise()
+    """The manifests of a commit pass a server-side dry-run in time."""
+    drift: DriftPromise = DriftPromise()
+    """The cluster matches Git."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.detection.within > self.reconciliation.within:
+            raise ValueError(DETECTION_FIRST)
+        return self
+
+
+class PersistenceSpec(Wire):
+    """What makes a failure persistent: whichever comes first."""
+
+    failures: Annotated[int, Field(strict=True, ge=1, le=100, json_schema_extra={"format": "int32"})] = (
+        _ROLLBACK.failures
+    )
+    """Failed attempts of the same revision, from 1 to 100, after which a failure is persistent."""
+    duration: Budget = _ROLLBACK.duration
+    """Time since the first failed attempt after which a failure is persistent."""
+
+
+class RollbackSpec(Wire):
+    """What happens when a revision keeps failing."""
+
+    mode: RollbackMode = _ROLLBACK.mode
+    """Who decides on a rollback. Automatic rolls back at once, Manual proposes it and waits until a person
+    approves with the annotation reconciliation.dev/approve, Disabled never does."""
+    after: PersistenceSpec = PersistenceSpec()
+    """When a failure is persistent, whichever comes first."""
+    within: Budget = _ROLLBACK.within
+    """Longest time from the decision to the last known good revision being Ready again."""
+    settle: Annotated[timedelta, Between(longest=timedelta(hours=24))] = _ROLLBACK.settle
+    """How long a revision must stay Ready before it counts as the last known good one. At most 24h."""
+
+
+class Spec(Wire):
+    """What is promised of a Flux Kustomization. Everything but kustomizationRef has a default."""
+
+    kustomization_ref: KustomizationRef = Field(json_schema_extra=rules(("self == oldSelf", IMMUTABLE)))
+    """The Flux Kustomization, in the same namespace, that must keep the promises. Its sourceRef names the source.
+    It cannot be changed; make another contract instead."""
+    promises: PromisesSpec = PromisesSpec()
+    """What is promised of every commit."""
+    rollback: RollbackSpec = RollbackSpec()
+    """What happens when a revision keeps failing."""
+    service_account_name: Name | None = None
+    """ServiceAccount in the same namespace whose rights the operator uses when it changes Flux objects for this
+    contract. Without it the operator's own rights are used."""
+    suspend: Flag = False
+    """Set to true to pause the contract. Nothing is judged and nothing is done until it is false again."""

@@ -1,0 +1,51 @@
+"""Tolerant reading of raw objects: what has a wrong type reads as absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Raw = Mapping[str, Any]
+LONGEST_LIST = 64
+"""Items read of a list; the rest of a longer one is not looked at."""
+
+
+def read_map(raw: Raw, key: str) -> Raw:
+    """Read a mapping; empty where it is none."""
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def read_list(raw: Raw, key: str) -> Sequence[Raw]:
+    """Read a list of mappings, at most its first 64 items."""
+    value = raw.get(key)
+    return [item for item in value[:LONGEST_LIST] if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def read_text(raw: Raw, key: str) -> str:
+    """Read a string; empty where it is none."""
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def read_number(raw: Raw, key: str) -> int:
+    """Read a whole number; 0 where it is none."""
+    value = raw.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def read_strings(raw: Raw) -> dict[str, str]:
+    """Keep those entries whose value is a string."""
+    return {key: value for key, value in raw.items() if isinstance(value, str)}
+
+
+def moment(value: object) -> datetime | None:
+    """Read an API time stamp (RFC 3339, UTC); None where it is none."""
+    if not isinstance(value, str) or len(value) > 40:  # noqa: PLR2004 - longer than any time stamp
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return parsed.astimezone(UTC) if parsed.tzinfo else None

@@ -1,0 +1,163 @@
+"""Read the contract's status back into the core's memory.
+
+Reading is tolerant: a part that makes no sense is forgotten, never a reason to fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from reconciliation_contract.api.duration import InvalidDuration, parse_duration
+from reconciliation_contract.api.flux import revision_hash
+from reconciliation_contract.api.raw import Raw, moment, read_list, read_map, read_number, read_text
+from reconciliation_contract.core.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
+from reconciliation_contract.core.observation import Condition, SourceRef
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def parse(status: object) -> Memory:
+    """Read a status back. Anything but a mapping, or a part that makes no sense, reads as nothing known."""
+    raw = status if isinstance(status, Mapping) else {}
+    rollback, bad = _read_rollback(read_map(raw, "rollback"))
+    delivery = _read_delivery(read_map(raw, "delivery"))
+    return Memory(
+        delivery=delivery,
+        judgements=_read_judgements(read_map(raw, "delivery")) if delivery else (),
+        history=tuple(past for item in read_list(raw, "history") if (past := _read_past(item))),
+        good=_read_good(read_map(raw, "lastGood")),
+        rollback=rollback,
+        bad=bad,
+        conditions={
+            read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
+        },
+        observed_generation=read_number(raw, "observedGeneration"),
+        handled_request=read_text(raw, "lastHandledReconcileAt"),
+    )
+
+
+def _member(kind: type[E], text: str) -> E | None:
+    return next((member for member in kind if member.value == text), None)
+
+
+def _span(raw: Raw, key: str) -> timedelta | None:
+    try:
+        return parse_duration(read_text(raw, key), timedelta(0), timedelta.max)
+    except InvalidDuration:
+        return None
+
+
+def _read_condition(raw: Raw) -> Condition:
+    at = moment(raw.get("lastTransitionTime"))
+    return Condition(read_text(raw, "status") or "Unknown", read_text(raw, "reason"), read_text(raw, "message"), at)
+
+
+def _read_ref(raw: Raw) -> SourceRef:
+    return SourceRef(read_text(raw, "kind"), read_text(raw, "namespace"), read_text(raw, "name"))
+
+
+def _read_good(raw: Raw) -> Good | None:
+    revision, since = read_text(raw, "revision"), moment(raw.get("since"))
+    if not revision_hash(revision) or since is None:
+        return None
+    return Good(
+        revision=revision,
+        hash=revision_hash(revision),
+        since=since,
+        kustomization_uid=read_text(raw, "kustomizationUID"),
+        source=_read_ref(read_map(raw, "sourceRef")),
+        path=read_text(raw, "path"),
+        checked=raw.get("healthChecked") is True,
+    )
+
+
+def _read_moment(raw: Raw) -> Moment | None:
+    at, source = moment(raw.get("at")), read_text(raw, "source")
+    if at is None or (witness := _member(Witness, source)) is None:
+        return None
+    return Moment(at, witness, moment(raw.get("earliest")))
+
+
+def _read_delivery(raw: Raw) -> Delivery | None:
+    revision, started = read_text(raw, "revision"), moment(raw.get("startedAt"))
+    if not revision_hash(revision) or started is None:
+        return None
+    stages = {field.name: _read_moment(read_map(read_map(raw, "stages"), field.name)) for field in fields(Stages)}
+    return Delivery(
+        revision=revision,
+        hash=revision_hash(revision),
+        started_at=started,
+        adopted=raw.get("adopted") is True,
+        subject=read_text(raw, "subject"),
+        stages=Stages(**stages),
+        failures=_read_failures(read_map(raw, "failures")),
+        commit_problem=read_text(raw, "commitProblem"),
+    )
+
+
+def _read_failures(raw: Raw) -> Failures | None:
+    first, last, count = moment(raw.get("firstAt")), moment(raw.get("lastAt")), raw.get("count")
+    if first is None or last is None or not isinstance(count, int):
+        return None
+    return Failures(count, first, last, read_text(raw, "reason"), read_text(raw, "message"))
+
+
+def _read_judgements(raw: Raw) -> tuple[Judgement, ...]:
+    return tuple(
+        Judgement(
+            promise=promise,
+            verdict=verdict,
+            within=_span(item, "within") or timedelta(0),
+            reason=read_text(item, "reason"),
+            message=read_text(item, "message"),
+            measured=_span(item, "measured"),
+            deadline=moment(item.get("deadline")),
+        )
+        for item in read_list(raw, "promises")
+        if (promise := _member(PromiseName, read_text(item, "name")))
+        and (verdict := _member(Verdict, read_text(item, "verdict")))
+    )
+
+
+def _read_past(raw: Raw) -> Past | None:
+    revision, ended, result = read_text(raw, "revision"), moment(raw.get("endedAt")), read_text(raw, "result")
+    if not revision or ended is None or (ended_as := _member(Result, result)) is None:
+        return None
+    broken = raw.get("broken")
+    names = tuple(name for name in broken if isinstance(name, str)) if isinstance(broken, list) else ()
+    subject, latency = read_text(raw, "subject"), _span(raw, "latency")
+    return Past(revision, revision_hash(revision), ended_as, ended, subject, latency, names)
+
+
+def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
+    listed = raw.get("badRevisions")
+    bad = tuple(h for item in listed if (h := revision_hash(str(item)))) if isinstance(listed, list) else ()
+    state, started = read_text(raw, "state"), moment(raw.get("startedAt"))
+    stands = _member(RollbackState, state)
+    if stands is None or started is None:
+        return None, bad
+    restore = {key: value for key, value in read_map(raw, "restore").items() if isinstance(value, str)}
+    undo = Rollback(
+        state=stands,
+        bad=_read_revision(raw, "from"),
+        good=_read_revision(raw, "to"),
+        reason=read_text(raw, "reason"),
+        kustomization_uid=read_text(raw, "kustomizationUID"),
+        source=_read_ref(read_map(raw, "sourceRef")),
+        pin=_read_ref(read_map(raw, "pinRef")),
+        started_at=started,
+        completed_at=moment(raw.get("completedAt")),
+        kept_annotations=restore,
+        message=read_text(raw, "message"),
+    )
+    return undo, bad
+
+
+def _read_revision(raw: Raw, key: str) -> Revision:
+    return Revision(read_text(raw, key), revision_hash(read_text(raw, key)))

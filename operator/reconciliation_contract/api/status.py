@@ -1,0 +1,167 @@
+"""The contract's status: the core's memory on the wire. `recall` reads it back.
+
+Every pass begins with the memory read back from the status, so nothing can live in the process alone. Times are
+RFC 3339 with milliseconds, durations Go strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciliation_contract.api.duration import format_duration
+from reconciliation_contract.core.memory import Good, Memory, Past
+from reconciliation_contract.core.observation import Condition, Kustomization, SourceRef
+from reconciliation_contract.core.promises import Judgement
+from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Span, Stages, origin
+
+Wire = dict[str, Any]
+
+
+def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
+    """Write the status. Absent values are left out, so that equal memories give equal statuses."""
+    return _lean(
+        {
+            "observedGeneration": memory.observed_generation,
+            "lastHandledReconcileAt": memory.handled_request or None,
+            "conditions": [_condition(name, c, memory) for name, c in sorted(memory.conditions.items())],
+            "lastAttemptedRevision": kustomization.attempted_revision[:300] if kustomization else None,
+            "lastAppliedRevision": kustomization.applied_revision[:300] if kustomization else None,
+            "lastGoodRevision": memory.good.revision if memory.good else None,
+            "lastGood": _good(memory.good) if memory.good else None,
+            "delivery": _delivery(memory.delivery, memory.judgements) if memory.delivery else None,
+            "history": [_past(past) for past in memory.history],
+            "rollback": _rollback(memory),
+        }
+    )
+
+
+def timestamp(at: datetime) -> str:
+    """Write a time stamp: RFC 3339, UTC, milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _lean(wire: Wire) -> Wire:
+    return {key: value for key, value in wire.items() if value not in (None, "", [], {})}
+
+
+def _condition(name: str, condition: Condition, memory: Memory) -> Wire:
+    at = condition.transitioned_at
+    return {
+        "type": name,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "observedGeneration": memory.observed_generation,
+        "lastTransitionTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else "1970-01-01T00:00:00Z",
+    }
+
+
+def _ref(ref: SourceRef) -> Wire:
+    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+
+
+def _good(good: Good) -> Wire:
+    return {
+        "revision": good.revision,
+        "since": timestamp(good.since),
+        "kustomizationUID": good.kustomization_uid,
+        "sourceRef": _ref(good.source),
+        "path": good.path,
+        "healthChecked": good.checked,
+    }
+
+
+def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
+    start = origin(delivery) or delivery.stages.detected
+    stages = {field.name: getattr(delivery.stages, field.name) for field in fields(Stages)}
+    return _lean(
+        {
+            "revision": delivery.revision,
+            "subject": bounded(delivery.subject, 200),
+            "startedAt": timestamp(delivery.started_at),
+            "adopted": delivery.adopted or None,
+            "commitProblem": bounded(delivery.commit_problem),
+            "stages": {name: _stage(name, stage, start, delivery) for name, stage in stages.items() if stage},
+            "failures": _failures(delivery.failures) if delivery.failures else None,
+            "promises": [_judgement(judgement) for judgement in judgements],
+        }
+    )
+
+
+def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -> Wire:
+    measured = start is not None and name in ("detected", "attempted", "applied", "healthy") and not delivery.adopted
+    span = Span.between(start, stage).longest if measured and start is not None else None
+    return _lean(
+        {
+            "at": timestamp(stage.at),
+            "source": stage.witness.value,
+            "earliest": timestamp(stage.earliest) if stage.earliest else None,
+            "elapsed": format_duration(span) if span is not None else None,
+        }
+    )
+
+
+def _failures(failures: Failures) -> Wire:
+    return {
+        "count": failures.count,
+        "firstAt": timestamp(failures.first_at),
+        "lastAt": timestamp(failures.last_at),
+        "reason": failures.reason,
+        "message": bounded(failures.message),
+    }
+
+
+def _judgement(judgement: Judgement) -> Wire:
+    return _lean(
+        {
+            "name": judgement.promise.value,
+            "verdict": judgement.verdict.value,
+            "within": format_duration(judgement.within),
+            "measured": format_duration(judgement.measured) if judgement.measured is not None else None,
+            "reason": judgement.reason,
+            "message": bounded(judgement.message),
+            "deadline": timestamp(judgement.deadline) if judgement.deadline else None,
+        }
+    )
+
+
+def _past(past: Past) -> Wire:
+    return _lean(
+        {
+            "revision": past.revision,
+            "subject": bounded(past.subject, 72),
+            "result": past.result.value,
+            "endedAt": timestamp(past.ended_at),
+            "latency": format_duration(past.latency) if past.latency is not None else None,
+            "broken": list(past.broken),
+        }
+    )
+
+
+def _rollback(memory: Memory) -> Wire:
+    bad = {"badRevisions": [f"sha1:{hash_}" for hash_ in memory.bad]}
+    undo = memory.rollback
+    if undo is None:
+        return _lean(bad)
+    end = undo.completed_at
+    return _lean(
+        {
+            "state": undo.state.value,
+            "from": undo.bad.name,
+            "to": undo.good.name,
+            "reason": undo.reason,
+            "message": bounded(undo.message),
+            "startedAt": timestamp(undo.started_at),
+            "completedAt": timestamp(end) if end else None,
+            "duration": format_duration(end - undo.started_at) if end else None,
+            "kustomizationUID": undo.kustomization_uid,
+            "sourceRef": _ref(undo.source),
+            "pinRef": _ref(undo.pin),
+            "restore": dict(undo.kept_annotations),
+            **bad,
+        }
+    )

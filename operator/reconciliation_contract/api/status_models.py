@@ -1,0 +1,232 @@
+"""The contract's status as the CRD has it; `status` writes it and `recall` reads it.
+
+Only what is always written is required. Nothing has a default: a default would be filled in by the API server and
+read back as a difference. A docstring under a field is its description for users.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from reconciliation_contract.api.fields import ATOMIC, Count, Elapsed, Path, Revision, Text, Wire, Word, list_map
+from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
+from reconciliation_contract.core.promises import PromiseName, Verdict
+from reconciliation_contract.core.timeline import Witness
+
+
+class Condition(Wire):
+    """One aspect of the contract's state."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=316)]
+    """Name of the condition, such as Ready, Detected, Healthy or RolledBack."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether the condition holds."""
+    reason: Annotated[
+        str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    ]
+    """One word for why, stable enough for scripts."""
+    message: Annotated[str, StringConstraints(max_length=32768)]
+    """The same for people, with what to do."""
+    last_transition_time: AwareDatetime
+    """When the status last changed."""
+    observed_generation: Count | None = None
+    """Generation of the spec that this is about."""
+
+
+class SourceRef(Wire):
+    """A Flux source."""
+
+    kind: Word
+    """Kind of the source, such as GitRepository."""
+    namespace: Word
+    """Namespace of the source."""
+    name: Word
+    """Name of the source."""
+
+
+class LastGood(Wire):
+    """The revision to which a rollback goes, with what must still be so for that."""
+
+    revision: Revision
+    """The revision, as Flux names it."""
+    since: AwareDatetime
+    """When it had stayed Ready long enough to count as good."""
+    kustomization_uid: Word
+    """UID of the Kustomization at which it was good."""
+    source_ref: SourceRef
+    """The source from which it came."""
+    path: Path | None = None
+    """The path in the source from which it was built."""
+    health_checked: bool | None = None
+    """Whether Flux checked its health. Otherwise it was merely applied."""
+
+
+class Sighting(Wire):
+    """When the commit was made or first seen."""
+
+    at: AwareDatetime
+    """When it happened, or the latest time at which it can have."""
+    source: Witness
+    """Who says so. Git and Receiver tell of the push, Artifact is Flux's own time stamp, Watch is an event seen as
+    it happened, Status is read after the fact."""
+    earliest: AwareDatetime | None = None
+    """The earliest time at which it can have happened, where that differs."""
+
+
+class Stage(Sighting):
+    """One stage of a delivery by Flux."""
+
+    elapsed: Elapsed | None = None
+    """Time since the commit reached Git, or since its detection where that is not known."""
+
+
+class Stages(Wire):
+    """What a delivery has been through so far."""
+
+    committed: Sighting | None = None
+    """The commit was made, by its own time stamp."""
+    seen: Sighting | None = None
+    """The operator found the commit in Git."""
+    detected: Stage | None = None
+    """Flux's source serves the commit."""
+    attempted: Stage | None = None
+    """Flux began to apply the commit."""
+    applied: Stage | None = None
+    """All manifests of the commit are applied."""
+    healthy: Stage | None = None
+    """The Kustomization is Ready at the commit."""
+
+
+class Failures(Wire):
+    """The failed attempts at a revision."""
+
+    count: Count
+    """How many there were."""
+    first_at: AwareDatetime
+    """When the first one failed."""
+    last_at: AwareDatetime
+    """When the last one failed."""
+    reason: Word | None = None
+    """Flux's reason for the last one."""
+    message: Text | None = None
+    """Flux's message for the last one."""
+
+
+class Promise(Wire):
+    """How one promise stands for one delivery."""
+
+    name: PromiseName
+    """Name of the promise."""
+    verdict: Verdict
+    """Kept, Broken, Pending while its deadline is ahead, Unknown where it could not be measured, Superseded where
+    a newer revision came first."""
+    measured: Elapsed | None = None
+    """The time that was measured."""
+    within: Elapsed | None = None
+    """The longest time that was promised."""
+    reason: Word | None = None
+    """One word for why, stable enough for scripts."""
+    message: Text | None = None
+    """The same for people."""
+    deadline: AwareDatetime | None = None
+    """When a pending promise will be broken."""
+
+
+class DeliveryStatus(Wire):
+    """The way of the newest revision from commit to healthy."""
+
+    revision: Revision
+    """The revision, as Flux names it."""
+    subject: Text | None = None
+    """First line of the commit's message."""
+    started_at: AwareDatetime
+    """When the operator began to follow it."""
+    adopted: bool | None = None
+    """The revision was there before the contract was, so its promises are not judged."""
+    commit_problem: Text | None = None
+    """Why the time of the commit is not known, or not believed."""
+    stages: Stages | None = None
+    """What it has been through so far."""
+    failures: Failures | None = None
+    """Failed attempts at this revision."""
+    promises: (
+        Annotated[list[Promise], Field(max_length=len(PromiseName), json_schema_extra=list_map("name"))] | None
+    ) = None
+    """How each promise stands for this revision."""
+
+
+class Past(Wire):
+    """A finished delivery."""
+
+    revision: Revision
+    """The revision, as Flux names it."""
+    subject: Text | None = None
+    """First line of the commit's message."""
+    result: Result
+    """How it ended. Adopted means that it was there before the contract was."""
+    ended_at: AwareDatetime
+    """When it ended."""
+    latency: Elapsed | None = None
+    """Time from the commit to healthy."""
+    broken: Annotated[list[PromiseName], Field(max_length=len(PromiseName), json_schema_extra=ATOMIC)] | None = None
+    """Names of the promises that were broken."""
+
+
+class RollbackStatus(Wire):
+    """The rollback in force, and the revisions rolled back from so far."""
+
+    state: RollbackState | None = None
+    """Where the rollback stands. Proposed waits for approval, Intended prepares the good revision, Switching goes
+    back to it, Active runs it, Releasing returns to the source, Failed needs a person."""
+    from_: Revision | None = None
+    """The revision that kept failing."""
+    to: Revision | None = None
+    """The good revision that runs instead."""
+    reason: Word | None = None
+    """One word for why, stable enough for scripts."""
+    message: Text | None = None
+    """The same for people."""
+    started_at: AwareDatetime | None = None
+    """When it was decided."""
+    completed_at: AwareDatetime | None = None
+    """When the good revision was Ready again."""
+    duration: Elapsed | None = None
+    """Time from the decision to the good revision being Ready again."""
+    bad_revisions: Annotated[list[Revision], Field(max_length=BAD_REVISIONS, json_schema_extra=ATOMIC)] | None = None
+    """Revisions that were rolled back from, oldest first. None of them is rolled back twice."""
+    kustomization_uid: Word | None = None
+    """UID of the Kustomization that is rolled back."""
+    source_ref: SourceRef | None = None
+    """The Kustomization's own source, to which it returns."""
+    pin_ref: SourceRef | None = None
+    """The copy of the source that is pinned to the good revision."""
+    restore: Annotated[dict[str, Path], Field(max_length=16)] | None = None
+    """Annotations of the Kustomization that the rollback replaced, with the values to put back."""
+
+
+class Status(Wire):
+    """What the operator found out. It is written by the operator only."""
+
+    observed_generation: Count | None = None
+    """Generation of the spec that the operator last acted on."""
+    last_handled_reconcile_at: Word | None = None
+    """Value of the annotation reconcile.fluxcd.io/requestedAt that the operator last acted on."""
+    conditions: Annotated[list[Condition], Field(max_length=32, json_schema_extra=list_map("type"))] | None = None
+    """Ready sums up. Detected, Healthy, RolledBack and others are about one aspect each. Stalled is there only while
+    the contract makes no sense."""
+    last_attempted_revision: Revision | None = None
+    """The revision that Flux last tried to apply."""
+    last_applied_revision: Revision | None = None
+    """The revision that Flux last applied."""
+    last_good_revision: Revision | None = None
+    """The revision that last stayed Ready through the settling time."""
+    last_good: LastGood | None = None
+    """The same revision with all that a way back to it needs."""
+    delivery: DeliveryStatus | None = None
+    """The way of the newest revision from commit to healthy."""
+    history: Annotated[list[Past], Field(max_length=HISTORY, json_schema_extra=ATOMIC)] | None = None
+    """The last finished deliveries, newest first."""
+    rollback: RollbackStatus | None = None
+    """The rollback in force, and the revisions rolled back from so far."""

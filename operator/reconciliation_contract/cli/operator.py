@@ -1,0 +1,108 @@
+"""``reconciliation-contract``: the operator's own command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import kopf
+
+from reconciliation_contract import logs
+from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.config import Listen, Settings
+from reconciliation_contract.errors import ClusterError
+from reconciliation_contract.handlers.watching import configure, register
+from reconciliation_contract.wiring import Operator
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    found = argparse.ArgumentParser(
+        prog="reconciliation-contract", description="A Kubernetes operator that holds Flux to its promises."
+    )
+    found.add_argument("--version", action="version", version=f"%(prog)s {version('reconciliation-contract')}")
+    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run the operator",
+        description="Run the operator against the cluster of the pod it is in, else of the kubeconfig.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    defaults = Settings()
+    run.add_argument("--observe-only", action="store_true", help="measure and judge, never act on a Flux object")
+    run.add_argument(
+        "--namespace", action="append", default=[], metavar="NS", help="watch only this one (repeatable)"
+    )
+    _address(run, "--health-listen", defaults.health, "where /healthz and /readyz are served")
+    _address(run, "--metrics-listen", defaults.metrics, "where /metrics is served")
+    run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=defaults.log_level)
+    run.add_argument("--log-format", choices=("text", "json"), default=defaults.log_format)
+    run.add_argument("--workers", type=int, default=defaults.workers, help="contracts looked at side by side")
+    run.add_argument(
+        "--allow-local-git",
+        action="store_true",
+        help="read Git on loopback and link-local addresses (playground only)",
+    )
+    return found
+
+
+def _address(command: argparse.ArgumentParser, flag: str, default: Listen, text: str) -> None:
+    command.add_argument(
+        flag, type=Listen.parse, default=f"{default.host}:{default.port}", metavar="HOST:PORT", help=text
+    )
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Turn the parsed command line into settings."""
+    return Settings(
+        namespaces=tuple(arguments.namespace),
+        acts=not arguments.observe_only,
+        health=arguments.health_listen,
+        metrics=arguments.metrics_listen,
+        log_level=arguments.log_level,
+        log_format=arguments.log_format,
+        workers=max(1, arguments.workers),
+        git_allow_local=arguments.allow_local_git,
+    )
+
+
+async def serve(settings: Settings, access: Access) -> None:
+    """Run until a signal asks to stop. Raises `ClusterError` where the start fails."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Cluster(access) as cluster:
+        operator = Operator(settings, cluster)
+        registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
+        register(registry, operator, access)
+        configure(kopf_settings)
+        async with operator.running():
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings,
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+                standalone=True,
+                stop_flag=stop,
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    settings = settings_of(parser().parse_args(arguments))
+    logs.set_up(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(serve(settings, Access.find()))
+    except ClusterError as error:
+        print(f"reconciliation-contract: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The operator's own settings. What belongs to a contract lives in its spec instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address to listen on."""
+
+    host: str
+    port: int
+
+    @staticmethod
+    def parse(text: str) -> Listen:
+        """Read ``HOST:PORT``; raises `ValueError` with the mend otherwise."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 <= int(port) < 1 << 16:
+            message = f"{text!r} is no address to listen on; write HOST:PORT, for example 127.0.0.1:8080"
+            raise ValueError(message)
+        return Listen(host.strip("[]"), int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set when the operator starts."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to watch; empty means all."""
+    acts: bool = True
+    """False observes only: nothing but the contracts' status is ever written."""
+    health: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8081))
+    metrics: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8080))
+    log_level: str = "info"
+    log_format: str = "text"
+    workers: int = 8
+    """Contracts looked at side by side."""
+    git_interval: timedelta = timedelta(seconds=15)
+    """Between two looks at the same Git reference."""
+    git_allow_local: bool = False
+    """Let Git be on loopback and link-local addresses; for a playground only."""
+    sweep_interval: timedelta = timedelta(seconds=30)
+    """Between two comparisons of what is known with what exists."""
+    stale_after: timedelta = timedelta(seconds=90)
+    """Without any proof of life from the watches, facts are too old to act on."""

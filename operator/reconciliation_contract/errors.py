@@ -1,0 +1,34 @@
+"""Errors of the outside world, converted once at the edge. Fields are typed; each builds its own message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class ClusterError(Exception):
+    """The API server did not do what was asked."""
+
+    verb: str
+    what: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """One sentence: what failed, and what the server said."""
+        return f"cannot {self.verb} {self.what}: {self.detail or type(self).__name__}"
+
+
+class Conflict(ClusterError):
+    """The object changed since it was read (409); look again."""
+
+
+class Missing(ClusterError):
+    """The object, or its kind, does not exist (404)."""
+
+
+class Refused(ClusterError):
+    """The rights are lacking (401, 403), or the object is not accepted (400, 422)."""
+
+
+class Unavailable(ClusterError):
+    """The API server does not answer, or not now (connection, time-out, 429, 5xx)."""

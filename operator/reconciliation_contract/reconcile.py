@@ -1,0 +1,194 @@
+"""The one place that awaits and decides: a pass over one contract.
+
+::
+
+    status ──▶ memory ─┐
+    store ─────────────┼──▶ evaluate ──▶ decision ──▶ write status (if changed) ──▶ effects ──▶ look again
+    lookout (Git) ─────┘     (pure)
+
+Nothing is kept here between passes but why the last act was refused. Every pass starts from the status as it was
+written, so what is about to be done has always been written down first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from reconciliation_contract.adapters.cluster import CONTRACTS, Cluster
+from reconciliation_contract.adapters.events import Events
+from reconciliation_contract.adapters.flux import Flux
+from reconciliation_contract.adapters.metrics import Metrics
+from reconciliation_contract.api import recall
+from reconciliation_contract.api import status as status_api
+from reconciliation_contract.api.contract import FINALIZER
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.effects import (
+    AllowDeletion,
+    DeletePin,
+    Effect,
+    EmitEvent,
+    EnsurePin,
+    HoldDeletion,
+    SwitchSource,
+)
+from reconciliation_contract.core.evaluation import Decision, evaluate
+from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused
+from reconciliation_contract.lookout import Lookout
+from reconciliation_contract.queue import Queue
+from reconciliation_contract.store import Key, Record, Store
+
+_log = logging.getLogger(__name__)
+
+LONGEST_SILENCE: Final = timedelta(minutes=5)
+"""A contract is looked at this often, whatever happens."""
+_ACTING: Final = EnsurePin | DeletePin | SwitchSource
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The outside world, as a pass reaches it."""
+
+    cluster: Cluster
+    flux: Flux
+    events: Events
+    lookout: Lookout
+    metrics: Metrics
+    clock: Callable[[], datetime]
+
+
+class Reconciler:
+    """Works the queue: one pass for each key that is due."""
+
+    def __init__(self, store: Store, queue: Queue[Key], reach: Reach, *, acts: bool) -> None:
+        self._store = store
+        self._queue = queue
+        self._reach = reach
+        self._acts = acts
+        self._refused: dict[Key, str] = {}
+
+    async def work(self) -> None:
+        """Look at one contract after the other, for ever; one that fails never stops the others."""
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._attempt(key)
+            finally:
+                self._queue.done(key)
+
+    async def _attempt(self, key: Key) -> None:
+        try:
+            await self.look(key)
+        except Conflict:
+            self._queue.retry(key)  # the watch brings the newer version; this is for when it does not
+        except Missing:
+            self._queue.retry(key)
+        except ClusterError as error:
+            delay = self._queue.retry(key)
+            self._reach.metrics.failed("cluster")
+            _log.warning("the cluster did not do it", extra={"contract": key, "error": str(error), "retry_in": delay})
+        except Exception:  # noqa: BLE001 - ours: this contract only, never the others
+            delay = self._queue.retry(key)
+            self._reach.metrics.failed("bug")
+            _log.exception("a pass failed; please report this", extra={"contract": key, "retry_in": delay})
+        else:
+            self._queue.forget(key)
+
+    async def look(self, key: Key) -> None:
+        """Make one pass over a contract: observe, decide, write, act."""
+        record = self._store.contracts.get(key)
+        if record is None:
+            self._reach.lookout.forget(key)
+            self._refused.pop(key, None)
+            return
+        now = self._reach.clock()
+        memory = recall.parse(record.status)
+        seen = self._observe(key, record, memory)
+        decision = evaluate(record.contract, memory, seen, now)
+        record = await self._write(key, record, decision, seen)
+        self._reach.metrics.passed(key, memory, decision.memory)
+        await self._perform(key, record, decision)
+        self._again(key, decision, now)
+
+    def _observe(self, key: Key, record: Record, memory: Memory) -> Observation:
+        contract = record.contract
+        if not isinstance(contract, Contract):
+            return Observation()
+        seen = self._store.observe(contract, memory, acts=self._acts, refused=self._refused.get(key, ""))
+        artifact = seen.source.artifact if seen.source else None
+        git = self._reach.lookout.facts(key, seen.source, artifact.value.hash if artifact else "")
+        return replace(seen, git=git)
+
+    async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
+        """Write the status if it changed, on the version that it was decided on."""
+        status = status_api.render(decision.memory, seen.kustomization)
+        if status == record.status:
+            return record
+        self._reach.metrics.wrote()
+        written = await self._reach.cluster.replace_status(*key, record.resource_version, status)
+        self._store.put_contract(written)
+        return self._store.contracts[key]
+
+    def _again(self, key: Key, decision: Decision, now: datetime) -> None:
+        if not decision.settled:
+            self._queue.add(key)
+        due = decision.recheck_at - now if decision.recheck_at else LONGEST_SILENCE
+        # A verdict turns on its deadline, not before: look just after it.
+        self._queue.add(key, min(due, LONGEST_SILENCE).total_seconds() + 0.01)
+
+    # Acts -------------------------------------------------------------------------------------------------------
+
+    async def _perform(self, key: Key, record: Record, decision: Decision) -> None:
+        for effect in decision.effects:
+            if isinstance(record.contract, Contract):
+                await self._guarded(key, record, record.contract, effect)
+            elif isinstance(effect, AllowDeletion):
+                await self._finalize(record, key, hold=False)
+
+    async def _guarded(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
+        """Perform one effect; what the API server refuses is told in the status and tried again later."""
+        try:
+            await self._act(key, record, contract, effect)
+        except Refused as error:
+            if not isinstance(effect, _ACTING | HoldDeletion):
+                raise
+            news = self._refused.get(key) != str(error)
+            self._refused[key] = str(error)
+            if news:
+                self._queue.add(key, 0.01)
+            raise
+        if isinstance(effect, _ACTING | HoldDeletion):
+            self._refused.pop(key, None)
+
+    async def _act(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
+        reach = self._reach
+        match effect:
+            case EmitEvent():
+                reach.events.emit(contract, effect)
+            case HoldDeletion():
+                await self._finalize(record, key, hold=True)
+            case AllowDeletion():
+                await self._finalize(record, key, hold=False)
+            case EnsurePin(pin, source, hash_):
+                await reach.flux.ensure_pin(contract, pin, source, hash_)
+            case DeletePin(pin):
+                await reach.flux.delete_pin(contract, pin)
+            case SwitchSource():
+                await reach.flux.switch(contract, effect)
+
+    async def _finalize(self, record: Record, key: Key, *, hold: bool) -> None:
+        """Put our finalizer on the contract, or take it off; other finalizers stay."""
+        found = await self._reach.cluster.get(CONTRACTS, *key)
+        meta: Mapping[str, Any] = found.get("metadata") or {}
+        if meta.get("uid") != record.contract.uid:
+            return
+        others = [name for name in meta.get("finalizers") or () if name != FINALIZER]
+        wanted = [*others, FINALIZER] if hold else others
+        patch = {"metadata": {"resourceVersion": meta.get("resourceVersion"), "finalizers": wanted}}
+        self._store.put_contract(await self._reach.cluster.merge(CONTRACTS, *key, patch))
+        self._queue.add(key)

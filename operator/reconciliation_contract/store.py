@@ -1,0 +1,156 @@
+"""What is known: slim records of the watched objects, fed by watch events, and who cares about which.
+
+The store never asks the cluster. A put tells which contracts must be looked at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reconciliation_contract.api import flux
+from reconciliation_contract.api.contract import parse
+from reconciliation_contract.api.raw import read_map, read_text
+from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.observation import Git, Kustomization, Observation, Source, SourceRef
+
+Key = tuple[str, str]
+"""Namespace and name."""
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A contract as it was last seen or written."""
+
+    contract: Contract | InvalidContract
+    resource_version: str
+    status: Mapping[str, Any]
+
+
+def key_of(raw: Raw) -> Key:
+    """Namespace and name of a raw object."""
+    meta = read_map(raw, "metadata")
+    return read_text(meta, "namespace"), read_text(meta, "name")
+
+
+def newer(version: str, than: str) -> bool:
+    """Whether a resourceVersion is newer; Kubernetes compares them as whole numbers."""
+    return not (version.isdecimal() and than.isdecimal()) or int(version) > int(than)
+
+
+class Store:
+    """The one place that remembers objects. It belongs to one event loop and is not thread-safe."""
+
+    def __init__(self) -> None:
+        self.contracts: dict[Key, Record] = {}
+        self.kustomizations: dict[Key, Kustomization] = {}
+        self.sources: dict[Key, Source] = {}
+        self.flux_installed = True
+        self.fresh = False
+        self._bound: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._interested: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._interests: dict[Key, frozenset[Key]] = {}
+        self._uids: dict[str, Key] = {}
+        self._pins: defaultdict[str, set[Key]] = defaultdict(set)
+
+    # Feeding ------------------------------------------------------------------------------------------------
+
+    def put_contract(self, raw: Raw) -> set[Key]:
+        """Take a contract; an older version than the one known is ignored."""
+        key, version = key_of(raw), read_text(read_map(raw, "metadata"), "resourceVersion")
+        known = self.contracts.get(key)
+        parsed = parse(raw)
+        if known and known.contract.uid == parsed.uid and not newer(version, known.resource_version):
+            return set()
+        self.drop_contract(key)
+        self.contracts[key] = Record(parsed, version, read_map(raw, "status"))
+        self._uids[parsed.uid] = key
+        if isinstance(parsed, Contract):
+            self._bound[parsed.namespace, parsed.kustomization].add(key)
+        return {key}
+
+    def drop_contract(self, key: Key) -> None:
+        """Forget a contract that is gone."""
+        known = self.contracts.pop(key, None)
+        if known is None:
+            return
+        self._uids.pop(known.contract.uid, None)
+        if isinstance(known.contract, Contract):
+            self._bound[known.contract.namespace, known.contract.kustomization].discard(key)
+        self._interest(key, frozenset())
+
+    def put_kustomization(self, raw: Raw, at: datetime, *, live: bool) -> set[Key]:
+        """Take a Kustomization that came from a watch event (``live``) or a list."""
+        key = key_of(raw)
+        self.kustomizations[key] = flux.kustomization(raw, at, live=live, before=self.kustomizations.get(key))
+        return set(self._bound[key])
+
+    def drop_kustomization(self, key: Key) -> set[Key]:
+        """Forget a Kustomization that is gone."""
+        return set(self._bound[key]) if self.kustomizations.pop(key, None) else set()
+
+    def put_source(self, raw: Raw, at: datetime, *, live: bool) -> set[Key]:
+        """Take a GitRepository, one that tracks a branch or one that we pinned."""
+        key = key_of(raw)
+        record = flux.source(raw, at, live=live, before=self.sources.get(key))
+        self.sources[key] = record
+        if record.contract_uid:
+            self._pins[record.contract_uid].add(key)
+        return self._concerned(record)
+
+    def drop_source(self, key: Key) -> set[Key]:
+        """Forget a GitRepository that is gone."""
+        record = self.sources.pop(key, None)
+        if record is None:
+            return set()
+        self._pins[record.contract_uid].discard(key)
+        return self._concerned(record)
+
+    def _concerned(self, source: Source) -> set[Key]:
+        owner = self._uids.get(source.contract_uid)
+        return self._interested[source.namespace, source.name] | ({owner} if owner else set())
+
+    # Observing ----------------------------------------------------------------------------------------------
+
+    def tracked(self, contract: Contract, memory: Memory) -> SourceRef | None:
+        """Refer to the source that tracks the branch, whether or not a rollback is in force."""
+        if memory.rollback:
+            return memory.rollback.source
+        kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
+        return kustomization.source if kustomization else None
+
+    def observe(self, contract: Contract, memory: Memory, *, acts: bool, refused: str) -> Observation:
+        """Put together what is known for one contract, all but Git, and remember that it cares for it."""
+        key = (contract.namespace, contract.name)
+        ref = self.tracked(contract, memory)
+        source = self.sources.get((ref.namespace, ref.name)) if ref and ref.kind == "GitRepository" else None
+        if ref:
+            self._interest(key, frozenset({(ref.namespace, ref.name)}))
+        pins = [self.sources[pin] for pin in sorted(self._pins[contract.uid])]
+        needed = memory.rollback.pin if memory.rollback else None
+        return Observation(
+            kustomization=self.kustomizations.get((contract.namespace, contract.kustomization)),
+            source=source,
+            pin=next((pin for pin in pins if pin.reference == needed), None),
+            strays=tuple(pin for pin in pins if pin.reference != needed),
+            git=Git(),
+            flux_installed=self.flux_installed,
+            fresh=self.fresh,
+            acts=acts,
+            refused=refused,
+        )
+
+    def _interest(self, key: Key, sources: frozenset[Key]) -> None:
+        known = self._interests.get(key, frozenset())
+        if known == sources:
+            return
+        for source in known - sources:
+            self._interested[source].discard(key)
+        for source in sources - known:
+            self._interested[source].add(key)
+        self._interests[key] = sources

@@ -1,0 +1,124 @@
+"""The sweep: compare what is known with what exists, again and again.
+
+It repairs what a watch can miss (objects deleted while it was disconnected), notices a watch that is silently stuck,
+knows whether Flux is installed, and tells when the store is filled for the first time. Only names and versions are
+listed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster, Resource
+from reconciliation_contract.config import Settings
+from reconciliation_contract.errors import ClusterError, Missing
+from reconciliation_contract.store import Key, Store, newer
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Final = 0.2
+"""Seconds between comparisons until the store is filled."""
+
+
+class Sweep:
+    """Keeps the store honest. ``synced`` is set once it is filled."""
+
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        tell: Callable[[set[Key]], None],
+        clock: Callable[[], datetime],
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._tell = tell
+        self._clock = clock
+        self._settings = settings
+        self._alive_at: datetime | None = None
+        self._behind: dict[tuple[str, Key], str] = {}
+        self._problem = "the API server has not been reached yet"
+        self.synced = asyncio.Event()
+        self.ghosts = 0
+        """Objects that were gone without the watch saying so."""
+
+    def unready(self) -> str:
+        """Say why the operator is not ready: not filled yet, or blind for too long. Empty when it is."""
+        if not self.synced.is_set():
+            return f"not synced: {self._problem}"
+        if self._stale():
+            return f"observations are stale: {self._problem or 'the watches do not progress'}"
+        return ""
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        longest, pause = self._settings.sweep_interval.total_seconds(), _FIRST_PAUSE
+        while True:
+            try:
+                await self._once()
+                pause = longest if self.synced.is_set() else _FIRST_PAUSE
+            except ClusterError as error:
+                if str(error) != self._problem:
+                    _log.warning("the cluster cannot be compared with what is known", extra={"error": str(error)})
+                self._problem = str(error)
+                pause = min(longest, pause * 2)
+            self._judge()
+            await asyncio.sleep(pause)
+
+    async def _once(self) -> None:
+        contracts = {key: record.resource_version for key, record in self._store.contracts.items()}
+        behind = await self._compare(CONTRACTS, contracts, self._gone_contract)
+        installed = True
+        for resource, known, gone in (
+            (KUSTOMIZATIONS, self._store.kustomizations, self._store.drop_kustomization),
+            (GIT_REPOSITORIES, self._store.sources, self._store.drop_source),
+        ):
+            versions = {key: record.resource_version for key, record in known.items()}
+            try:
+                behind |= await self._compare(resource, versions, gone)
+            except Missing:
+                installed = False
+        if installed != self._store.flux_installed:
+            self._store.flux_installed = installed
+            self._tell(set(self._store.contracts))
+        stuck = behind.items() & self._behind.items()
+        self._behind = behind
+        if not stuck:
+            self._alive_at, self._problem = self._clock(), ""
+        if not self.synced.is_set() and "" not in behind.values():
+            self.synced.set()
+            self._tell(set(self._store.contracts))
+
+    async def _compare(
+        self, resource: Resource, known: Mapping[Key, str], gone: Callable[[Key], set[Key]]
+    ) -> dict[tuple[str, Key], str]:
+        """Drop what is gone; return what the watch has not brought yet, with the version known (or empty)."""
+        listed: dict[Key, str] = {}
+        for namespace in self._settings.namespaces or ("",):
+            listed |= await self._cluster.list_versions(resource, namespace)
+        for key in known.keys() - listed.keys():
+            self.ghosts += 1
+            self._tell(gone(key))
+        return {
+            (resource.plural, key): known.get(key, "")
+            for key, version in listed.items()
+            if key not in known or (known[key] != version and newer(version, known[key]))
+        }
+
+    def _gone_contract(self, key: Key) -> set[Key]:
+        self._store.drop_contract(key)
+        return {key}
+
+    def _stale(self) -> bool:
+        return self._alive_at is None or self._clock() - self._alive_at > self._settings.stale_after
+
+    def _judge(self) -> None:
+        fresh = not self._stale()
+        if fresh != self._store.fresh:
+            self._store.fresh = fresh
+            self._tell(set(self._store.contracts))

@@ -1,0 +1,88 @@
+"""The parts put together, once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.endpoints import served
+from reconciliation_contract.adapters.events import Events
+from reconciliation_contract.adapters.flux import Flux
+from reconciliation_contract.adapters.git import Git, GitSettings
+from reconciliation_contract.adapters.metrics import Metrics
+from reconciliation_contract.config import Settings
+from reconciliation_contract.lookout import Lookout
+from reconciliation_contract.queue import Queue
+from reconciliation_contract.reconcile import Reach, Reconciler
+from reconciliation_contract.store import Key, Store
+from reconciliation_contract.sweep import Sweep
+
+_log = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """Read the wall clock."""
+    return datetime.now(UTC)
+
+
+class Operator:
+    """Everything that runs in one process: handlers feed it, `running` keeps it going."""
+
+    def __init__(self, settings: Settings, cluster: Cluster, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.store = Store()
+        self.queue: Queue[Key] = Queue()
+        self.metrics = Metrics()
+        reader = Git(GitSettings(allow_local=settings.git_allow_local))
+        self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
+        self.events = Events(cluster, clock, socket.gethostname())
+        reach = Reach(cluster, Flux(cluster), self.events, self.lookout, self.metrics, clock)
+        self.reconciler = Reconciler(self.store, self.queue, reach, acts=settings.acts)
+        self.sweep = Sweep(self.store, cluster, self.tell, clock, settings)
+
+    def tell(self, keys: set[Key]) -> None:
+        """Ask for a look at these contracts; before the first sweep it is remembered for later."""
+        for key in keys:
+            self.queue.add(key)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Sweep, work and serve while the context lasts."""
+        settings = self.settings
+        tasks = [asyncio.create_task(self._after_sync(work), name=name) for name, work in self._duties()]
+        tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
+
+        def alive() -> str:
+            ended = [task.get_name() for task in tasks if task.done()]
+            return f"stopped: {', '.join(ended)}" if ended else ""
+
+        try:
+            async with served(
+                settings.health,
+                settings.metrics,
+                alive=alive,
+                ready=self.sweep.unready,
+                registry=self.metrics.registry,
+            ):
+                yield
+        finally:
+            self.lookout.close()
+            await self.events.close()
+            for task in tasks:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _duties(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        return [(f"worker {number}", self.reconciler.work) for number in range(self.settings.workers)]
+
+    async def _after_sync(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin when everything that exists is known: a half-filled store would look like missing objects."""
+        await self.sweep.synced.wait()
+        await work()

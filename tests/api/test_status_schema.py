@@ -1,0 +1,54 @@
+"""What the operator writes into the status, and what the CRD allows there: the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.api.status import render
+from reconciliation_contract.api.status_models import Status
+from reconciliation_contract.core.memory import Memory
+from tests.api.full_memory import full_memory, kustomization
+from tests.api.structural import Schema, complaints, defaulted, walk
+
+MEMORIES = {
+    "nothing known": Memory(),
+    "everything known": full_memory(),
+    "everything known of an adopted revision": full_memory(adopted=True),
+}
+
+
+def _paths(schema: Schema, value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all parts of a value, as the schema names them."""
+    yield path
+    if isinstance(value, dict):
+        known, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+        for name, child in value.items():
+            mark = f"{path}.{name}".lstrip(".") if name in known else f"{path}{{}}"
+            yield from _paths(known.get(name, others), child, mark)
+    if isinstance(value, list):
+        for item in value:
+            yield from _paths(schema["items"], item, f"{path}[]")
+
+
+@pytest.mark.parametrize("case", MEMORIES)
+def test_the_crd_allows_what_is_written(schema: Schema, case: str) -> None:
+    """No status that the operator writes is refused, pruned or added to by the API server."""
+    status = schema["properties"]["status"]
+
+    written = render(MEMORIES[case], kustomization())
+
+    assert list(complaints(status, written, "status")) == []
+    assert defaulted(status, written) == written
+    assert Status.model_validate(written).observed_generation == MEMORIES[case].observed_generation
+
+
+def test_everything_in_the_crd_is_written(schema: Schema) -> None:
+    """The status documents no field that the operator never fills."""
+    status = schema["properties"]["status"]
+
+    written = {path for memory in MEMORIES.values() for path in _paths(status, render(memory, kustomization()))}
+
+    assert written == {path for path, _ in walk(status)}
