@@ -49,3 +49,6 @@ def set_up(level: str, style: str) -> None:
     root.setLevel(level.upper())
     for noisy in ("kopf", "aiohttp", "urllib3", "kubernetes", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # A hostile Git server can make these two write a line, or a traceback, per ref and connection.
+    logging.getLogger("dulwich").setLevel(logging.ERROR)
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)

@@ -67,7 +67,10 @@ class Store:
         parsed = parse(raw)
         if known and known.contract.uid == parsed.uid and not newer(version, known.resource_version):
             return set()
-        self.drop_contract(key)
+        if known and known.contract.uid != parsed.uid:
+            self.drop_contract(key)
+        elif known:
+            self._unbind(key, known)  # what it cares for stays: nobody looks again after a write of our own
         self.contracts[key] = Record(parsed, version, read_map(raw, "status"))
         self._uids[parsed.uid] = key
         if isinstance(parsed, Contract):
@@ -80,9 +83,12 @@ class Store:
         if known is None:
             return
         self._uids.pop(known.contract.uid, None)
-        if isinstance(known.contract, Contract):
-            self._bound[known.contract.namespace, known.contract.kustomization].discard(key)
+        self._unbind(key, known)
         self._interest(key, frozenset())
+
+    def _unbind(self, key: Key, record: Record) -> None:
+        if isinstance(record.contract, Contract):
+            self._bound[record.contract.namespace, record.contract.kustomization].discard(key)
 
     def put_kustomization(self, raw: Raw, at: datetime, *, live: bool) -> set[Key]:
         """Take a Kustomization that came from a watch event (``live``) or a list."""
@@ -97,11 +103,14 @@ class Store:
     def put_source(self, raw: Raw, at: datetime, *, live: bool) -> set[Key]:
         """Take a GitRepository, one that tracks a branch or one that we pinned."""
         key = key_of(raw)
-        record = flux.source(raw, at, live=live, before=self.sources.get(key))
+        known = self.sources.get(key)
+        record = flux.source(raw, at, live=live, before=known)
         self.sources[key] = record
+        if known and known.contract_uid != record.contract_uid:
+            self._pins[known.contract_uid].discard(key)
         if record.contract_uid:
             self._pins[record.contract_uid].add(key)
-        return self._concerned(record)
+        return self._concerned(record) | (self._concerned(known) if known else set())
 
     def drop_source(self, key: Key) -> set[Key]:
         """Forget a GitRepository that is gone."""

@@ -83,6 +83,8 @@ class Sweep:
                 behind |= await self._compare(resource, versions, gone)
             except Missing:
                 installed = False
+                for key in versions:
+                    self._tell(gone(key))
         if installed != self._store.flux_installed:
             self._store.flux_installed = installed
             self._tell(set(self._store.contracts))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from reconciliation_contract.adapters.cluster import Cluster
@@ -33,17 +33,24 @@ def utc_now() -> datetime:
 class Operator:
     """Everything that runs in one process: handlers feed it, `running` keeps it going."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        cluster: Cluster,
+        clock: Callable[[], datetime] = utc_now,
+        reader: Git | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.store = Store()
         self.queue: Queue[Key] = Queue()
         self.metrics = Metrics()
-        reader = Git(GitSettings(allow_local=settings.git_allow_local))
+        reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
         self.events = Events(cluster, clock, socket.gethostname())
         reach = Reach(cluster, Flux(cluster), self.events, self.lookout, self.metrics, clock)
         self.reconciler = Reconciler(self.store, self.queue, reach, acts=settings.acts)
+        self._tasks: list[asyncio.Task[None]] = []
         self.sweep = Sweep(self.store, cluster, self.tell, clock, settings)
 
     def tell(self, keys: set[Key]) -> None:
@@ -53,36 +60,38 @@ class Operator:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Sweep, work and serve while the context lasts."""
+        """Sweep, work and serve while the context lasts, or until `stop`."""
         settings = self.settings
-        tasks = [asyncio.create_task(self._after_sync(work), name=name) for name, work in self._duties()]
-        tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
-
-        def alive() -> str:
-            ended = [task.get_name() for task in tasks if task.done()]
-            return f"stopped: {', '.join(ended)}" if ended else ""
-
+        self._tasks = [asyncio.create_task(self._after_sync(work), name=name) for name, work in self._duties()]
+        self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
         try:
             async with served(
                 settings.health,
                 settings.metrics,
-                alive=alive,
+                alive=self._alive,
                 ready=self.sweep.unready,
                 registry=self.metrics.registry,
             ):
                 yield
         finally:
-            self.lookout.close()
-            await self.events.close()
-            for task in tasks:
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await self.stop()
 
-    def _duties(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+    async def stop(self) -> None:
+        """End all work; a second call does nothing."""
+        self.lookout.close()
+        await self.events.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _alive(self) -> str:
+        ended = [task.get_name() for task in self._tasks if task.done()]
+        return f"stopped: {', '.join(ended)}" if ended else ""
+
+    def _duties(self) -> list[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
         return [(f"worker {number}", self.reconciler.work) for number in range(self.settings.workers)]
 
-    async def _after_sync(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _after_sync(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Begin when everything that exists is known: a half-filled store would look like missing objects."""
         await self.sweep.synced.wait()
         await work()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster
-from reconciliation_contract.api.flux import CONTRACT_LABEL, OWNER_ANNOTATION
+from reconciliation_contract.api.flux import CONTRACT_LABEL, ORIGINAL_ANNOTATION, OWNER_ANNOTATION
 from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import SwitchSource
@@ -45,7 +45,10 @@ def pinned(source: Mapping[str, Any], pin: SourceRef, hash_: str, contract: Cont
             "name": pin.name,
             "namespace": pin.namespace,
             "labels": {CONTRACT_LABEL: contract.name[:63].rstrip("-."), **shard},
-            "annotations": {OWNER_ANNOTATION: contract.uid},
+            "annotations": {
+                OWNER_ANNOTATION: contract.uid,
+                ORIGINAL_ANNOTATION: read_text(read_map(source, "metadata"), "name"),
+            },
         },
         "spec": {
             **{field: spec[field] for field in _COPIED if field in spec},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypedDict
@@ -11,10 +10,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciliation_contract.api.excerpt import excerpt
+from reconciliation_contract.api.flux import parent_of
 from reconciliation_contract.api.models import PromisesSpec, RollbackSpec, Spec
-from reconciliation_contract.api.raw import Raw, moment, read_map, read_number, read_text
+from reconciliation_contract.api.raw import Raw, moment, read_map, read_number, read_strings, read_text
+from reconciliation_contract.api.request import parse_requests
 from reconciliation_contract.core.contract import Contract, InvalidContract, Promises, RollbackPolicy
-from reconciliation_contract.core.text import bounded
 
 GROUP: Final = "reconciliation.dev"
 VERSION: Final = "v1alpha1"
@@ -22,12 +22,9 @@ KIND: Final = "ReconciliationContract"
 PLURAL: Final = "reconciliationcontracts"
 FINALIZER: Final = f"{GROUP}/rollback"
 """On a contract whose rollback must be released before it may go."""
-APPROVE: Final = f"{GROUP}/approve"
-"""Annotation by which a person approves a proposed rollback: the hash of the bad revision."""
 REQUESTED_AT: Final = "reconcile.fluxcd.io/requestedAt"
 """Annotation by which a person asks for a pass now; its value comes back in the status."""
 
-_APPROVAL: Final = re.compile(r"(?:[^\s:]*@)?(?:sha1:)?([0-9a-f]{7,40})")
 _LONGEST_REQUEST: Final = 253
 _EXAMPLE: Final = "name the Kustomization, as in kustomizationRef: {name: shop}"
 
@@ -55,7 +52,7 @@ def parse(raw: Mapping[str, Any]) -> Contract | InvalidContract:
         spec = Spec.model_validate(raw["spec"])
     except ValidationError as error:
         return InvalidContract(**identity, problem=_problem(error.errors(include_url=False)))
-    return _contract(identity, created, spec, read_map(meta, "annotations"))
+    return _contract(identity, created, spec, meta)
 
 
 def _identity(meta: Raw) -> _Identity:
@@ -70,7 +67,8 @@ def _identity(meta: Raw) -> _Identity:
     }
 
 
-def _contract(identity: _Identity, created: datetime, spec: Spec, annotations: Raw) -> Contract:
+def _contract(identity: _Identity, created: datetime, spec: Spec, meta: Raw) -> Contract:
+    annotations = read_map(meta, "annotations")
     return Contract(
         **identity,
         created_at=created,
@@ -79,7 +77,8 @@ def _contract(identity: _Identity, created: datetime, spec: Spec, annotations: R
         rollback=_policy(spec.rollback),
         service_account=spec.service_account_name,
         suspended=spec.suspend,
-        approved=_approved(read_text(annotations, APPROVE)),
+        requests=parse_requests(read_strings(annotations)),
+        parent=parent_of(meta),
         requested_at=read_text(annotations, REQUESTED_AT)[:_LONGEST_REQUEST],
     )
 
@@ -101,13 +100,10 @@ def _policy(spec: RollbackSpec) -> RollbackPolicy:
         duration=spec.after.duration,
         within=spec.within,
         settle=spec.settle,
+        max_age=spec.max_age,
+        budget=spec.budget.rollbacks,
+        budget_per=spec.budget.per,
     )
-
-
-def _approved(value: str) -> str:
-    """Hash, or a beginning of it of at least 7 digits, out of a revision; empty for anything else."""
-    found = _APPROVAL.fullmatch(value[:_LONGEST_REQUEST].strip().lower())
-    return found.group(1) if found else ""
 
 
 # Problems ----------------------------------------------------------------------------------------------------
@@ -116,7 +112,7 @@ def _approved(value: str) -> str:
 def _problem(errors: Sequence[ErrorDetails]) -> str:
     """Say the first problem in a sentence, and how many more there are."""
     more = len(errors) - 1
-    return bounded(_sentence(errors[0]) + (f" ({more} more to mend)" if more else ""))
+    return _sentence(errors[0]) + (f" ({more} more to mend)" if more else "")
 
 
 def _sentence(error: ErrorDetails) -> str:

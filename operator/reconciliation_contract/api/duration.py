@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from reconciliation_contract.api.excerpt import excerpt
@@ -37,8 +38,7 @@ def parse_duration(value: object, shortest: timedelta = SHORTEST, longest: timed
     """
     if not isinstance(value, str) or len(value) > MAX_LENGTH or not _WHOLE.fullmatch(value):
         raise InvalidDuration(value, "is not a duration", hint(shortest, longest))
-    # Exact, so that a sum just over a bound is over it, and a number of any size is only a number.
-    exact = sum(Fraction(number) * _MICROSECONDS[unit] for number, unit in _PART.findall(value))
+    exact = _exact(value)
     if exact < _microseconds(shortest):
         raise InvalidDuration(value, "is too short", hint(shortest, longest))
     if exact > _microseconds(longest):
@@ -67,6 +67,12 @@ def format_duration(duration: timedelta) -> str:
 def hint(shortest: timedelta, longest: timedelta) -> str:
     """Say what to write for a duration within these bounds."""
     return f"write a duration from {format_duration(shortest)} to {format_duration(longest)}, such as 30s or 1h30m"
+
+
+@lru_cache(maxsize=512)  # every contract has seven, and most have the same ones
+def _exact(text: str) -> Fraction:
+    """Microseconds, unrounded: a sum just over a bound is over it, and a number of any size is only a number."""
+    return sum((Fraction(number) * _MICROSECONDS[unit] for number, unit in _PART.findall(text)), Fraction())
 
 
 def _microseconds(duration: timedelta) -> int:

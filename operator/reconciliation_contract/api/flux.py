@@ -9,6 +9,8 @@ both therefore says nothing about delivery until the two agree; see `_delivered`
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,7 +27,7 @@ from reconciliation_contract.core.observation import (
     Source,
     SourceRef,
 )
-from reconciliation_contract.core.rollback import HOLD, MARK
+from reconciliation_contract.core.onset import HOLD, MARK
 from reconciliation_contract.core.text import bounded
 
 CONTRACT_LABEL: Final = "reconciliation.dev/contract"
@@ -33,9 +35,13 @@ CONTRACT_LABEL: Final = "reconciliation.dev/contract"
 OWNER_ANNOTATION: Final = "reconciliation.dev/contract-uid"
 """On what we create: the uid of the contract it belongs to."""
 
+ORIGINAL_ANNOTATION: Final = "reconciliation.dev/source"
+"""On a pinned copy: the name of the source that it is a copy of."""
+
 _PARENT: Final = "kustomize.toolkit.fluxcd.io"
 _SHA1: Final = re.compile(r"sha1:([0-9a-f]{40})")
 _HEALTH_CHECKS: Final = re.compile(r"(?i)health check.*sha1:([0-9a-f]{40})")
+_PACE: Final = frozenset({"sourceRef", "suspend", "interval", "retryInterval", "timeout"})
 _FAILURES: Final = 16
 """Failed attempts of one revision that a record keeps."""
 
@@ -79,7 +85,10 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         stalled=condition(status, "Stalled"),
         attempted_revision=read_text(status, "lastAttemptedRevision"),
         applied_revision=read_text(status, "lastAppliedRevision"),
-        parent=_parent(read_map(meta, "labels")),
+        parent=parent_of(meta),
+        manifests=_manifests(status),
+        spec=_spec_digest(spec, read_number(meta, "generation"), before),
+        substitutes=bool(read_list(read_map(spec, "postBuild"), "substituteFrom")),
         hold={
             key: value for key, value in read_strings(read_map(meta, "annotations")).items() if key in (HOLD, MARK)
         },
@@ -153,6 +162,7 @@ def source(raw: Raw, received_at: datetime, *, live: bool, before: Source | None
         deleting="deletionTimestamp" in meta,
         ready=condition(status, "Ready"),
         artifact=_artifact_since(before.artifact if before else None, artifact, received_at, live=live, known=before),
+        original=read_text(read_map(meta, "annotations"), ORIGINAL_ANNOTATION),
         contract_uid=read_text(read_map(meta, "annotations"), OWNER_ANNOTATION),
     )
 
@@ -207,9 +217,27 @@ def _depends_on(spec: Raw, namespace: str) -> tuple[str, ...]:
     return tuple(f"{read_text(item, 'namespace') or namespace}/{read_text(item, 'name')}" for item in items)
 
 
-def _parent(labels: Raw) -> str:
+def parent_of(meta: Raw) -> str:
+    """``namespace/name`` of the Kustomization that applies an object; empty where there is none."""
+    labels = read_map(meta, "labels")
     name, namespace = read_text(labels, f"{_PARENT}/name"), read_text(labels, f"{_PARENT}/namespace")
     return f"{namespace}/{name}" if name and namespace else ""
+
+
+def _manifests(status: Raw) -> dict[str, str]:
+    """Digest of what was built from each revision in Flux's history."""
+    entries = (
+        (read_text(read_map(e, "metadata"), "revision"), read_text(e, "digest")) for e in read_list(status, "history")
+    )
+    return {hash_: digest for revision, digest in entries if (hash_ := revision_hash(revision)) and digest}
+
+
+def _spec_digest(spec: Raw, generation: int, before: Kustomization | None) -> str:
+    """Digest of the spec without what a rollback changes or what only sets the pace."""
+    if before is not None and before.generation == generation and before.spec:
+        return before.spec
+    kept = {key: value for key, value in spec.items() if key not in _PACE}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _duration(spec: Raw, key: str) -> timedelta:

@@ -98,6 +98,17 @@ class PersistenceSpec(Wire):
     """Time since the first failed attempt after which a failure is persistent."""
 
 
+class RollbackBudget(Wire):
+    """How many rollbacks may happen in a time, so that a contract never flaps."""
+
+    rollbacks: Annotated[int, Field(strict=True, ge=1, le=20, json_schema_extra={"format": "int32"})] = (
+        _ROLLBACK.budget
+    )
+    """Rollbacks in any such time, from 1 to 20. Those that people ask for are not counted."""
+    per: Budget = _ROLLBACK.budget_per
+    """The time."""
+
+
 class RollbackSpec(Wire):
     """What happens when a revision keeps failing."""
 
@@ -110,6 +121,10 @@ class RollbackSpec(Wire):
     """Longest time from the decision to the last known good revision being Ready again."""
     settle: Annotated[timedelta, Between(longest=timedelta(hours=24))] = _ROLLBACK.settle
     """How long a revision must stay Ready before it counts as the last known good one. At most 24h."""
+    max_age: Budget = _ROLLBACK.max_age
+    """A failure that became persistent longer ago than this is left to people."""
+    budget: RollbackBudget = RollbackBudget()
+    """How many rollbacks may happen in a time, so that a contract never flaps."""
 
 
 class Spec(Wire):

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
-from reconciliation_contract.api.raw import Raw, moment, read_list, read_map, read_number, read_text
+from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
 from reconciliation_contract.core.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
 from reconciliation_contract.core.observation import Condition, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
@@ -34,6 +34,7 @@ def parse(status: object) -> Memory:
         good=_read_good(read_map(raw, "lastGood")),
         rollback=rollback,
         bad=bad,
+        begun=tuple(at for item in _plain(read_map(raw, "rollback"), "begun") if (at := moment(item))),
         conditions={
             read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
         },
@@ -51,6 +52,12 @@ def _span(raw: Raw, key: str) -> timedelta | None:
         return parse_duration(read_text(raw, key), timedelta(0), timedelta.max)
     except InvalidDuration:
         return None
+
+
+def _plain(raw: Raw, key: str) -> tuple[str, ...]:
+    """Read a list of strings."""
+    value = raw.get(key)
+    return tuple(item for item in value[:LONGEST_LIST] if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def _read_condition(raw: Raw) -> Condition:
@@ -74,6 +81,8 @@ def _read_good(raw: Raw) -> Good | None:
         source=_read_ref(read_map(raw, "sourceRef")),
         path=read_text(raw, "path"),
         checked=raw.get("healthChecked") is True,
+        manifests=read_text(raw, "manifests"),
+        spec=read_text(raw, "specDigest"),
     )
 
 
@@ -129,15 +138,13 @@ def _read_past(raw: Raw) -> Past | None:
     revision, ended, result = read_text(raw, "revision"), moment(raw.get("endedAt")), read_text(raw, "result")
     if not revision or ended is None or (ended_as := _member(Result, result)) is None:
         return None
-    broken = raw.get("broken")
-    names = tuple(name for name in broken if isinstance(name, str)) if isinstance(broken, list) else ()
+    names = _plain(raw, "broken")
     subject, latency = read_text(raw, "subject"), _span(raw, "latency")
     return Past(revision, revision_hash(revision), ended_as, ended, subject, latency, names)
 
 
 def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
-    listed = raw.get("badRevisions")
-    bad = tuple(h for item in listed if (h := revision_hash(str(item)))) if isinstance(listed, list) else ()
+    bad = tuple(hash_ for item in _plain(raw, "badRevisions") if (hash_ := revision_hash(item)))
     state, started = read_text(raw, "state"), moment(raw.get("startedAt"))
     stands = _member(RollbackState, state)
     if stands is None or started is None:
@@ -155,6 +162,8 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
         completed_at=moment(raw.get("completedAt")),
         kept_annotations=restore,
         message=read_text(raw, "message"),
+        asked_by=read_text(raw, "requestedBy"),
+        remains=tuple(item for item in _plain(raw, "notUndone")),
     )
     return undo, bad
 

@@ -65,14 +65,17 @@ def _ref(ref: SourceRef) -> Wire:
 
 
 def _good(good: Good) -> Wire:
-    return {
+    wire = {
         "revision": good.revision,
         "since": timestamp(good.since),
         "kustomizationUID": good.kustomization_uid,
         "sourceRef": _ref(good.source),
         "path": good.path,
         "healthChecked": good.checked,
+        "manifests": good.manifests[:100],
+        "specDigest": good.spec,
     }
+    return _lean(wire) | {"healthChecked": good.checked}
 
 
 def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
@@ -143,7 +146,10 @@ def _past(past: Past) -> Wire:
 
 
 def _rollback(memory: Memory) -> Wire:
-    bad = {"badRevisions": [f"sha1:{hash_}" for hash_ in memory.bad]}
+    bad = {
+        "badRevisions": [f"sha1:{hash_}" for hash_ in memory.bad],
+        "begun": [timestamp(at) for at in memory.begun],
+    }
     undo = memory.rollback
     if undo is None:
         return _lean(bad)
@@ -162,6 +168,8 @@ def _rollback(memory: Memory) -> Wire:
             "sourceRef": _ref(undo.source),
             "pinRef": _ref(undo.pin),
             "restore": dict(undo.kept_annotations),
+            "requestedBy": bounded(undo.asked_by),
+            "notUndone": list(undo.remains),
             **bad,
         }
     )

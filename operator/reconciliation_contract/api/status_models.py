@@ -61,6 +61,10 @@ class LastGood(Wire):
     """The path in the source from which it was built."""
     health_checked: bool | None = None
     """Whether Flux checked its health. Otherwise it was merely applied."""
+    manifests: Word | None = None
+    """Flux's digest of the manifests that were built from it."""
+    spec_digest: Word | None = None
+    """Digest of the Kustomization's own spec then, without its source and intervals."""
 
 
 class Sighting(Wire):
@@ -203,7 +207,14 @@ class RollbackStatus(Wire):
     pin_ref: SourceRef | None = None
     """The copy of the source that is pinned to the good revision."""
     restore: Annotated[dict[str, Path], Field(max_length=16)] | None = None
-    """Annotations of the Kustomization that the rollback replaced, with the values to put back."""
+    """Annotations of the Kustomization that the rollback replaced, with the values to put back. An empty
+    value stands for an annotation that was not there."""
+    requested_by: Text | None = None
+    """Who asked for the rollback or approved it, and why. Absent where nobody did."""
+    not_undone: Annotated[list[Text], Field(max_length=8, json_schema_extra=ATOMIC)] | None = None
+    """What the rollback does not undo, as far as that can be seen."""
+    begun: Annotated[list[AwareDatetime], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
+    """When the last rollbacks began that nobody asked for, oldest first. The budget is counted from them."""
 
 
 class Status(Wire):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -88,6 +89,7 @@ async def serve(settings: Settings, access: Access) -> None:
                 clusterwide=not settings.namespaces,
                 namespaces=settings.namespaces,
                 standalone=True,
+                identity=socket.gethostname(),  # type: ignore[arg-type]  # kopf keeps its NewType of str private
                 stop_flag=stop,
             )
 

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core import feasibility, reasons
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.memory import Memory, RollbackState
 from reconciliation_contract.core.observation import Condition, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.rollback import Standing
+from reconciliation_contract.core.standing import Standing
 from reconciliation_contract.core.text import bounded
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
@@ -33,6 +33,7 @@ def derive(
     """All conditions of a valid contract; a transition time moves only with its status."""
     rolled_back = _rolled_back(memory, standing)
     fresh = {
+        "Feasible": _feasible(contract, memory, seen),
         "Ready": _ready(contract, memory, seen, rolled_back),
         "Detected": _detected(contract, memory, seen),
         "Healthy": _healthy(contract, memory, seen),
@@ -180,6 +181,17 @@ def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition
     if kustomization.ready.status == FALSE and kustomization.ready.reason:
         return Condition(FALSE, reasons.FAILING, f"{kustomization.ready.reason}: {kustomization.ready.message}")
     return Condition(UNKNOWN, reasons.PROGRESSING, f"Flux is at work on {delivery.revision}")
+
+
+def _feasible(contract: Contract, memory: Memory, seen: Observation) -> Condition:
+    if obstacle(contract, seen):
+        return memory.conditions.get(
+            "Feasible", Condition(UNKNOWN, reasons.WAITING, "there is nothing to look at yet")
+        )
+    findings = feasibility.explain(contract, seen)
+    if not findings:
+        return Condition(TRUE, reasons.FEASIBLE, "nothing in the set-up stands against the promises")
+    return Condition(FALSE, findings[0].rule, feasibility.summary(findings))
 
 
 def _rolled_back(memory: Memory, standing: Standing | None) -> Condition:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciliation_contract.core.request import Requests
+
 
 class RollbackMode(StrEnum):
     """Who decides that a persistent failure is rolled back."""
@@ -47,6 +49,11 @@ class RollbackPolicy:
     """Budget from the decision to the last known good revision being Ready again."""
     settle: timedelta = timedelta(seconds=30)
     """How long a revision must stay Ready before it counts as good."""
+    max_age: timedelta = timedelta(hours=1)
+    """A failure that became persistent longer ago is left to people: whoever slept then must not act now."""
+    budget: int = 3
+    """Rollbacks of this contract in any `budget_per`, those that people asked for not counted."""
+    budget_per: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +75,10 @@ class Contract:
     deleting: bool = False
     finalized: bool = False
     """Our finalizer is on the object: a deletion waits until a rollback is released."""
-    approved: str = ""
-    """Hash of the bad revision whose proposed rollback a person approved."""
+    requests: Requests = field(default_factory=Requests)
+    """What people ask of it."""
+    parent: str = ""
+    """``namespace/name`` of the Kustomization that applies the contract; empty where there is none."""
     requested_at: str = ""
     """Value of the annotation ``reconcile.fluxcd.io/requestedAt``, echoed in the status when handled."""
 

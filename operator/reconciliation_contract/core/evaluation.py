@@ -13,6 +13,8 @@ from reconciliation_contract.core.grounds import unfitness
 from reconciliation_contract.core.memory import HISTORY, Good, Memory, Past, Result, Rollback, RollbackState
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.request import names
+from reconciliation_contract.core.standing import Step
 from reconciliation_contract.core.timeline import Delivery, Span
 
 
@@ -37,8 +39,9 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
         return Decision(replace(memory, conditions=conditions.stalled(contract, memory, now)), effects)
     memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
     if seen.fresh and not contract.suspended:
+        memory = replace(memory, bad=tuple(h for h in memory.bad if not names(contract.requests.forget, h)))
         memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
-    took = rollback.step(contract, memory, seen, now) if not contract.suspended else rollback.Step(memory)
+    took = rollback.step(contract, memory, seen, now) if not contract.suspended else Step(memory)
     memory = _mark(contract, took.memory, now)
     memory = replace(memory, conditions=conditions.derive(contract, memory, seen, took.standing, now))
     rechecks = [
@@ -195,5 +198,7 @@ def _prove(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         source=kustomization.source,
         path=kustomization.path,
         checked=kustomization.checks_health,
+        manifests=kustomization.manifests.get(delivery.hash, ""),
+        spec=kustomization.spec,
     )
     return replace(memory, good=good)

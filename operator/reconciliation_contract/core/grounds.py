@@ -1,15 +1,39 @@
-"""Grounds for a rollback, and objections to it: a chain of small predicates, each with its reason."""
+"""Grounds for a rollback, and the guards against it: small predicates, each with its reason.
+
+A guard says why *not*. They are asked in order, and the first that objects is what the status shows. Take any one
+away and a rollback happens that must not; the tests hold each of them to that.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.contract import Contract, RollbackMode, RollbackPolicy
+from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Good, Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.timeline import Delivery, Failures
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A persistent failure on trial."""
+
+    contract: Contract
+    memory: Memory
+    delivery: Delivery
+    failures: Failures
+    seen: Observation
+    now: datetime
+
+
+Guard = Callable[[Case], str]
+"""Return why not; empty where there is no objection."""
 
 
 def persistent_from(failures: Failures | None, policy: RollbackPolicy) -> datetime | None:
@@ -21,28 +45,17 @@ def persistent_from(failures: Failures | None, policy: RollbackPolicy) -> dateti
     return failures.first_at + policy.duration
 
 
-def objection(contract: Contract, memory: Memory, delivery: Delivery, seen: Observation) -> tuple[str, str] | None:
-    """The first reason, with its message, not to roll the delivery back; None if there is none."""
-    failures, good, policy = delivery.failures, memory.good, contract.rollback
-    if policy.mode is RollbackMode.DISABLED:
-        return (reasons.ROLLBACK_DISABLED, "spec.rollback.mode is Disabled")
-    if not seen.acts:
-        return (reasons.ROLLBACK_DISABLED, "the operator runs with --observe-only")
-    change = changed(delivery.hash, seen)
-    if change:
-        return (reasons.CANCELLED, change)
-    if delivery.hash in memory.bad:
-        message = f"{delivery.revision} was rolled back once already; push a fix"
-        return (reasons.ALREADY_ROLLED_BACK, message)
-    cause = classify(failures.reason, failures.message) if failures else None
-    if cause and not cause.curable:
-        return (reasons.NOT_CURABLE, f"a rollback would not help: {cause.remedy}")
-    unfit = unfitness(good, delivery.hash, seen)
-    return (reasons.NO_GOOD_REVISION, unfit) if unfit else None
+def objection(case: Case) -> tuple[str, str] | None:
+    """The first reason, with its message, not to roll back; None if there is none."""
+    found = ((reason, guard(case)) for reason, guard in GUARDS)
+    return next(((reason, why) for reason, why in found if why), None)
 
 
-def changed(bad: str, seen: Observation) -> str:
-    """Why the world is not (or no longer) as a rollback of ``bad`` assumes; empty if it is."""
+def changed(bad: str, seen: Observation, *, asked: bool = False) -> str:
+    """Why the world is not (or no longer) as a rollback of ``bad`` assumes; empty if it is.
+
+    ``asked`` by a person, a rollback may also leave a healthy revision.
+    """
     kustomization, source = seen.kustomization, seen.source
     if kustomization is None or kustomization.deleting:
         return "the Kustomization is gone"
@@ -54,7 +67,7 @@ def changed(bad: str, seen: Observation) -> str:
         return "the source is suspended"
     if kustomization.attempted is None or kustomization.attempted.value != bad:
         return "the Kustomization is not at the failing revision"
-    if kustomization.delivered is not None:
+    if kustomization.delivered is not None and not asked:
         return "the revision has become healthy"
     return ""
 
@@ -69,3 +82,94 @@ def unfitness(good: Good | None, bad: str, seen: Observation) -> str:
     if (kustomization.source, kustomization.path) != (good.source, good.path):
         return "the last good revision came from another source or path; push a fix"
     return ""
+
+
+# The guards --------------------------------------------------------------------------------------------------
+
+
+def _disabled(case: Case) -> str:
+    return "spec.rollback.mode is Disabled" if case.contract.rollback.mode is RollbackMode.DISABLED else ""
+
+
+def _observing(case: Case) -> str:
+    return "" if case.seen.acts else "the operator runs with --observe-only"
+
+
+def _paused(case: Case) -> str:
+    requests = case.contract.requests
+    if requests.paused_until is None or case.now >= requests.paused_until:
+        return ""
+    return f"paused until {requests.paused_until:%Y-%m-%d %H:%M} UTC{_because(requests.by, requests.why)}"
+
+
+def _because(by: str, why: str) -> str:
+    return (f" by {by}" if by else "") + (f": {why}" if why else "")
+
+
+def _moved(case: Case) -> str:
+    return changed(case.delivery.hash, case.seen)
+
+
+def _repeated(case: Case) -> str:
+    known = case.delivery.hash in case.memory.bad
+    return f"{case.delivery.revision} was rolled back once already; push a fix" if known else ""
+
+
+def _elsewhere(case: Case) -> str:
+    cause = classify(case.failures.reason, case.failures.message)
+    return "" if cause.curable else f"a rollback would not help: {cause.remedy}"
+
+
+def _unreached(case: Case) -> str:
+    if case.failures.reason != "BuildFailed":
+        return ""
+    return f"{case.delivery.revision} cannot be built, so nothing of it reached the cluster; push a fix"
+
+
+def _unfit(case: Case) -> str:
+    return unfitness(case.memory.good, case.delivery.hash, case.seen)
+
+
+def _same(case: Case) -> str:
+    good, kustomization = case.memory.good, case.seen.kustomization
+    now = kustomization.manifests.get(case.delivery.hash, "") if kustomization else ""
+    if good is None or not now or now != good.manifests:
+        return ""
+    return f"{good.revision} has the same manifests, so the cause is not in them: {case.failures.message}"
+
+
+def _old(case: Case) -> str:
+    policy = case.contract.rollback
+    due = persistent_from(case.failures, policy)
+    if due is None or case.now - due <= policy.max_age:
+        return ""
+    return f"the failure has persisted for more than {spoken(policy.max_age)}; roll back by hand if that is right"
+
+
+def _spent(case: Case) -> str:
+    policy = case.contract.rollback
+    recent = [at for at in case.memory.begun if case.now - at < policy.budget_per]
+    if len(recent) < policy.budget:
+        return ""
+    return f"{len(recent)} rollbacks in {spoken(policy.budget_per)} are enough; a person must look"
+
+
+def _braked(case: Case) -> str:
+    return case.seen.brake
+
+
+GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
+    (reasons.ROLLBACK_DISABLED, _disabled),
+    (reasons.ROLLBACK_DISABLED, _observing),
+    (reasons.PAUSED, _paused),
+    (reasons.CANCELLED, _moved),
+    (reasons.ALREADY_ROLLED_BACK, _repeated),
+    (reasons.NOT_CURABLE, _elsewhere),
+    (reasons.NOTHING_REACHED, _unreached),
+    (reasons.NO_GOOD_REVISION, _unfit),
+    (reasons.SAME_MANIFESTS, _same),
+    (reasons.TOO_OLD, _old),
+    (reasons.BUDGET_SPENT, _spent),
+    (reasons.FLEET_BRAKE, _braked),
+)
+"""What speaks against a rollback that nobody asked for, in the order in which it is asked."""

@@ -53,6 +53,10 @@ class Good:
     path: str
     checked: bool
     """Its health was checked by Flux; otherwise it was merely applied."""
+    manifests: str = ""
+    """Flux's digest of the manifests built from it; empty where it is not known."""
+    spec: str = ""
+    """Digest of the Kustomization's own spec then."""
 
 
 class RollbackState(StrEnum):
@@ -91,6 +95,15 @@ class Rollback:
     kept_annotations: Mapping[str, str] = field(default_factory=dict)
     """Values that our hold replaced, to be restored."""
     message: str = ""
+    asked_by: str = ""
+    """The person who asked for it, with his reason; empty where nobody did."""
+    remains: tuple[str, ...] = ()
+    """What it does not undo, as far as that can be seen."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether a person asked for it."""
+        return bool(self.asked_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,8 @@ class Memory:
     rollback: Rollback | None = None
     bad: tuple[str, ...] = ()
     """Hashes of the revisions rolled back from, oldest first."""
+    begun: tuple[datetime, ...] = ()
+    """When the last rollbacks that nobody asked for began, oldest first."""
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     observed_generation: int = 0
     handled_request: str = ""

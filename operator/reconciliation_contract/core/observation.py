@@ -87,6 +87,12 @@ class Kustomization:
     """Failed attempts at the revision now attempted, oldest first, bounded; those that were seen."""
     parent: str = ""
     """``namespace/name`` of the Kustomization that applies this one; empty where there is none."""
+    manifests: Mapping[str, str] = field(default_factory=dict)
+    """Digest of the manifests built from a revision, by the revision's hash; from Flux's own history."""
+    spec: str = ""
+    """Digest of its own spec, without the source, `suspend` and the intervals."""
+    substitutes: bool = False
+    """Values are substituted from ConfigMaps or Secrets, which no revision holds."""
     hold: Mapping[str, str] = field(default_factory=dict)
     """Those of its annotations that a rollback sets, with their present values."""
 
@@ -119,8 +125,12 @@ class Source:
     deleting: bool = False
     ready: Condition = field(default_factory=Condition)
     artifact: Since[Artifact] | None = None
+    webhook: bool = False
+    """A Receiver tells Flux of pushes, so the interval does not matter."""
     contract_uid: str = ""
     """For a pinned copy: the contract it was made for."""
+    original: str = ""
+    """For a pinned copy: the name of the source that it is a copy of."""
 
     @property
     def reference(self) -> SourceRef:
@@ -186,3 +196,5 @@ class Observation:
     """The operator may act; otherwise it only observes."""
     refused: str = ""
     """Why the API server refused the last act; empty if it did not."""
+    brake: str = ""
+    """Why no rollback may begin anywhere now; empty if it may."""

@@ -1,4 +1,4 @@
-"""Rollback: one act per bad revision, from the intent to the release.
+"""Rollback: one act per bad revision, from the intent to the release. How one begins is in `onset`.
 
 ::
 
@@ -24,14 +24,12 @@ between can tell "not yet done" from "done, and undone by somebody since".
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.contract import Contract, RollbackMode
+from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import (
     AllowDeletion,
     DeletePin,
@@ -40,41 +38,15 @@ from reconciliation_contract.core.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.grounds import changed, objection, persistent_from
-from reconciliation_contract.core.memory import (
-    BAD_REVISIONS,
-    Memory,
-    Revision,
-    Rollback,
-    RollbackState,
-)
-from reconciliation_contract.core.observation import Kustomization, Observation, SourceRef
-from reconciliation_contract.core.timeline import Delivery
+from reconciliation_contract.core.grounds import changed
+from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
+from reconciliation_contract.core.observation import Kustomization, Observation
+from reconciliation_contract.core.onset import HOLD, MARK, begin
+from reconciliation_contract.core.request import Requests, names
+from reconciliation_contract.core.standing import Standing, Step, enter, standing_of
 
-HOLD: Final = "kustomize.toolkit.fluxcd.io/ssa"
-"""With the value ``Ignore`` a parent Kustomization leaves the object as it is."""
-MARK: Final = "reconciliation.dev/rolled-back-from"
-"""Hash of the bad revision; set together with the switch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the condition ``RolledBack`` says."""
-
-    rolled_back: bool
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The outcome of one step: the new memory, the acts of the state with which it began, and what to say."""
-
-    memory: Memory
-    effects: tuple[Effect, ...] = ()
-    standing: Standing | None = None
-    """None leaves what was said before."""
-    recheck_at: datetime | None = None
+RESPECTED = "somebody changed the Kustomization's source; that is respected"
+GONE = "the Kustomization is gone"
 
 
 def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
@@ -83,7 +55,7 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
         return Step(memory)
     rollback = memory.rollback
     if rollback is None:
-        return _idle(contract, memory, seen, now)
+        return begin(contract, memory, seen, now)
     if not seen.acts:
         return Step(memory, (), Standing(False, reasons.ROLLBACK_DISABLED, "the operator runs with --observe-only"))
     taken = _go_on(contract, memory, rollback, seen, now)
@@ -93,8 +65,12 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
 
 
 def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    if contract.deleting and rollback.state is not RollbackState.RELEASING:
-        return _enter(memory, rollback, RollbackState.RELEASING, reasons.RELEASING, "the contract is being deleted")
+    if rollback.state is RollbackState.RELEASING:
+        return _releasing(contract, memory, rollback, seen)
+    if contract.deleting:
+        return enter(memory, rollback, RollbackState.RELEASING, "the contract is being deleted")
+    if names(contract.requests.release, rollback.bad.hash):
+        return enter(memory, rollback, RollbackState.RELEASING, f"released{_signed(contract.requests)}")
     match rollback.state:
         case RollbackState.PROPOSED:
             return _proposed(contract, memory, rollback, seen, now)
@@ -103,126 +79,58 @@ def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observa
         case RollbackState.SWITCHING:
             return _switching(contract, memory, rollback, seen, now)
         case RollbackState.ACTIVE:
-            return _active(memory, rollback, seen)
-        case RollbackState.RELEASING:
-            return _releasing(contract, memory, rollback, seen)
+            return _active(contract, memory, rollback, seen)
         case RollbackState.FAILED:
-            return _failed(memory, rollback, seen)
+            return _failed(contract, memory, rollback, seen)
 
 
-# Whether to begin ---------------------------------------------------------------------------------------------
+def _signed(requests: Requests) -> str:
+    return (f" by {requests.by}" if requests.by else "") + (f": {requests.why}" if requests.why else "")
 
 
-def _strays(seen: Observation) -> tuple[Effect, ...]:
-    """Remove pinned copies that nothing needs, left by a crash at the wrong moment."""
-    used = seen.kustomization.source if seen.kustomization else None
-    return tuple(DeletePin(pin.reference) for pin in seen.strays if pin.reference != used)
-
-
-def _idle(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
-    if contract.deleting:
-        return Step(memory, (AllowDeletion(),) if contract.finalized else ())
-    done: tuple[Effect, ...] = (*_strays(seen), AllowDeletion()) if contract.finalized else _strays(seen)
-    delivery = memory.delivery
-    due = persistent_from(delivery.failures, contract.rollback) if delivery else None
-    if delivery is None or due is None:
-        return Step(memory, done)
-    if now < due:
-        return Step(memory, done, recheck_at=due)
-    against = objection(contract, memory, delivery, seen)
-    if against:
-        return Step(memory, done, Standing(False, *against))
-    return _begin(contract, memory, delivery, seen, now)
-
-
-def _begin(contract: Contract, memory: Memory, delivery: Delivery, seen: Observation, now: datetime) -> Step:
-    kustomization, good, failures = seen.kustomization, memory.good, delivery.failures
-    if kustomization is None or good is None or failures is None:  # excluded by the objections
-        return Step(memory)
-    manual = contract.rollback.mode is RollbackMode.MANUAL
-    rollback = Rollback(
-        state=RollbackState.PROPOSED if manual else RollbackState.INTENDED,
-        bad=Revision(delivery.revision, delivery.hash),
-        good=Revision(good.revision, good.hash),
-        reason=failures.reason,
-        kustomization_uid=kustomization.uid,
-        source=kustomization.source,
-        pin=pin_of(contract, kustomization.source, good.hash),
-        started_at=now,
-        message=failures.message,
-    )
-    return Step(replace(memory, rollback=rollback), (), _standing(rollback))
-
-
-def pin_of(contract: Contract, source: SourceRef, good: str) -> SourceRef:
-    """Name the pinned copy: the same for the same contract and revision, and no other's."""
-    digest = hashlib.sha256(contract.uid.encode()).hexdigest()[:6]
-    return SourceRef(source.kind, source.namespace, f"{contract.name[:40].rstrip('-.')}-{digest}-{good[:7]}")
-
-
-# The states --------------------------------------------------------------------------------------------------
-
-
-def _standing(rollback: Rollback) -> Standing:
-    bad, good = rollback.bad.name, rollback.good.name
-    match rollback.state:
-        case RollbackState.PROPOSED:
-            message = (
-                f"{bad} keeps failing; annotate reconciliation.dev/approve={rollback.bad.hash} to go back to {good}"
-            )
-            return Standing(False, reasons.AWAITING_APPROVAL, message)
-        case RollbackState.INTENDED | RollbackState.SWITCHING:
-            return Standing(False, reasons.ROLLING_BACK, f"going back from {bad} to {good}: {rollback.reason}")
-        case RollbackState.ACTIVE:
-            message = f"runs {good} instead of {bad} ({rollback.reason}); push a fix"
-            return Standing(True, reasons.PERSISTENT_FAILURE, message)
-        case RollbackState.RELEASING:
-            return Standing(False, reasons.RELEASING, rollback.message)
-        case RollbackState.FAILED:
-            return Standing(False, reasons.TARGET_FAILED, rollback.message)
-
-
-def _enter(memory: Memory, rollback: Rollback, state: RollbackState, reason: str = "", message: str = "") -> Step:
-    """Move to a state; its acts follow in the next pass, when the state has been written."""
-    entered = replace(rollback, state=state, message=message or rollback.message)
-    standing = _standing(entered)
-    if reason:
-        standing = replace(standing, reason=reason)
-    return Step(replace(memory, rollback=entered), (), standing)
+# Before the act --------------------------------------------------------------------------------------------------
 
 
 def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    change = changed(rollback.bad.hash, seen)
+    change = changed(rollback.bad.hash, seen) or _strange(rollback, seen)
     if change:
         return Step(replace(memory, rollback=None), (), Standing(False, reasons.CANCELLED, change))
-    if contract.approved and rollback.bad.hash.startswith(contract.approved):
-        return _enter(memory, replace(rollback, started_at=now), RollbackState.INTENDED)
+    requests = contract.requests
+    if names(requests.approve, rollback.bad.hash):
+        approved = replace(rollback, started_at=now, asked_by=f"{requests.by or 'somebody'} (approved)")
+        return enter(memory, approved, RollbackState.INTENDED)
     return Step(memory)
 
 
 def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, why: str) -> Step:
-    """Give the rollback up before its act."""
-    effects: tuple[Effect, ...] = (DeletePin(rollback.pin),) if seen.pin else ()
-    if effects:
-        return Step(memory, effects, Standing(False, reasons.CANCELLED, why))
-    return Step(replace(memory, rollback=None), (), Standing(False, reasons.CANCELLED, why))
+    """Give the rollback up before its act; a revision that was not rolled back from is not bad."""
+    standing = Standing(False, reasons.CANCELLED, why)
+    if seen.pin:
+        return Step(memory, (DeletePin(rollback.pin),), standing)
+    bad = tuple(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash)
+    return Step(replace(memory, rollback=None, bad=bad), (), standing)
 
 
 def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    change = changed(rollback.bad.hash, seen) or _strange(rollback, seen)
+    change = changed(rollback.bad.hash, seen, asked=rollback.asked) or _strange(rollback, seen)
     if change:
         return _withdrawn(memory, rollback, seen, change)
     if contract.finalized and _serves(seen, rollback.good.hash):
-        bad = (*(b for b in memory.bad if b != rollback.bad.hash), rollback.bad.hash)[-BAD_REVISIONS:]
-        return _enter(replace(memory, bad=bad), rollback, RollbackState.SWITCHING)
+        return _ready_to_switch(memory, rollback, seen)
     deadline = rollback.started_at + contract.rollback.within
     if now > deadline:
-        problem = seen.pin.ready.message if seen.pin else "it could not be created"
+        problem = seen.refused or (seen.pin.ready.message if seen.pin else "it could not be created")
         message = f"the pinned source does not serve {rollback.good.name}: {problem}"
-        return _enter(memory, rollback, RollbackState.FAILED, message=message)
+        return enter(memory, rollback, RollbackState.FAILED, message)
     hold: tuple[Effect, ...] = () if contract.finalized else (HoldDeletion(),)
     ensure = EnsurePin(rollback.pin, rollback.source, rollback.good.hash)
     return Step(memory, (*hold, ensure) if seen.pin is None else hold, recheck_at=deadline)
+
+
+def _ready_to_switch(memory: Memory, rollback: Rollback, seen: Observation) -> Step:
+    bad = (*(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash), rollback.bad.hash)[-BAD_REVISIONS:]
+    kept = _kept(seen.kustomization) if seen.kustomization else {}
+    return enter(replace(memory, bad=bad), replace(rollback, kept_annotations=kept), RollbackState.SWITCHING)
 
 
 def _strange(rollback: Rollback, seen: Observation) -> str:
@@ -236,101 +144,107 @@ def _strange(rollback: Rollback, seen: Observation) -> str:
 
 def _serves(seen: Observation, good: str) -> bool:
     pin = seen.pin
-    return pin is not None and pin.artifact is not None and pin.artifact.value.hash == good
+    return pin is not None and not pin.deleting and pin.artifact is not None and pin.artifact.value.hash == good
+
+
+def _kept(kustomization: Kustomization) -> Mapping[str, str]:
+    """The annotations that our hold replaces, with their values; empty means absent. None without a parent."""
+    return {HOLD: kustomization.hold.get(HOLD, "")} if kustomization.parent else {}
+
+
+# The act ---------------------------------------------------------------------------------------------------------
 
 
 def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
-        return _enter(memory, rollback, RollbackState.RELEASING, message="the Kustomization is gone")
+        return enter(memory, rollback, RollbackState.RELEASING, GONE)
     if kustomization.source == rollback.pin:
-        return _arriving(contract, memory, rollback, kustomization, now)
+        return _arriving(contract, memory, rollback, seen, now)
     if kustomization.hold.get(MARK) == rollback.bad.hash or kustomization.source != rollback.source:
-        return _enter(
-            memory,
-            rollback,
-            RollbackState.RELEASING,
-            reasons.UNDONE,
-            "somebody changed the source; respected",
-        )
-    change = changed(rollback.bad.hash, seen)
+        return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
+    change = changed(rollback.bad.hash, seen, asked=rollback.asked)
     if change:
-        forgotten = replace(memory, bad=tuple(b for b in memory.bad if b != rollback.bad.hash))
-        return _withdrawn(forgotten, rollback, seen, change)
+        return _withdrawn(memory, rollback, seen, change)
     if not _serves(seen, rollback.good.hash):
         return Step(memory, (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),))
     kept = _kept(kustomization)
     if kept != rollback.kept_annotations:
-        return _enter(memory, replace(rollback, kept_annotations=kept), RollbackState.SWITCHING)
-    hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | ({HOLD: "Ignore"} if kustomization.parent else {})
+        return enter(memory, replace(rollback, kept_annotations=kept), RollbackState.SWITCHING)
+    hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | dict.fromkeys(kept, "Ignore")
     return Step(memory, (SwitchSource(kustomization.uid, kustomization.resource_version, rollback.pin, hold),))
 
 
-def _kept(kustomization: Kustomization) -> Mapping[str, str]:
-    """The person's own annotations that the hold replaces."""
-    return {key: value for key, value in kustomization.hold.items() if key == HOLD}
-
-
-def _arriving(
-    contract: Contract, memory: Memory, rollback: Rollback, kustomization: Kustomization, now: datetime
-) -> Step:
+def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     """The Kustomization is switched: wait until it is Ready at the good revision."""
-    delivered, attempted = kustomization.delivered, kustomization.attempted
+    kustomization, head = seen.kustomization, _fresh_head(contract, memory, rollback, seen)
+    if kustomization is None or head:
+        return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
+    delivered, attempted, failures = kustomization.delivered, kustomization.attempted, kustomization.failures
     if delivered is not None and delivered.value == rollback.good.hash:
         arrived = replace(rollback, completed_at=max(rollback.started_at, delivered.at))
-        return _enter(memory, arrived, RollbackState.ACTIVE)
-    failures = kustomization.failures
-    if attempted is not None and attempted.value == rollback.good.hash and failures:
-        worn = len(failures) >= contract.rollback.failures or now - failures[0].at >= contract.rollback.duration
-        if worn:
-            message = f"{rollback.good.name} fails too: {failures[-1].message}"
-            return _enter(memory, rollback, RollbackState.FAILED, message=message)
-        return Step(memory, recheck_at=failures[0].at + contract.rollback.duration)
-    return Step(memory)
+        return enter(memory, arrived, RollbackState.ACTIVE)
+    if attempted is None or attempted.value != rollback.good.hash or not failures:
+        return Step(memory)
+    if len(failures) >= contract.rollback.failures or now - failures[0].at >= contract.rollback.duration:
+        message = f"{rollback.good.name} fails too: {failures[-1].message}"
+        return enter(memory, rollback, RollbackState.FAILED, message)
+    return Step(memory, recheck_at=failures[0].at + contract.rollback.duration)
 
 
-def _fresh_head(memory: Memory, rollback: Rollback, seen: Observation) -> str:
-    """Hash of a new revision that is not known to be bad; empty while there is none."""
+# After the act ---------------------------------------------------------------------------------------------------
+
+
+def _fresh_head(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> str:
+    """Hash of a new revision that is not known to be bad; empty while there is none, or a person holds."""
     artifact = seen.source.artifact if seen.source else None
     known = {*memory.bad, rollback.bad.hash}
-    return artifact.value.hash if artifact and artifact.value.hash not in known else ""
+    fresh = artifact is not None and artifact.value.hash not in known
+    return artifact.value.hash if artifact and fresh and not contract.requests.hold else ""
 
 
-def _active(memory: Memory, rollback: Rollback, seen: Observation) -> Step:
+def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
-        return _enter(memory, rollback, RollbackState.RELEASING, message="the Kustomization is gone")
+        return enter(memory, rollback, RollbackState.RELEASING, GONE)
     if kustomization.source != rollback.pin:
-        return _enter(
-            memory,
-            rollback,
-            RollbackState.RELEASING,
-            reasons.UNDONE,
-            "somebody changed the source; respected",
-        )
-    head = _fresh_head(memory, rollback, seen)
+        return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
+    head = _fresh_head(contract, memory, rollback, seen)
     if head:
-        return _enter(memory, rollback, RollbackState.RELEASING, message=f"a new commit arrived: {head[:12]}")
+        return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
     lost = seen.pin is None
-    return Step(memory, (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),) if lost else ())
+    ensure = (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),) if lost else ()
+    return Step(memory, ensure, _held(contract, rollback))
 
 
-def _failed(memory: Memory, rollback: Rollback, seen: Observation) -> Step:
-    if _fresh_head(memory, rollback, seen):
-        return _enter(memory, rollback, RollbackState.RELEASING, message="a new commit arrived")
+def _held(contract: Contract, rollback: Rollback) -> Standing:
+    requests = contract.requests
+    if not requests.hold:
+        return standing_of(rollback)
+    who = f" by {requests.by}" if requests.by else ""
+    return Standing(True, reasons.HELD, f"runs {rollback.good.name}, held{who}: {requests.hold}")
+
+
+def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
+    if seen.kustomization is None or _fresh_head(contract, memory, rollback, seen):
+        return enter(memory, rollback, RollbackState.RELEASING, "a new commit arrived")
     return Step(memory)
 
 
 def _releasing(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
+    """Give back what was there: source and annotations in one write, then the pinned copy, then the finalizer."""
     kustomization = seen.kustomization
-    ours = (
-        kustomization is not None and kustomization.uid == rollback.kustomization_uid and not kustomization.deleting
-    )
-    if kustomization is not None and ours and (kustomization.source == rollback.pin or MARK in kustomization.hold):
+    if kustomization is not None and _ours(kustomization, rollback):
         source = rollback.source if kustomization.source == rollback.pin else kustomization.source
-        back = {MARK: None, HOLD: rollback.kept_annotations.get(HOLD)}
+        back = {MARK: None} | {key: value or None for key, value in rollback.kept_annotations.items()}
         return Step(memory, (SwitchSource(kustomization.uid, kustomization.resource_version, source, back),))
     if seen.pin is not None:
         return Step(memory, (DeletePin(rollback.pin),))
     effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.finalized else ()
     return Step(replace(memory, rollback=None), effects, Standing(False, reasons.RELEASED, rollback.message))
+
+
+def _ours(kustomization: Kustomization, rollback: Rollback) -> bool:
+    """Whether the Kustomization still carries anything of this rollback."""
+    same = kustomization.uid == rollback.kustomization_uid and not kustomization.deleting
+    return same and (kustomization.source == rollback.pin or MARK in kustomization.hold)

@@ -52,6 +52,10 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, access: Access
     )
     _log_in(registry, access)
 
+    @kopf.on.cleanup(registry=registry)
+    async def end(**_: object) -> None:
+        await operator.stop()  # kopf waits 5 s for tasks that it did not start
+
 
 def _drop_contract(operator: Operator, key: Key) -> set[Key]:
     operator.store.drop_contract(key)

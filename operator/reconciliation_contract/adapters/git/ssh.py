@@ -101,7 +101,9 @@ class SshGitClient(TraditionalGitClient):
         options.key_types = usable
 
     def _refused(self, verdict: HostKey) -> AddressRefused:
-        return AddressRefused(self._address.base, f"its host key is {verdict} to known_hosts", _REMEDY[verdict])
+        return AddressRefused(
+            self._address.base, f"its host key, compared with known_hosts, is {verdict}", _REMEDY[verdict]
+        )
 
     def _fault(self, error: Exception) -> GitError:
         if isinstance(error, paramiko.AuthenticationException):

@@ -1,0 +1,169 @@
+"""How a rollback begins: because a failure persists, because a person asks, or because its memory was lost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.contract import Contract, RollbackMode
+from reconciliation_contract.core.effects import AllowDeletion, DeletePin, Effect
+from reconciliation_contract.core.grounds import Case, changed, objection, persistent_from
+from reconciliation_contract.core.memory import Good, Memory, Result, Revision, Rollback, RollbackState
+from reconciliation_contract.core.observation import Kustomization, Observation, SourceRef
+from reconciliation_contract.core.request import Requests, names
+from reconciliation_contract.core.standing import Standing, Step, standing_of
+from reconciliation_contract.core.timeline import Delivery, Failures
+
+HOLD: Final = "kustomize.toolkit.fluxcd.io/ssa"
+"""With the value ``Ignore`` a parent Kustomization leaves the object as it is."""
+MARK: Final = "reconciliation.dev/rolled-back-from"
+"""Hash of the bad revision; set together with the switch."""
+_BEGUN: Final = 20
+"""Times of rollbacks kept for the budget."""
+
+
+def begin(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
+    """Begin a rollback if there is reason to and nothing speaks against it; clean up where nothing is in force."""
+    if contract.deleting:
+        return Step(memory, (*_strays(seen), *((AllowDeletion(),) if contract.finalized else ())))
+    lost = _lost(seen)
+    if lost is not None:
+        return Step(replace(memory, rollback=lost), (), standing_of(lost))
+    asked = _asked(contract, memory, seen, now)
+    step = asked or _persisting(contract, memory, seen, now)
+    if step.memory.rollback is not None:
+        return step
+    tidy = (AllowDeletion(),) if contract.finalized else ()
+    return replace(step, effects=(*_strays(seen), *tidy))
+
+
+def _strays(seen: Observation) -> tuple[Effect, ...]:
+    """Remove pinned copies that nothing needs, left by a crash at the wrong moment."""
+    used = seen.kustomization.source if seen.kustomization else None
+    return tuple(DeletePin(pin.reference) for pin in seen.strays if pin.reference != used)
+
+
+def _lost(seen: Observation) -> Rollback | None:
+    """The rollback that the objects tell of though the memory does not: the status was wiped."""
+    kustomization = seen.kustomization
+    pin = next((pin for pin in seen.strays if kustomization and pin.reference == kustomization.source), None)
+    if kustomization is None or pin is None or pin.artifact is None or not pin.original:
+        return None
+    bad = kustomization.hold.get(MARK, "")
+    good = pin.artifact.value
+    return Rollback(
+        state=RollbackState.ACTIVE,
+        bad=Revision(f"sha1:{bad}", bad),
+        good=Revision(good.revision, good.hash),
+        reason=reasons.RECOVERED,
+        kustomization_uid=kustomization.uid,
+        source=SourceRef(kustomization.source.kind, pin.namespace, pin.original),
+        pin=pin.reference,
+        started_at=good.updated_at,
+        kept_annotations={HOLD: ""} if kustomization.parent else {},
+        message="found again after the status was lost",
+    )
+
+
+# A failure that persists -----------------------------------------------------------------------------------------
+
+
+def _persisting(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
+    delivery = memory.delivery
+    failures = delivery.failures if delivery else None
+    due = persistent_from(failures, contract.rollback)
+    if delivery is None or failures is None or due is None:
+        return Step(memory)
+    if now < due:
+        return Step(memory, recheck_at=due)
+    against = objection(Case(contract, memory, delivery, failures, seen, now))
+    if against:
+        wake = contract.requests.paused_until if against[0] == reasons.PAUSED else None
+        return Step(memory, (), Standing(False, *against), wake)
+    kustomization, good = seen.kustomization, memory.good
+    if kustomization is None or good is None:  # excluded by the guards
+        return Step(memory)
+    manual = contract.rollback.mode is RollbackMode.MANUAL
+    rollback = replace(
+        _intent(contract, delivery, kustomization, Revision(good.revision, good.hash), now),
+        state=RollbackState.PROPOSED if manual else RollbackState.INTENDED,
+        reason=failures.reason,
+        message=failures.message,
+        remains=tuple(remains(kustomization, failures, good)),
+    )
+    begun = memory.begun if manual else (*memory.begun, now)[-_BEGUN:]
+    return Step(replace(memory, rollback=rollback, begun=begun), (), standing_of(rollback))
+
+
+def _intent(
+    contract: Contract, delivery: Delivery, kustomization: Kustomization, good: Revision, now: datetime
+) -> Rollback:
+    return Rollback(
+        state=RollbackState.INTENDED,
+        bad=Revision(delivery.revision, delivery.hash),
+        good=good,
+        reason=reasons.REQUESTED,
+        kustomization_uid=kustomization.uid,
+        source=kustomization.source,
+        pin=pin_of(contract, kustomization.source, good.hash),
+        started_at=now,
+    )
+
+
+def pin_of(contract: Contract, source: SourceRef, good: str) -> SourceRef:
+    """Name the pinned copy: the same for the same contract and revision, and no other's."""
+    digest = hashlib.sha256(contract.uid.encode()).hexdigest()[:6]
+    return SourceRef(source.kind, source.namespace, f"{contract.name[:40].rstrip('-.')}-{digest}-{good[:7]}")
+
+
+def remains(kustomization: Kustomization, failures: Failures | None, good: Good | None) -> Iterator[str]:
+    """What a rollback will not undo, as far as the Kustomization tells."""
+    if good is not None and good.spec and good.spec != kustomization.spec:
+        yield "the Kustomization's own spec has changed since the good revision and stays as it is"
+    if kustomization.substitutes:
+        yield "substituted values come from ConfigMaps and Secrets as they are now"
+    if not kustomization.prunes:
+        yield "the Kustomization does not prune, so what the bad revision added stays"
+    if failures is not None and failures.reason == "ReconciliationFailed":
+        yield "objects of an apply that stopped half-way may stay; Flux does not know of them"
+    if failures is not None and "immutable" in failures.message:
+        yield "an immutable field is involved; the object may have to be replaced by hand"
+
+
+# A person's request ----------------------------------------------------------------------------------------------
+
+
+def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step | None:
+    """Begin the rollback that a person asks for; None where none is asked for, or it was done before."""
+    requests, delivery, kustomization = contract.requests, memory.delivery, seen.kustomization
+    if delivery is None or not requests.rollback_to or not names(requests.rollback_from, delivery.hash):
+        return None
+    if delivery.hash in memory.bad or kustomization is None:
+        return None
+    good = _known(memory, requests)
+    why = changed(delivery.hash, seen, asked=True) or ("" if seen.acts else "the operator runs with --observe-only")
+    if good is None or good.hash == delivery.hash:
+        why = f"{requests.rollback_to} is no revision that was healthy under this contract; see .status.history"
+    if why or good is None:
+        return Step(memory, (), Standing(False, reasons.CANCELLED, f"the rollback asked for cannot begin: {why}"))
+    who = requests.by or "somebody"
+    rollback = replace(
+        _intent(contract, delivery, kustomization, good, now),
+        asked_by=f"{who}: {requests.why}" if requests.why else who,
+        remains=tuple(remains(kustomization, None, memory.good)),
+    )
+    return Step(replace(memory, rollback=rollback), (), standing_of(rollback))
+
+
+def _known(memory: Memory, requests: Requests) -> Revision | None:
+    """The revision asked for, if it was healthy under this contract."""
+    if memory.good and names(requests.rollback_to, memory.good.hash):
+        return Revision(memory.good.revision, memory.good.hash)
+    healthy = (past for past in memory.history if past.result in (Result.HEALTHY, Result.ADOPTED))
+    return next(
+        (Revision(past.revision, past.hash) for past in healthy if names(requests.rollback_to, past.hash)), None
+    )
