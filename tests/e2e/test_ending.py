@@ -1,0 +1,78 @@
+"""What ends while a rollback is in force: the contract, the Kustomization, the whole namespace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.flux_objects import Workspace, condition, deployment
+from tests.support.operator_process import OperatorProcess
+
+pytestmark = pytest.mark.e2e
+
+LIMIT = 30.0
+"""Seconds in which a contract must be gone."""
+
+
+def roll_back(workspace: Workspace, *names: str) -> None:
+    """Bring contracts, side by side, to where their rollback is in force."""
+    repositories = {name: workspace.repository(name) for name in names}
+    good = {}
+    for name, repository in repositories.items():
+        good[name] = repository.commit({"deploy/web.yaml": deployment("1", name)}, "Good")
+        workspace.follow(name, repository)
+    for name in names:
+        workspace.wait_good(name, good[name])
+    for name, repository in repositories.items():
+        repository.commit({"deploy/web.yaml": deployment("never-ready", name)}, "Bad")
+    for name in names:
+        workspace.wait_state(name, "Active")
+
+
+def pins(workspace: Workspace, contract: str) -> list[str]:
+    """The pinned copies that were made for a contract."""
+    label = "reconciliation.dev/contract"
+    found = [thing["metadata"] for thing in workspace.all("source")]
+    return [meta["name"] for meta in found if meta.get("labels", {}).get(label) == contract]
+
+
+def test_a_rollback_ends_with_what_it_belongs_to(
+    operator: OperatorProcess, workspace: Workspace, measured: Callable[[str], None]
+) -> None:
+    """A deleted contract leaves the Kustomization as it was; a deleted Kustomization leaves no pinned copy."""
+    roll_back(workspace, "leaving", "orphaned")
+    assert (len(pins(workspace, "leaving")), len(pins(workspace, "orphaned"))) == (1, 1)
+
+    began = time.monotonic()
+    workspace.delete("contract", "leaving")
+    workspace.delete("kustomization", "orphaned")
+    workspace.wait_gone("contract", "leaving", LIMIT)
+
+    measured(f"a contract that was rolled back was gone {time.monotonic() - began:.2f} s after its deletion")
+    left = workspace.get("kustomization", "leaving")
+    assert left["spec"]["sourceRef"] == {"kind": "GitRepository", "name": "leaving"}
+    assert "reconciliation.dev/rolled-back-from" not in left["metadata"].get("annotations", {})
+    assert pins(workspace, "leaving") == []
+    status = workspace.wait_state("orphaned", "")
+    assert condition(status, "Ready")["reason"] == "KustomizationNotFound"
+    assert pins(workspace, "orphaned") == []
+    workspace.wait(
+        "orphaned",
+        lambda _: not workspace.get("contract", "orphaned")["metadata"].get("finalizers"),
+        "the finalizer to go",
+    )
+    workspace.delete("contract", "orphaned")
+    workspace.wait_gone("contract", "orphaned", LIMIT)
+
+
+def test_a_namespace_goes_although_it_is_rolled_back(operator: OperatorProcess, workspace: Workspace) -> None:
+    """Nothing of ours keeps a namespace from being deleted in the middle of a rollback."""
+    roll_back(workspace, "shop")
+
+    workspace.api.delete(f"/api/v1/namespaces/{workspace.namespace}")
+
+    workspace.wait_gone("contract", "shop", LIMIT)
+    workspace.wait_gone("source", "shop")
+    assert workspace.all("source") == []
