@@ -15,6 +15,7 @@ demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled b
 	@$(BIN)/python -m playground demo
 
 test: check ## all tests, the real-cluster ones included
+	@$(BIN)/python -m playground build
 	$(BIN)/pytest -m e2e tests
 
 check: $(STAMP) ## lint, types, import rules and the fast tests

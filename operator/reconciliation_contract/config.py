@@ -31,6 +31,10 @@ class Settings:
     """Namespaces to watch; empty means all."""
     acts: bool = True
     """False observes only: nothing but the contracts' status is ever written."""
+    default_service_account: str = ""
+    """Whose rights acts use where a contract names no service account; empty: the operator's own."""
+    fleet_brake: int = 3
+    """Repositories that fail at once before no rollback begins anywhere; 0 switches it off."""
     health: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8081))
     metrics: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8080))
     log_level: str = "info"

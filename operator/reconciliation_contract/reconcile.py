@@ -6,8 +6,8 @@
     store ─────────────┼──▶ evaluate ──▶ decision ──▶ write status (if changed) ──▶ effects ──▶ look again
     lookout (Git) ─────┘     (pure)
 
-Nothing is kept here between passes but why the last act was refused. Every pass starts from the status as it was
-written, so what is about to be done has always been written down first.
+Nothing is kept here between passes but why the last act was refused, and how each contract stands for the fleet's
+brake. Every pass starts from the status as it was written, so what is about to be done has always been written first.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.api import recall
 from reconciliation_contract.api import status as status_api
 from reconciliation_contract.api.contract import FINALIZER
+from reconciliation_contract.config import Settings
+from reconciliation_contract.core.brake import Pulse, brake
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import (
     AllowDeletion,
@@ -65,12 +67,13 @@ class Reach:
 class Reconciler:
     """Works the queue: one pass for each key that is due."""
 
-    def __init__(self, store: Store, queue: Queue[Key], reach: Reach, *, acts: bool) -> None:
+    def __init__(self, store: Store, queue: Queue[Key], reach: Reach, settings: Settings) -> None:
         self._store = store
         self._queue = queue
         self._reach = reach
-        self._acts = acts
+        self._settings = settings
         self._refused: dict[Key, str] = {}
+        self._fleet: dict[Key, Pulse] = {}
 
     async def work(self) -> None:
         """Look at one contract after the other, for ever; one that fails never stops the others."""
@@ -105,24 +108,29 @@ class Reconciler:
         if record is None:
             self._reach.lookout.forget(key)
             self._refused.pop(key, None)
+            self._fleet.pop(key, None)
             return
         now = self._reach.clock()
         memory = recall.parse(record.status)
-        seen = self._observe(key, record, memory)
+        seen = self._observe(key, record, memory, now)
         decision = evaluate(record.contract, memory, seen, now)
         record = await self._write(key, record, decision, seen)
         self._reach.metrics.passed(key, memory, decision.memory)
         await self._perform(key, record, decision)
         self._again(key, decision, now)
 
-    def _observe(self, key: Key, record: Record, memory: Memory) -> Observation:
+    def _observe(self, key: Key, record: Record, memory: Memory, now: datetime) -> Observation:
         contract = record.contract
         if not isinstance(contract, Contract):
             return Observation()
-        seen = self._store.observe(contract, memory, acts=self._acts, refused=self._refused.get(key, ""))
+        seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=self._refused.get(key, ""))
         artifact = seen.source.artifact if seen.source else None
         git = self._reach.lookout.facts(key, seen.source, artifact.value.hash if artifact else "")
-        return replace(seen, git=git)
+        failures = memory.delivery.failures if memory.delivery else None
+        self._fleet[key] = Pulse(seen.source.url if seen.source else "", failures.first_at if failures else None)
+        if failures is None:  # the fleet is looked through only where it matters
+            return replace(seen, git=git)
+        return replace(seen, git=git, brake=brake(self._fleet.values(), self._settings.fleet_brake, now))
 
     async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
         """Write the status if it changed, on the version that it was decided on."""

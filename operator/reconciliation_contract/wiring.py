@@ -48,8 +48,10 @@ class Operator:
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
         self.events = Events(cluster, clock, socket.gethostname())
-        reach = Reach(cluster, Flux(cluster), self.events, self.lookout, self.metrics, clock)
-        self.reconciler = Reconciler(self.store, self.queue, reach, acts=settings.acts)
+        reach = Reach(
+            cluster, Flux(cluster, settings.default_service_account), self.events, self.lookout, self.metrics, clock
+        )
+        self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.sweep = Sweep(self.store, cluster, self.tell, clock, settings)
 

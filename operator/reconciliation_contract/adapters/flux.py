@@ -58,24 +58,25 @@ def pinned(source: Mapping[str, Any], pin: SourceRef, hash_: str, contract: Cont
     }
 
 
-def identity(contract: Contract) -> str:
+def identity(contract: Contract, default: str = "") -> str:
     """Name the user whose rights an act uses; empty for the operator's own."""
-    account = contract.service_account
+    account = contract.service_account or default
     return f"system:serviceaccount:{contract.namespace}:{account}" if account else ""
 
 
 class Flux:
     """Acts on Flux's objects, each under the contract's own identity."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, default_service_account: str = "") -> None:
         self._cluster = cluster
+        self._default = default_service_account
 
     async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> None:
         """Make the pinned copy exist; one that is ours already is fine.
 
         Raises `Refused` where another object has its name, or the rights are lacking.
         """
-        user = identity(contract)
+        user = identity(contract, self._default)
         original = await self._cluster.get(GIT_REPOSITORIES, source.namespace, source.name)
         try:
             body = pinned(original, pin, hash_, contract)
@@ -99,7 +100,9 @@ class Flux:
         """Remove the pinned copy; one that is gone, or not ours, is left."""
         uid = await self._owned(contract, pin)
         if uid:
-            await self._cluster.delete(GIT_REPOSITORIES, pin.namespace, pin.name, uid, user=identity(contract))
+            await self._cluster.delete(
+                GIT_REPOSITORIES, pin.namespace, pin.name, uid, user=identity(contract, self._default)
+            )
 
     async def switch(self, contract: Contract, act: SwitchSource) -> None:
         """Point the Kustomization at a source, if it is still as it was when this was decided.
@@ -115,5 +118,5 @@ class Flux:
             "spec": {"sourceRef": {"name": act.source.name}},
         }
         await self._cluster.merge(
-            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=identity(contract)
+            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=identity(contract, self._default)
         )

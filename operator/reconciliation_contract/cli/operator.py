@@ -39,6 +39,19 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--namespace", action="append", default=[], metavar="NS", help="watch only this one (repeatable)"
     )
+    run.add_argument(
+        "--default-service-account",
+        default=defaults.default_service_account,
+        metavar="NAME",
+        help="act with the rights of this service account of the contract's namespace where a contract names none",
+    )
+    run.add_argument(
+        "--fleet-brake",
+        type=int,
+        default=defaults.fleet_brake,
+        metavar="N",
+        help="begin no rollback while N repositories fail at once (0: never brake)",
+    )
     _address(run, "--health-listen", defaults.health, "where /healthz and /readyz are served")
     _address(run, "--metrics-listen", defaults.metrics, "where /metrics is served")
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=defaults.log_level)
@@ -63,6 +76,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return Settings(
         namespaces=tuple(arguments.namespace),
         acts=not arguments.observe_only,
+        default_service_account=arguments.default_service_account,
+        fleet_brake=arguments.fleet_brake,
         health=arguments.health_listen,
         metrics=arguments.metrics_listen,
         log_level=arguments.log_level,

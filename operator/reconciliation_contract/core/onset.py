@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.core import reasons
@@ -22,6 +22,8 @@ HOLD: Final = "kustomize.toolkit.fluxcd.io/ssa"
 """With the value ``Ignore`` a parent Kustomization leaves the object as it is."""
 MARK: Final = "reconciliation.dev/rolled-back-from"
 """Hash of the bad revision; set together with the switch."""
+_BRAKED: Final = timedelta(seconds=30)
+"""Between two looks at whether the fleet's brake is off again."""
 _BEGUN: Final = 20
 """Times of rollbacks kept for the budget."""
 
@@ -82,7 +84,8 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
         return Step(memory, recheck_at=due)
     against = objection(Case(contract, memory, delivery, failures, seen, now))
     if against:
-        wake = contract.requests.paused_until if against[0] == reasons.PAUSED else None
+        wakes = {reasons.PAUSED: contract.requests.paused_until, reasons.FLEET_BRAKE: now + _BRAKED}
+        wake = wakes.get(against[0])
         return Step(memory, (), Standing(False, *against), wake)
     kustomization, good = seen.kustomization, memory.good
     if kustomization is None or good is None:  # excluded by the guards
