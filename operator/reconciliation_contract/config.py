@@ -31,6 +31,8 @@ class Settings:
     """Namespaces to watch; empty means all."""
     acts: bool = True
     """False observes only: nothing but the contracts' status is ever written."""
+    flux_namespace: str = "flux-system"
+    """Where Flux's controllers run."""
     default_service_account: str = ""
     """Whose rights acts use where a contract names no service account; empty: the operator's own."""
     fleet_brake: int = 3

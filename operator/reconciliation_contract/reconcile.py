@@ -44,6 +44,7 @@ from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refu
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.store import Key, Record, Store
+from reconciliation_contract.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Reach:
     flux: Flux
     events: Events
     lookout: Lookout
+    surroundings: Surroundings
     metrics: Metrics
     clock: Callable[[], datetime]
 
@@ -126,11 +128,21 @@ class Reconciler:
         seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=self._refused.get(key, ""))
         artifact = seen.source.artifact if seen.source else None
         git = self._reach.lookout.facts(key, seen.source, artifact.value.hash if artifact else "")
+        around = self._reach.surroundings.facts
+        if seen.source and (seen.source.namespace, seen.source.name) in around.hooked:
+            seen = replace(seen, source=replace(seen.source, webhook=True))
+        seen = replace(
+            seen,
+            git=git,
+            controllers=around.controllers,
+            cancels_health_checks=around.cancels_health_checks,
+            lacking=self._reach.surroundings.lacking(contract),
+        )
         failures = memory.delivery.failures if memory.delivery else None
         self._fleet[key] = Pulse(seen.source.url if seen.source else "", failures.first_at if failures else None)
         if failures is None:  # the fleet is looked through only where it matters
-            return replace(seen, git=git)
-        return replace(seen, git=git, brake=brake(self._fleet.values(), self._settings.fleet_brake, now))
+            return seen
+        return replace(seen, brake=brake(self._fleet.values(), self._settings.fleet_brake, now))
 
     async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
         """Write the status if it changed, on the version that it was decided on."""

@@ -15,6 +15,7 @@ from reconciliation_contract.api import flux
 from reconciliation_contract.api.contract import parse
 from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.dependency import root_cause
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Git, Kustomization, Observation, Source, SourceRef
 
@@ -142,8 +143,10 @@ class Store:
             self._interest(key, frozenset({(ref.namespace, ref.name)}))
         pins = [self.sources[pin] for pin in sorted(self._pins[contract.uid])]
         needed = memory.rollback.pin if memory.rollback else None
+        kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
         return Observation(
-            kustomization=self.kustomizations.get((contract.namespace, contract.kustomization)),
+            kustomization=kustomization,
+            blocked_by=root_cause(kustomization, self._named) if kustomization else "",
             source=source,
             pin=next((pin for pin in pins if pin.reference == needed), None),
             strays=tuple(pin for pin in pins if pin.reference != needed),
@@ -153,6 +156,10 @@ class Store:
             acts=acts,
             refused=refused,
         )
+
+    def _named(self, name: str) -> Kustomization | None:
+        namespace, _, own = name.partition("/")
+        return self.kustomizations.get((namespace, own))
 
     def _interest(self, key: Key, sources: frozenset[Key]) -> None:
         known = self._interests.get(key, frozenset())

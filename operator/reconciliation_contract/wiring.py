@@ -20,6 +20,7 @@ from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Reach, Reconciler
 from reconciliation_contract.store import Key, Store
+from reconciliation_contract.surroundings import Surroundings
 from reconciliation_contract.sweep import Sweep
 
 _log = logging.getLogger(__name__)
@@ -48,8 +49,15 @@ class Operator:
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
         self.events = Events(cluster, clock, socket.gethostname())
+        self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
         reach = Reach(
-            cluster, Flux(cluster, settings.default_service_account), self.events, self.lookout, self.metrics, clock
+            cluster=cluster,
+            flux=Flux(cluster, settings.default_service_account),
+            events=self.events,
+            lookout=self.lookout,
+            surroundings=self.surroundings,
+            metrics=self.metrics,
+            clock=clock,
         )
         self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []
@@ -66,6 +74,7 @@ class Operator:
         settings = self.settings
         self._tasks = [asyncio.create_task(self._after_sync(work), name=name) for name, work in self._duties()]
         self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
+        self._tasks.append(asyncio.create_task(self._after_sync(self.surroundings.run), name="surroundings"))
         try:
             async with served(
                 settings.health,

@@ -47,6 +47,10 @@ CONTRACTS: Final = Resource("reconciliation.dev", "v1alpha1", "reconciliationcon
 KUSTOMIZATIONS: Final = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")
 GIT_REPOSITORIES: Final = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories")
 SECRETS: Final = Resource("", "v1", "secrets")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
+RECEIVERS: Final = Resource("notification.toolkit.fluxcd.io", "v1", "receivers")
+ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 
 
@@ -102,6 +106,21 @@ class Cluster:
         ]
         path = CONTRACTS.path(namespace, name, "status")
         return await self._request("PATCH", path, "write the status of", patch, content=_JSON_PATCH)
+
+    async def list_all(self, resource: Resource, namespace: str = "") -> Raw:
+        """List the objects of a kind of which there are few, in one page."""
+        return await self._request("GET", resource.path(namespace), "list")
+
+    async def may(self, verb: str, group: str, resource: str, namespace: str, *, user: str = "") -> bool:
+        """Ask whether the operator, or the user it acts as, may do something in a namespace."""
+        asked = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        answer = await self._request("POST", ACCESS_REVIEWS.path(), "ask", body, user=user)
+        return bool((answer.get("status") or {}).get("allowed"))
 
     async def list_versions(self, resource: Resource, namespace: str = "") -> dict[tuple[str, str], str]:
         """List namespace, name and resourceVersion of all objects of a kind; nothing else is transferred."""

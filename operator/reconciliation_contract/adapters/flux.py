@@ -58,10 +58,9 @@ def pinned(source: Mapping[str, Any], pin: SourceRef, hash_: str, contract: Cont
     }
 
 
-def identity(contract: Contract, default: str = "") -> str:
-    """Name the user whose rights an act uses; empty for the operator's own."""
-    account = contract.service_account or default
-    return f"system:serviceaccount:{contract.namespace}:{account}" if account else ""
+def identity(namespace: str, account: str) -> str:
+    """Name the user whose rights an act uses; empty, without an account, for the operator's own."""
+    return f"system:serviceaccount:{namespace}:{account}" if account else ""
 
 
 class Flux:
@@ -71,12 +70,15 @@ class Flux:
         self._cluster = cluster
         self._default = default_service_account
 
+    def _user(self, contract: Contract) -> str:
+        return identity(contract.namespace, contract.service_account or self._default)
+
     async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> None:
         """Make the pinned copy exist; one that is ours already is fine.
 
         Raises `Refused` where another object has its name, or the rights are lacking.
         """
-        user = identity(contract, self._default)
+        user = self._user(contract)
         original = await self._cluster.get(GIT_REPOSITORIES, source.namespace, source.name)
         try:
             body = pinned(original, pin, hash_, contract)
@@ -100,9 +102,7 @@ class Flux:
         """Remove the pinned copy; one that is gone, or not ours, is left."""
         uid = await self._owned(contract, pin)
         if uid:
-            await self._cluster.delete(
-                GIT_REPOSITORIES, pin.namespace, pin.name, uid, user=identity(contract, self._default)
-            )
+            await self._cluster.delete(GIT_REPOSITORIES, pin.namespace, pin.name, uid, user=self._user(contract))
 
     async def switch(self, contract: Contract, act: SwitchSource) -> None:
         """Point the Kustomization at a source, if it is still as it was when this was decided.
@@ -118,5 +118,5 @@ class Flux:
             "spec": {"sourceRef": {"name": act.source.name}},
         }
         await self._cluster.merge(
-            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=identity(contract, self._default)
+            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=self._user(contract)
         )

@@ -99,7 +99,13 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         record,
         attempted=_since(old.attempted, attempted, received_at, exact=exact),
         applied=_since(old.applied, _applied(status), received_at, exact=exact),
-        delivered=_stands(old.delivered, _delivered(meta, status, ready), ready, received_at, exact=exact),
+        delivered=_stands(
+            old.delivered,
+            _delivered(meta, status, ready) or _rechecked(before, record, attempted),
+            ready,
+            received_at,
+            exact=exact,
+        ),
     )
     return replace(record, failures=_failures(record, old.failures if before else ()))
 
@@ -118,6 +124,22 @@ def _delivered(meta: Raw, status: Raw, ready: Condition) -> str:
     told = _SHA1.findall(ready.message)
     current = _raw_condition(status, "Ready").get("observedGeneration") in (None, meta.get("generation"))
     return applied if current and (not told or applied in told) else ""
+
+
+def _rechecked(before: Kustomization | None, record: Kustomization, attempted: str) -> str:
+    """Hash that stood Ready and is only looked at again, as Flux does at every interval; else empty."""
+    if before is None or before.delivered is None or record.ready.status != "Unknown":
+        return ""
+    stood = before.delivered.value
+    same = before.generation == record.generation and stood == attempted == revision_hash(record.applied_revision)
+    return stood if same else ""
+
+
+def _looks_again(record: Kustomization, before: Kustomization) -> bool:
+    """Whether Flux only reconciles anew what stood just before: Ready is Unknown then, at every interval."""
+    stood, applied = before.delivered, revision_hash(record.applied_revision)
+    same = stood is not None and record.attempted is not None and record.attempted.value == applied == stood.value
+    return same and record.ready.status == "Unknown" and record.generation == before.generation
 
 
 def _stands(

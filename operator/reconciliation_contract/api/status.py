@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from reconciliation_contract.api.duration import format_duration
 from reconciliation_contract.core.memory import Good, Memory, Past
@@ -20,6 +20,11 @@ from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Sp
 
 Wire = dict[str, Any]
 
+_REVISION: Final = 512
+_PATH: Final = 4096
+_WORD: Final = 253
+"""Longest texts in characters, as `fields` has them: the API server refuses a status with a longer one."""
+
 
 def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
     """Write the status. Absent values are left out, so that equal memories give equal statuses."""
@@ -28,9 +33,9 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "observedGeneration": memory.observed_generation,
             "lastHandledReconcileAt": memory.handled_request or None,
             "conditions": [_condition(name, c, memory) for name, c in sorted(memory.conditions.items())],
-            "lastAttemptedRevision": kustomization.attempted_revision[:300] if kustomization else None,
-            "lastAppliedRevision": kustomization.applied_revision[:300] if kustomization else None,
-            "lastGoodRevision": memory.good.revision if memory.good else None,
+            "lastAttemptedRevision": _revision(kustomization.attempted_revision) if kustomization else None,
+            "lastAppliedRevision": _revision(kustomization.applied_revision) if kustomization else None,
+            "lastGoodRevision": _revision(memory.good.revision) if memory.good else None,
             "lastGood": _good(memory.good) if memory.good else None,
             "delivery": _delivery(memory.delivery, memory.judgements) if memory.delivery else None,
             "history": [_past(past) for past in memory.history],
@@ -46,6 +51,11 @@ def timestamp(at: datetime) -> str:
 
 def _lean(wire: Wire) -> Wire:
     return {key: value for key, value in wire.items() if value not in (None, "", [], {})}
+
+
+def _revision(name: str) -> str:
+    """Write a revision. Too long a name of a branch loses its beginning, for what counts is the hash at the end."""
+    return bounded(name[-_REVISION:], _REVISION)
 
 
 def _condition(name: str, condition: Condition, memory: Memory) -> Wire:
@@ -66,13 +76,13 @@ def _ref(ref: SourceRef) -> Wire:
 
 def _good(good: Good) -> Wire:
     wire = {
-        "revision": good.revision,
+        "revision": _revision(good.revision),
         "since": timestamp(good.since),
         "kustomizationUID": good.kustomization_uid,
         "sourceRef": _ref(good.source),
-        "path": good.path,
+        "path": good.path[:_PATH],
         "healthChecked": good.checked,
-        "manifests": good.manifests[:100],
+        "manifests": good.manifests[:_WORD],
         "specDigest": good.spec,
     }
     return _lean(wire) | {"healthChecked": good.checked}
@@ -83,7 +93,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
     stages = {field.name: getattr(delivery.stages, field.name) for field in fields(Stages)}
     return _lean(
         {
-            "revision": delivery.revision,
+            "revision": _revision(delivery.revision),
             "subject": bounded(delivery.subject, 200),
             "startedAt": timestamp(delivery.started_at),
             "adopted": delivery.adopted or None,
@@ -113,7 +123,7 @@ def _failures(failures: Failures) -> Wire:
         "count": failures.count,
         "firstAt": timestamp(failures.first_at),
         "lastAt": timestamp(failures.last_at),
-        "reason": failures.reason,
+        "reason": failures.reason[:_WORD],
         "message": bounded(failures.message),
     }
 
@@ -135,7 +145,7 @@ def _judgement(judgement: Judgement) -> Wire:
 def _past(past: Past) -> Wire:
     return _lean(
         {
-            "revision": past.revision,
+            "revision": _revision(past.revision),
             "subject": bounded(past.subject, 72),
             "result": past.result.value,
             "endedAt": timestamp(past.ended_at),
@@ -157,9 +167,9 @@ def _rollback(memory: Memory) -> Wire:
     return _lean(
         {
             "state": undo.state.value,
-            "from": undo.bad.name,
-            "to": undo.good.name,
-            "reason": undo.reason,
+            "from": _revision(undo.bad.name),
+            "to": _revision(undo.good.name),
+            "reason": undo.reason[:_WORD],
             "message": bounded(undo.message),
             "startedAt": timestamp(undo.started_at),
             "completedAt": timestamp(end) if end else None,
@@ -167,7 +177,7 @@ def _rollback(memory: Memory) -> Wire:
             "kustomizationUID": undo.kustomization_uid,
             "sourceRef": _ref(undo.source),
             "pinRef": _ref(undo.pin),
-            "restore": dict(undo.kept_annotations),
+            "restore": {key: value[:_PATH] for key, value in undo.kept_annotations.items()},
             "requestedBy": bounded(undo.asked_by),
             "notUndone": list(undo.remains),
             **bad,

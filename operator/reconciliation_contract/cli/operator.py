@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
         "--namespace", action="append", default=[], metavar="NS", help="watch only this one (repeatable)"
     )
     run.add_argument(
+        "--flux-namespace", default=defaults.flux_namespace, metavar="NS", help="where Flux's controllers run"
+    )
+    run.add_argument(
         "--default-service-account",
         default=defaults.default_service_account,
         metavar="NAME",
@@ -76,6 +79,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return Settings(
         namespaces=tuple(arguments.namespace),
         acts=not arguments.observe_only,
+        flux_namespace=arguments.flux_namespace,
         default_service_account=arguments.default_service_account,
         fleet_brake=arguments.fleet_brake,
         health=arguments.health_listen,

@@ -18,7 +18,8 @@ from datetime import datetime
 
 from reconciliation_contract.core import feasibility, reasons
 from reconciliation_contract.core.contract import Contract, InvalidContract
-from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.core.dependency import dependencies
+from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.observation import Condition, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.standing import Standing
@@ -35,6 +36,7 @@ def derive(
     fresh = {
         "Feasible": _feasible(contract, memory, seen),
         "Ready": _ready(contract, memory, seen, rolled_back),
+        "DependenciesReady": _dependencies_ready(seen),
         "Detected": _detected(contract, memory, seen),
         "Healthy": _healthy(contract, memory, seen),
         "RolledBack": rolled_back,
@@ -114,14 +116,10 @@ def _without_artifact(seen: Observation) -> Condition:
 
 def _under_way(memory: Memory) -> Condition:
     """The last finished delivery speaks until this one is finished."""
-    known = memory.conditions.get("Ready")
-    last = memory.history[0] if memory.history else None
-    if last is None or known is None or last.result == "Superseded":
-        keep = known is not None and known.status != FALSE and last is not None
-        if known is not None and keep:
-            return replace(known, message=_progress(memory))
+    last = next((past for past in memory.history if past.broken or past.result is not Result.SUPERSEDED), None)
+    if last is None:
         return Condition(UNKNOWN, reasons.WAITING, _progress(memory))
-    if last.broken or last.result == "RolledBack":
+    if last.broken or last.result is Result.ROLLED_BACK:
         names = ", ".join(last.broken) or "Reconciliation"
         message = f"{_progress(memory)}; the last one, {last.revision}, broke {names}"
         return Condition(FALSE, reasons.PROMISE_BROKEN, message)
@@ -169,7 +167,7 @@ def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition
     if kustomization.suspended:
         return Condition(UNKNOWN, reasons.SUSPENDED, "the Kustomization is suspended; resume it to deliver")
     if memory.rollback and memory.rollback.state is RollbackState.ACTIVE:
-        return Condition(FALSE, reasons.ROLLED_BACK, f"{delivery.revision} never became healthy")
+        return Condition(FALSE, reasons.ROLLED_BACK, f"{memory.rollback.bad.name} never became healthy")
     if kustomization.delivered and kustomization.delivered.value == delivery.hash:
         if kustomization.checks_health:
             return Condition(TRUE, reasons.HEALTHY, f"{delivery.revision} is applied and healthy")
@@ -181,6 +179,17 @@ def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition
     if kustomization.ready.status == FALSE and kustomization.ready.reason:
         return Condition(FALSE, reasons.FAILING, f"{kustomization.ready.reason}: {kustomization.ready.message}")
     return Condition(UNKNOWN, reasons.PROGRESSING, f"Flux is at work on {delivery.revision}")
+
+
+def _dependencies_ready(seen: Observation) -> Condition:
+    found = dependencies(seen)
+    failing = next((d for d in found if d.ready is False), None)
+    unknown = next((d for d in found if d.ready is None), None)
+    if failing:
+        return Condition(FALSE, reasons.DEPENDENCY_FAILS, failing.message)
+    if unknown or not found:
+        return Condition(UNKNOWN, reasons.NOT_VISIBLE, unknown.message if unknown else "nothing can be looked at yet")
+    return Condition(TRUE, reasons.DEPENDENCIES_READY, ", ".join(sorted({d.name for d in found})))
 
 
 def _feasible(contract: Contract, memory: Memory, seen: Observation) -> Condition:

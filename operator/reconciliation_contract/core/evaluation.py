@@ -8,6 +8,7 @@ from datetime import datetime
 from reconciliation_contract.core import conditions, promises, reasons, rollback, timeline
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.dependency import blame
 from reconciliation_contract.core.effects import AllowDeletion, Effect
 from reconciliation_contract.core.grounds import unfitness
 from reconciliation_contract.core.memory import HISTORY, Good, Memory, Past, Result, Rollback, RollbackState
@@ -41,8 +42,9 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     if seen.fresh and not contract.suspended:
         memory = replace(memory, bad=tuple(h for h in memory.bad if not names(contract.requests.forget, h)))
         memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
-    took = rollback.step(contract, memory, seen, now) if not contract.suspended else Step(memory)
-    memory = _mark(contract, took.memory, now)
+    idle = contract.suspended and not contract.deleting  # a deletion ends in every state
+    took = Step(memory) if idle else rollback.step(contract, memory, seen, now)
+    memory = _mark(contract, took.memory, seen, now) if seen.fresh and not contract.suspended else took.memory
     memory = replace(memory, conditions=conditions.derive(contract, memory, seen, took.standing, now))
     rechecks = [
         took.recheck_at,
@@ -64,7 +66,7 @@ def _follow(contract: Contract, memory: Memory, seen: Observation, now: datetime
     if goal is None or (memory.delivery and memory.delivery.hash == goal.hash):
         return memory
     delivery = Delivery(goal.revision, goal.hash, started_at=now, adopted=first and _predates(contract, seen))
-    memory = replace(_finish(memory, now), delivery=delivery, judgements=())
+    memory = replace(_finish(memory, seen, now), delivery=delivery, judgements=())
     return _advance(contract, memory, seen, now)
 
 
@@ -81,7 +83,7 @@ def _predates(contract: Contract, seen: Observation) -> bool:
     return artifact is not None and artifact.value.updated_at < contract.created_at
 
 
-def _finish(memory: Memory, now: datetime) -> Memory:
+def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
     """Move the current delivery to the history."""
     delivery = memory.delivery
     if delivery is None:
@@ -90,7 +92,7 @@ def _finish(memory: Memory, now: datetime) -> Memory:
     past = Past(
         revision=delivery.revision,
         hash=delivery.hash,
-        result=_result(delivery, memory),
+        result=_result(delivery, memory, seen),
         ended_at=healthy.at if healthy else now,
         subject=delivery.subject,
         latency=Span.between(pushed, healthy).longest if pushed and healthy and not delivery.adopted else None,
@@ -99,10 +101,15 @@ def _finish(memory: Memory, now: datetime) -> Memory:
     return replace(memory, history=(past, *memory.history)[:HISTORY])
 
 
-def _result(delivery: Delivery, memory: Memory) -> Result:
+def _result(delivery: Delivery, memory: Memory, seen: Observation) -> Result:
     if delivery.adopted:
         return Result.ADOPTED
-    if (memory.rollback and memory.rollback.bad.hash == delivery.hash) or delivery.hash in memory.bad:
+    undo, verdict = memory.rollback, memory.judgement(PromiseName.ROLLBACK)
+    if undo and undo.bad.hash == delivery.hash:
+        rolled_back = _switched(undo, seen)
+    else:
+        rolled_back = verdict is not None and delivery.hash in memory.bad
+    if rolled_back:
         return Result.ROLLED_BACK
     return Result.HEALTHY if delivery.stages.healthy else Result.SUPERSEDED
 
@@ -117,7 +124,7 @@ def _judge(contract: Contract, memory: Memory, seen: Observation, now: datetime)
     others = tuple(j for j in memory.judgements if j.promise is PromiseName.ROLLBACK)
     judged = (
         promises.settle(memory.judgement(course.promise), _one(course, delivery, seen, now))
-        for course in promises.courses(contract.promises, delivery)
+        for course in promises.courses(contract.promises, delivery, blame(seen))
     )
     return replace(memory, judgements=(*judged, *others))
 
@@ -127,35 +134,48 @@ def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: da
         message = "delivered before this contract began; judged from the next commit on"
         return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
     judgement = promises.judge(course, now)
-    paused = _paused(seen)
+    paused = _paused(course, delivery, seen)
     if paused and course.end is None:
         return promises.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, paused)
     return judgement
 
 
-def _paused(seen: Observation) -> str:
-    if seen.source and seen.source.suspended:
+def _paused(course: promises.Course, delivery: Delivery, seen: Observation) -> str:
+    """Why Flux does not even try to get to the course's end; what is detected needs the source no more."""
+    if seen.source and seen.source.suspended and delivery.stages.detected is None:
         return "the source is suspended"
-    if seen.kustomization and seen.kustomization.suspended:
+    if seen.kustomization and seen.kustomization.suspended and course.promise is PromiseName.RECONCILIATION:
         return "the Kustomization is suspended"
     return ""
 
 
-def _mark(contract: Contract, memory: Memory, now: datetime) -> Memory:
+_UNDER_WAY = (RollbackState.SWITCHING, RollbackState.ACTIVE, RollbackState.FAILED)
+
+
+def _mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
     """Judge what the rollback means for the promises of the delivery it belongs to."""
     undo, delivery = memory.rollback, memory.delivery
-    if undo is None or delivery is None or delivery.hash != undo.bad.hash:
+    if undo is None:  # what was given up before its end is not judged
+        ended = tuple(j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK or j.concluded)
+        return replace(memory, judgements=ended)
+    if delivery is None or delivery.hash != undo.bad.hash:
         return memory
-    if undo.state in (RollbackState.PROPOSED, RollbackState.INTENDED):
+    if undo.state not in _UNDER_WAY and memory.judgement(PromiseName.ROLLBACK) is None:
         return memory
-    message = f"never became healthy; rolled back: {undo.reason}"
+    message, switched = f"never became healthy; rolled back: {undo.reason}", _switched(undo, seen)
     kept = tuple(
-        promises.conclude(j, Verdict.BROKEN, reasons.ROLLED_BACK, message)
+        promises.conclude(j, Verdict.BROKEN, reasons.ROLLED_BACK, message) if switched else j
         for j in memory.judgements
         if j.promise is not PromiseName.ROLLBACK
     )
     mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, now))
     return replace(memory, judgements=(*kept, mine))
+
+
+def _switched(undo: Rollback, seen: Observation) -> bool:
+    """Whether the act was done: until then the delivery goes on as if there had never been an intent."""
+    kustomization = seen.kustomization
+    return undo.completed_at is not None or (kustomization is not None and kustomization.source == undo.pin)
 
 
 def _way_back(contract: Contract, undo: Rollback, now: datetime) -> Judgement:

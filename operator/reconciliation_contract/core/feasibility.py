@@ -30,7 +30,17 @@ class Finding:
     """What does not fit, and what to change."""
 
 
-Rule = Callable[[Contract, Kustomization, Source], str]
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a rule looks at."""
+
+    contract: Contract
+    kustomization: Kustomization
+    source: Source
+    seen: Observation
+
+
+Rule = Callable[[Setup], str]
 """Return what does not fit and what to change; empty where all is well."""
 
 
@@ -39,9 +49,8 @@ def explain(contract: Contract, seen: Observation) -> tuple[Finding, ...]:
     kustomization, source = seen.kustomization, seen.source
     if kustomization is None or source is None:
         return ()
-    return tuple(
-        Finding(name, message) for name, rule in RULES.items() if (message := rule(contract, kustomization, source))
-    )
+    setup = Setup(contract, kustomization, source, seen)
+    return tuple(Finding(name, message) for name, rule in RULES.items() if (message := rule(setup)))
 
 
 def summary(findings: Iterable[Finding]) -> str:
@@ -54,18 +63,18 @@ def effective_timeout(kustomization: Kustomization) -> timedelta:
     return max(SHORTEST_TIMEOUT, kustomization.timeout or kustomization.interval - timedelta(seconds=30))
 
 
-def _detection_interval(contract: Contract, _: Kustomization, source: Source) -> str:
-    if source.webhook or source.interval * JITTER <= contract.promises.detection:
+def _detection_interval(setup: Setup) -> str:
+    if setup.source.webhook or setup.source.interval * JITTER <= setup.contract.promises.detection:
         return ""
     return (
-        f"the GitRepository looks at Git every {spoken(source.interval)}, so a commit may wait longer than the "
-        f"{spoken(contract.promises.detection)} promised for detection; shorten its interval or add a Receiver"
+        f"the GitRepository looks at Git every {spoken(setup.source.interval)}, so a commit may wait longer than the "
+        f"{spoken(setup.contract.promises.detection)} promised for detection; shorten its interval or add a Receiver"
     )
 
 
-def _reconciliation_timeout(contract: Contract, kustomization: Kustomization, _: Source) -> str:
-    timeout, within = effective_timeout(kustomization), contract.promises.reconciliation
-    if not kustomization.checks_health or timeout <= within:
+def _reconciliation_timeout(setup: Setup) -> str:
+    timeout, within = effective_timeout(setup.kustomization), setup.contract.promises.reconciliation
+    if not setup.kustomization.checks_health or timeout <= within:
         return ""
     return (
         f"the Kustomization may wait {spoken(timeout)} for health, longer than the {spoken(within)} promised for "
@@ -73,10 +82,10 @@ def _reconciliation_timeout(contract: Contract, kustomization: Kustomization, _:
     )
 
 
-def _rollback_timeout(contract: Contract, kustomization: Kustomization, _: Source) -> str:
-    timeout, within = effective_timeout(kustomization), contract.rollback.within
-    idle = contract.rollback.mode is RollbackMode.DISABLED or not kustomization.checks_health
-    if idle or timeout <= within:
+def _rollback_timeout(setup: Setup) -> str:
+    timeout, within = effective_timeout(setup.kustomization), setup.contract.rollback.within
+    idle = setup.contract.rollback.mode is RollbackMode.DISABLED or not setup.kustomization.checks_health
+    if idle or timeout <= within or setup.seen.cancels_health_checks:
         return ""
     return (
         f"a health check in progress may delay a rollback by {spoken(timeout)}, longer than the {spoken(within)} "
@@ -85,14 +94,14 @@ def _rollback_timeout(contract: Contract, kustomization: Kustomization, _: Sourc
     )
 
 
-def _health(_: Contract, kustomization: Kustomization, __: Source) -> str:
-    if kustomization.checks_health:
+def _health(setup: Setup) -> str:
+    if setup.kustomization.checks_health:
         return ""
     return "the Kustomization checks no health, so healthy only means applied; set spec.wait: true"
 
 
-def _prune(_: Contract, kustomization: Kustomization, __: Source) -> str:
-    if kustomization.prunes:
+def _prune(setup: Setup) -> str:
+    if setup.kustomization.prunes:
         return ""
     return (
         "the Kustomization does not prune, so what a commit deletes stays, and so does what a rolled back commit "
@@ -100,26 +109,26 @@ def _prune(_: Contract, kustomization: Kustomization, __: Source) -> str:
     )
 
 
-def _suspended(_: Contract, kustomization: Kustomization, source: Source) -> str:
-    if kustomization.suspended:
-        return "the Kustomization is suspended; resume it: flux resume kustomization " + kustomization.name
-    if source.suspended:
-        return "the GitRepository is suspended; resume it: flux resume source git " + source.name
+def _suspended(setup: Setup) -> str:
+    if setup.kustomization.suspended:
+        return "the Kustomization is suspended; resume it: flux resume kustomization " + setup.kustomization.name
+    if setup.source.suspended:
+        return "the GitRepository is suspended; resume it: flux resume source git " + setup.source.name
     return ""
 
 
-def _fixed_ref(_: Contract, __: Kustomization, source: Source) -> str:
-    if "commit" in source.ref:
+def _fixed_ref(setup: Setup) -> str:
+    if "commit" in setup.source.ref:
         return "the GitRepository is fixed to one commit, so there is nothing to detect; track a branch"
-    if "tag" in source.ref and not {"name", "semver"} & set(source.ref):
+    if "tag" in setup.source.ref and not {"name", "semver"} & set(setup.source.ref):
         return (
             "the GitRepository is fixed to one tag, so there is nothing to detect; track a branch or a semver range"
         )
     return ""
 
 
-def _semver(_: Contract, __: Kustomization, source: Source) -> str:
-    if "semver" not in source.ref or {"commit", "name"} & set(source.ref):
+def _semver(setup: Setup) -> str:
+    if "semver" not in setup.source.ref or {"commit", "name"} & set(setup.source.ref):
         return ""
     return (
         "the GitRepository follows a semver range, which only Flux resolves, so a tag that Flux does not detect "
@@ -127,9 +136,9 @@ def _semver(_: Contract, __: Kustomization, source: Source) -> str:
     )
 
 
-def _inside(contract: Contract, kustomization: Kustomization, _: Source) -> str:
-    own = f"{kustomization.namespace}/{kustomization.name}"
-    if contract.parent != own:
+def _inside(setup: Setup) -> str:
+    own = f"{setup.kustomization.namespace}/{setup.kustomization.name}"
+    if setup.contract.parent != own:
         return ""
     return (
         f"the contract is applied by {own}, the Kustomization it binds: with wait: true both wait for each other, "

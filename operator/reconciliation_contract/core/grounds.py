@@ -17,6 +17,7 @@ from reconciliation_contract.core.contract import Contract, RollbackMode, Rollba
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Good, Memory
 from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.request import names
 from reconciliation_contract.core.timeline import Delivery, Failures
 
 
@@ -106,6 +107,13 @@ def _because(by: str, why: str) -> str:
     return (f" by {by}" if by else "") + (f": {why}" if why else "")
 
 
+def _released(case: Case) -> str:
+    requests = case.contract.requests
+    if not names(requests.release, case.delivery.hash):
+        return ""
+    return f"released{_because(requests.by, requests.why)}"
+
+
 def _moved(case: Case) -> str:
     return changed(case.delivery.hash, case.seen)
 
@@ -162,8 +170,9 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     (reasons.ROLLBACK_DISABLED, _disabled),
     (reasons.ROLLBACK_DISABLED, _observing),
     (reasons.PAUSED, _paused),
-    (reasons.CANCELLED, _moved),
     (reasons.ALREADY_ROLLED_BACK, _repeated),
+    (reasons.RELEASED, _released),
+    (reasons.CANCELLED, _moved),
     (reasons.NOT_CURABLE, _elsewhere),
     (reasons.NOTHING_REACHED, _unreached),
     (reasons.NO_GOOD_REVISION, _unfit),

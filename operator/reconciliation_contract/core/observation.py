@@ -178,6 +178,17 @@ class Git:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """Something that delivery depends on."""
+
+    name: str
+    ready: bool | None
+    """None where it cannot be told."""
+    message: str
+    """What is wrong and what to do; empty when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Everything one pass knows of the world."""
 
@@ -196,5 +207,13 @@ class Observation:
     """The operator may act; otherwise it only observes."""
     refused: str = ""
     """Why the API server refused the last act; empty if it did not."""
+    controllers: tuple[Dependency, ...] = ()
+    """Flux's controllers, as far as they can be looked at."""
+    blocked_by: str = ""
+    """The root cause of the Kustomization's waiting for others; empty where it does not wait."""
+    lacking: str = ""
+    """The right that acts for this contract lack; empty where none is known to be lacking."""
+    cancels_health_checks: bool | None = None
+    """kustomize-controller ends a health check when a new revision arrives; None where it cannot be told."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""

@@ -30,11 +30,12 @@ _BEGUN: Final = 20
 
 def begin(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
     """Begin a rollback if there is reason to and nothing speaks against it; clean up where nothing is in force."""
-    if contract.deleting:
-        return Step(memory, (*_strays(seen), *((AllowDeletion(),) if contract.finalized else ())))
     lost = _lost(seen)
     if lost is not None:
-        return Step(replace(memory, rollback=lost), (), standing_of(lost))
+        known = tuple(hash_ for hash_ in memory.bad if hash_ != lost.bad.hash)
+        return Step(replace(memory, rollback=lost, bad=(*known, lost.bad.hash)), (), standing_of(lost))
+    if contract.deleting:
+        return Step(memory, (*_strays(seen), *((AllowDeletion(),) if contract.finalized else ())))
     asked = _asked(contract, memory, seen, now)
     step = asked or _persisting(contract, memory, seen, now)
     if step.memory.rollback is not None:
@@ -46,14 +47,14 @@ def begin(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
 def _strays(seen: Observation) -> tuple[Effect, ...]:
     """Remove pinned copies that nothing needs, left by a crash at the wrong moment."""
     used = seen.kustomization.source if seen.kustomization else None
-    return tuple(DeletePin(pin.reference) for pin in seen.strays if pin.reference != used)
+    return tuple(DeletePin(pin.reference) for pin in seen.strays if seen.acts and pin.reference != used)
 
 
 def _lost(seen: Observation) -> Rollback | None:
     """The rollback that the objects tell of though the memory does not: the status was wiped."""
     kustomization = seen.kustomization
     pin = next((pin for pin in seen.strays if kustomization and pin.reference == kustomization.source), None)
-    if kustomization is None or pin is None or pin.artifact is None or not pin.original:
+    if not seen.acts or kustomization is None or pin is None or pin.artifact is None or not pin.original:
         return None
     bad = kustomization.hold.get(MARK, "")
     good = pin.artifact.value
@@ -145,7 +146,7 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
     requests, delivery, kustomization = contract.requests, memory.delivery, seen.kustomization
     if delivery is None or not requests.rollback_to or not names(requests.rollback_from, delivery.hash):
         return None
-    if delivery.hash in memory.bad or kustomization is None:
+    if delivery.hash in memory.bad or names(requests.release, delivery.hash) or kustomization is None:
         return None
     good = _known(memory, requests)
     why = changed(delivery.hash, seen, asked=True) or ("" if seen.acts else "the operator runs with --observe-only")

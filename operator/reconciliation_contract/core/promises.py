@@ -72,9 +72,11 @@ class Course:
     """Why there is no start."""
     note: str = ""
     """A remark on what the measure includes."""
+    blame: str = ""
+    """A dependency that fails now: the first cause to name when the budget is exceeded."""
 
 
-def courses(promises: Promises, delivery: Delivery) -> tuple[Course, ...]:
+def courses(promises: Promises, delivery: Delivery, blame: str = "") -> tuple[Course, ...]:
     """The stretches of the delivery that are promised, in the order in which they pass."""
     pushed = origin(delivery)
     lacking = delivery.commit_problem
@@ -83,8 +85,10 @@ def courses(promises: Promises, delivery: Delivery) -> tuple[Course, ...]:
         since, note = delivery.stages.detected, "from the artifact on; the time of the commit is not known"
     detection, reconciliation = PromiseName.DETECTION, PromiseName.RECONCILIATION
     return (
-        Course(detection, promises.detection, pushed, delivery.stages.detected, "detected by Flux", lacking),
-        Course(reconciliation, promises.reconciliation, since, delivery.stages.healthy, "healthy", lacking, note),
+        Course(
+            detection, promises.detection, pushed, delivery.stages.detected, "detected by Flux", lacking, blame=blame
+        ),
+        Course(reconciliation, promises.reconciliation, since, delivery.stages.healthy, "healthy", "", note, blame),
     )
 
 
@@ -112,14 +116,15 @@ def _without_start(course: Course) -> Judgement:
     if course.lacking:
         message = f"the time of the commit is not known: {course.lacking}"
         return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.UNMEASURED, message)
-    message = "waiting for the time of the commit"
+    message = "waiting to learn when it was pushed"
     return Judgement(course.promise, Verdict.PENDING, course.within, reasons.IN_PROGRESS, message)
 
 
 def _under_way(course: Course, start: Moment, now: datetime) -> Judgement:
     deadline = start.at + course.within
     if now > deadline:
-        message = f"not {course.goal} within {spoken(course.within)}"
+        because = f"; {course.blame}" if course.blame else ""
+        message = f"not {course.goal} within {spoken(course.within)}{because}"
         return Judgement(course.promise, Verdict.BROKEN, course.within, reasons.BUDGET_EXCEEDED, message)
     message = f"to be {course.goal} by {deadline:%H:%M:%S} UTC"
     return Judgement(course.promise, Verdict.PENDING, course.within, reasons.IN_PROGRESS, message, deadline=deadline)

@@ -38,7 +38,7 @@ from reconciliation_contract.core.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.grounds import changed
+from reconciliation_contract.core.grounds import changed, unfitness
 from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
@@ -47,6 +47,7 @@ from reconciliation_contract.core.standing import Standing, Step, enter, standin
 
 RESPECTED = "somebody changed the Kustomization's source; that is respected"
 GONE = "the Kustomization is gone"
+OBSERVING = "the operator runs with --observe-only"
 
 
 def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
@@ -56,11 +57,14 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
     rollback = memory.rollback
     if rollback is None:
         return begin(contract, memory, seen, now)
+    active = rollback.state is RollbackState.ACTIVE
     if not seen.acts:
-        return Step(memory, (), Standing(False, reasons.ROLLBACK_DISABLED, "the operator runs with --observe-only"))
+        # Nothing can be given back, and a deletion must not wait for that for ever.
+        let_go: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
+        return Step(memory, let_go, Standing(active, reasons.ROLLBACK_DISABLED, OBSERVING))
     taken = _go_on(contract, memory, rollback, seen, now)
     if seen.refused and taken.memory.rollback == rollback:
-        return replace(taken, standing=Standing(False, reasons.ACT_REFUSED, seen.refused))
+        return replace(taken, standing=Standing(active, reasons.ACT_REFUSED, seen.refused))
     return taken
 
 
@@ -92,7 +96,7 @@ def _signed(requests: Requests) -> str:
 
 
 def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    change = changed(rollback.bad.hash, seen) or _strange(rollback, seen)
+    change = _change(memory, rollback, seen)
     if change:
         return Step(replace(memory, rollback=None), (), Standing(False, reasons.CANCELLED, change))
     requests = contract.requests
@@ -133,6 +137,14 @@ def _ready_to_switch(memory: Memory, rollback: Rollback, seen: Observation) -> S
     return enter(replace(memory, bad=bad), replace(rollback, kept_annotations=kept), RollbackState.SWITCHING)
 
 
+def _change(memory: Memory, rollback: Rollback, seen: Observation) -> str:
+    """Why the world is no longer as the rollback was decided on; empty if it is."""
+    # Approving is not asking: what was proposed because it fails is not done to a revision that no longer does.
+    asked = rollback.reason == reasons.REQUESTED
+    unfit = "" if asked else unfitness(memory.good, rollback.bad.hash, seen)
+    return changed(rollback.bad.hash, seen, asked=asked) or _strange(rollback, seen) or unfit
+
+
 def _strange(rollback: Rollback, seen: Observation) -> str:
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
@@ -163,7 +175,7 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
         return _arriving(contract, memory, rollback, seen, now)
     if kustomization.hold.get(MARK) == rollback.bad.hash or kustomization.source != rollback.source:
         return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
-    change = changed(rollback.bad.hash, seen, asked=rollback.asked)
+    change = _change(memory, rollback, seen)
     if change:
         return _withdrawn(memory, rollback, seen, change)
     if not _serves(seen, rollback.good.hash):
@@ -226,9 +238,18 @@ def _held(contract: Contract, rollback: Rollback) -> Standing:
 
 
 def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
-    if seen.kustomization is None or _fresh_head(contract, memory, rollback, seen):
-        return enter(memory, rollback, RollbackState.RELEASING, "a new commit arrived")
-    return Step(memory)
+    kustomization = seen.kustomization
+    if kustomization is None or kustomization.uid != rollback.kustomization_uid:
+        return enter(memory, rollback, RollbackState.RELEASING, GONE)
+    head = _fresh_head(contract, memory, rollback, seen)
+    if head:
+        return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
+    if kustomization.source == rollback.pin:
+        return Step(memory)
+    if MARK in kustomization.hold or kustomization.source != rollback.source:
+        return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
+    change = _change(memory, rollback, seen)  # it failed before the act, so it can still be given up
+    return _withdrawn(memory, rollback, seen, change) if change else Step(memory)
 
 
 def _releasing(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:

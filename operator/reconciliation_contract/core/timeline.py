@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.observation import (
     Artifact,
     Commit,
@@ -199,7 +200,10 @@ def _with_attempts(delivery: Delivery, kustomization: Kustomization | None) -> D
 def _count(known: Failures | None, observed: tuple[Failure, ...]) -> Failures | None:
     """Add the failed attempts that are newer than those already counted."""
     for failure in observed:
-        if known is None:
+        # What no commit can help is not the commit's failure: counting begins with the first that may be.
+        excused = known is not None and not classify(known.reason, known.message).curable
+        newer = known is None or failure.at > known.last_at
+        if known is None or (newer and excused and classify(failure.reason, failure.message).curable):
             known = Failures(1, failure.at, failure.at, failure.reason, failure.message)
         elif failure.at > known.last_at:
             known = Failures(known.count + 1, known.first_at, failure.at, failure.reason, failure.message)

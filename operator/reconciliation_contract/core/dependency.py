@@ -1,0 +1,90 @@
+"""The things that delivery depends on, and whose fault it is when they fail.
+
+An outage of one of these is never the application's fault: a verdict that falls during it names it. What cannot be
+looked at (no rights, no Lease) is unknown and blames nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from reconciliation_contract.core.observation import Dependency, Kustomization, Observation
+
+DEEPEST: Final = 32
+"""Steps of ``dependsOn`` followed; a chain with a circle in it ends here."""
+WAITS: Final = "DependencyNotReady"
+"""Flux's reason for a Kustomization that waits for another."""
+
+Lookup = Callable[[str], Kustomization | None]
+"""Find a Kustomization by ``namespace/name``."""
+
+
+def root_cause(kustomization: Kustomization, lookup: Lookup) -> str:
+    """Follow ``dependsOn`` from a Kustomization that waits to the one that does not wait itself: why all do."""
+    if kustomization.ready.reason != WAITS:
+        return ""
+    seen = {f"{kustomization.namespace}/{kustomization.name}"}
+    for _ in range(DEEPEST):
+        name = next((name for name in kustomization.depends_on if not _stands(lookup(name))), "")
+        if not name:
+            return ""
+        if name in seen:
+            return f"Kustomizations depend on each other in a circle: {name}; remove one dependsOn"
+        seen.add(name)
+        found = lookup(name)
+        if found is None:
+            return f"Kustomization {name} does not exist; create it or mend dependsOn"
+        if found.ready.reason != WAITS:
+            return f"Kustomization {name} is not Ready: {_why(found)}"
+        kustomization = found
+    return ""
+
+
+def _stands(kustomization: Kustomization | None) -> bool:
+    return kustomization is not None and kustomization.ready.status == "True" and not kustomization.suspended
+
+
+def _why(kustomization: Kustomization) -> str:
+    if kustomization.suspended:
+        return "it is suspended"
+    ready = kustomization.ready
+    return f"{ready.reason}: {ready.message}" if ready.reason else "it was never reconciled"
+
+
+def dependencies(seen: Observation) -> tuple[Dependency, ...]:
+    """How each dependency stands, in the order in which a delivery meets them."""
+    return (*_git(seen), *seen.controllers, *_source(seen), *_waits(seen), *_rights(seen))
+
+
+def blame(seen: Observation) -> str:
+    """The first dependency that fails, in words; empty where none is known to."""
+    return next((d.message for d in dependencies(seen) if d.ready is False), "")
+
+
+def _git(seen: Observation) -> Iterator[Dependency]:
+    if seen.git.problem:
+        # Our own look failing says nothing certain of Flux's, which may have other credentials and another network.
+        yield Dependency("Git", None, f"the operator cannot read the repository: {seen.git.problem}")
+    elif seen.git.head:
+        yield Dependency("Git", True, "")
+
+
+def _source(seen: Observation) -> Iterator[Dependency]:
+    source = seen.source
+    if source is None or source.suspended:
+        return
+    if source.ready.status == "False":
+        yield Dependency("GitRepository", False, f"GitRepository: {source.ready.reason}: {source.ready.message}")
+    elif source.ready.status == "True":
+        yield Dependency("GitRepository", True, "")
+
+
+def _waits(seen: Observation) -> Iterator[Dependency]:
+    if seen.blocked_by:
+        yield Dependency("dependsOn", False, seen.blocked_by)
+
+
+def _rights(seen: Observation) -> Iterator[Dependency]:
+    if seen.lacking:
+        yield Dependency("Rights", False, seen.lacking)

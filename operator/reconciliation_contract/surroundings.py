@@ -1,0 +1,199 @@
+"""What stands around a delivery and is not watched: Flux's controllers, its Receivers, and our own rights.
+
+Looked at every few seconds. A controller counts as dead when its leader Lease is no longer renewed (judged by
+progress, not by the clock in it) or its Deployment has no available pod. What may not be read is unknown, never dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeGuard
+
+from reconciliation_contract.adapters.cluster import DEPLOYMENTS, LEASES, RECEIVERS, Cluster, Resource
+from reconciliation_contract.adapters.flux import identity
+from reconciliation_contract.api.raw import read_list, read_map, read_number, read_text
+from reconciliation_contract.config import Settings
+from reconciliation_contract.core.contract import Contract, InvalidContract, RollbackMode
+from reconciliation_contract.core.observation import Dependency
+from reconciliation_contract.errors import ClusterError, Missing, Refused
+from reconciliation_contract.store import Key, Store
+
+_log = logging.getLogger(__name__)
+
+CONTROLLERS: Final = ("source-controller", "kustomize-controller")
+PAUSE: Final = timedelta(seconds=15)
+"""Between two looks."""
+RIGHTS_LAST: Final = timedelta(minutes=5)
+"""How long an answer about rights is believed."""
+_GATE: Final = "CancelHealthCheckOnNewRevision=true"
+_NEEDED: Final = (
+    ("patch", "kustomize.toolkit.fluxcd.io", "kustomizations"),
+    ("create", "source.toolkit.fluxcd.io", "gitrepositories"),
+    ("delete", "source.toolkit.fluxcd.io", "gitrepositories"),
+)
+"""What a rollback does to Flux's objects."""
+
+Raw = Mapping[str, Any]
+Identity = tuple[str, str]
+"""Namespace and service account (empty for the operator's own)."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The last look."""
+
+    controllers: tuple[Dependency, ...] = ()
+    cancels_health_checks: bool | None = None
+    hooked: frozenset[Key] = frozenset()
+    """GitRepositories that a Receiver tells of pushes."""
+    lacking: Mapping[Identity, str] = field(default_factory=dict)
+
+
+class Surroundings:
+    """Looks around; ``tell`` is called with all contracts when something changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        tell: Callable[[set[Key]], None],
+        clock: Callable[[], datetime],
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._tell = tell
+        self._clock = clock
+        self._settings = settings
+        self._renewals: dict[str, tuple[str, datetime]] = {}
+        self._asked: dict[Identity, tuple[datetime, str]] = {}
+        self.facts = Facts()
+
+    def lacking(self, contract: Contract) -> str:
+        """The right that acts for this contract lack; empty where none is known to be lacking."""
+        return self.facts.lacking.get(self._identity(contract), "")
+
+    def _identity(self, contract: Contract) -> Identity:
+        return contract.namespace, contract.service_account or self._settings.default_service_account
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            try:
+                facts = await self._look()
+            except ClusterError as error:
+                _log.warning("the surroundings cannot be seen", extra={"error": str(error)})
+            else:
+                if facts != self.facts:
+                    self.facts = facts
+                    self._tell(set(self._store.contracts))
+            await asyncio.sleep(PAUSE.total_seconds())
+
+    async def _look(self) -> Facts:
+        flux = self._settings.flux_namespace
+        deployments = await self._list(DEPLOYMENTS, flux)
+        leases = await self._list(LEASES, flux)
+        return Facts(
+            controllers=tuple(self._controller(name, deployments, leases) for name in CONTROLLERS),
+            cancels_health_checks=_gated(deployments),
+            hooked=frozenset(_hooked(await self._list(RECEIVERS) or ())),
+            lacking=await self._rights(),
+        )
+
+    async def _list(self, resource: Resource, namespace: str = "") -> list[Raw] | None:
+        """All objects of a kind; None where they may not be read, empty where there is no such kind."""
+        try:
+            return [*read_list(await self._cluster.list_all(resource, namespace), "items")]
+        except Missing:
+            return []
+        except Refused:
+            return None
+
+    # Controllers ------------------------------------------------------------------------------------------------
+
+    def _controller(self, name: str, deployments: list[Raw] | None, leases: list[Raw] | None) -> Dependency:
+        """How a controller stands. With shards there are several of a kind; each must be alive."""
+        problems = [*self._pods(name, deployments or []), *self._leaders(name, leases or [])]
+        if problems:
+            return Dependency(name, False, problems[0])
+        if _called(name, deployments or []) or _called(name, leases or []):
+            return Dependency(name, True, "")
+        where = self._settings.flux_namespace
+        if deployments is None and leases is None:
+            return Dependency(name, None, f"the operator may not read Deployments and Leases in {where}")
+        return Dependency(name, None, f"{name} is not in namespace {where}; set --flux-namespace")
+
+    def _pods(self, name: str, deployments: list[Raw]) -> Iterator[str]:
+        for found in _called(name, deployments):
+            own = read_text(read_map(found, "metadata"), "name")
+            if read_map(found, "spec").get("replicas") == 0:
+                yield f"{own} is scaled to zero; scale it up"
+            elif not read_number(read_map(found, "status"), "availableReplicas"):
+                yield f"{own} has no available pod; see kubectl -n {self._settings.flux_namespace} get pods"
+
+    def _leaders(self, name: str, leases: list[Raw]) -> Iterator[str]:
+        now = self._clock()
+        for found in _called(name, leases):
+            own, spec = read_text(read_map(found, "metadata"), "name"), read_map(found, "spec")
+            renewed = read_text(spec, "renewTime")
+            known, since = self._renewals.get(own, ("", now))
+            if renewed != known:
+                self._renewals[own] = (renewed, now)
+                continue
+            patience = timedelta(seconds=read_number(spec, "leaseDurationSeconds") or 35) + PAUSE
+            if now - since > patience:
+                yield f"{name} does not renew its leader Lease {own} (last {renewed}); restart it"
+
+    # Rights -----------------------------------------------------------------------------------------------------
+
+    async def _rights(self) -> dict[Identity, str]:
+        if not self._settings.acts:
+            return {}
+        contracts = (record.contract for record in self._store.contracts.values())
+        wanted = {self._identity(contract) for contract in contracts if _may_act(contract)}
+        now = self._clock()
+        self._asked = {who: known for who, known in self._asked.items() if who in wanted}
+        for who in wanted:
+            if who not in self._asked or now - self._asked[who][0] > RIGHTS_LAST:
+                self._asked[who] = (now, await self._missing(*who))
+        return {who: lacking for who, (_, lacking) in self._asked.items() if lacking}
+
+    async def _missing(self, namespace: str, account: str) -> str:
+        user = identity(namespace, account)
+        name = user or "the operator"
+        try:
+            for verb, group, resource in _NEEDED:
+                if not await self._cluster.may(verb, group, resource, namespace, user=user):
+                    return f"{name} may not {verb} {resource} in {namespace}, so no rollback is possible; grant it"
+        except Refused as error:
+            return f"the operator may not act as {name}: {error.detail}"
+        return ""
+
+
+def _may_act(contract: Contract | InvalidContract) -> TypeGuard[Contract]:
+    return isinstance(contract, Contract) and contract.rollback.mode is not RollbackMode.DISABLED
+
+
+def _called(name: str, objects: list[Raw]) -> list[Raw]:
+    return [found for found in objects if read_text(read_map(found, "metadata"), "name").startswith(name)]
+
+
+def _gated(deployments: list[Raw] | None) -> bool | None:
+    found = _called("kustomize-controller", deployments or [])
+    if not found:
+        return None
+    return all(_GATE in str(read_map(read_map(read_map(d, "spec"), "template"), "spec")) for d in found)
+
+
+def _hooked(receivers: list[Raw] | tuple[()]) -> Iterator[Key]:
+    """GitRepositories named by Receivers; selections by label are not followed."""
+    for receiver in receivers:
+        namespace = read_text(read_map(receiver, "metadata"), "namespace")
+        spec = read_map(receiver, "spec")
+        for resource in read_list(spec, "resources") if spec.get("suspend") is not True else ():
+            if read_text(resource, "kind") == "GitRepository":
+                yield read_text(resource, "namespace") or namespace, read_text(resource, "name")
