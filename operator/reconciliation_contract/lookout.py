@@ -42,7 +42,7 @@ class _Post:
 
     source: Source
     contracts: set[Key] = field(default_factory=set)
-    facts: Git = field(default_factory=Git)
+    facts: Git = field(default_factory=lambda: Git(looked=False))
     asked: set[str] = field(default_factory=set)
     failures: int = 0
     task: asyncio.Task[None] | None = None
@@ -122,11 +122,12 @@ class Lookout:
                 await self._look(post)
                 post.failures = 0
             except git.UnsupportedRef:
+                self._found(post, replace(post.facts, looked=True))
                 return  # commits can still be read, the head of such a ref cannot
             except (git.GitError, ClusterError) as error:
                 post.failures += 1
                 pause = min(LONGEST_PAUSE, self._interval * 2 ** min(post.failures, 8))
-                self._found(post, replace(post.facts, problem=str(error)))
+                self._found(post, replace(post.facts, problem=str(error), looked=True))
             await asyncio.sleep(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
     async def _look(self, post: _Post) -> None:
@@ -138,12 +139,14 @@ class Lookout:
         known = post.facts.head
         if hash_ is None:
             message = f"{git.redact(post.source.url)}: the ref does not exist; create it or mend spec.ref"
-            self._found(post, replace(post.facts, problem=message))
+            self._found(post, replace(post.facts, problem=message, looked=True))
         elif known and known.hash == hash_:
-            self._found(post, replace(post.facts, head=replace(known, looked_at=began), problem=""), quiet=True)
+            self._found(
+                post, replace(post.facts, head=replace(known, looked_at=began), problem="", looked=True), quiet=True
+            )
         else:
             head = Head(hash_, self._clock(), known.looked_at if known else None, began)
-            self._found(post, replace(post.facts, head=head, problem=""))
+            self._found(post, replace(post.facts, head=head, problem="", looked=True))
 
     def _found(self, post: _Post, facts: Git, *, quiet: bool = False) -> None:
         changed = facts.problem != post.facts.problem or not quiet

@@ -16,6 +16,8 @@ FIRST_BACKOFF = 0.25
 """Seconds before the first retry; doubled each time."""
 LONGEST_BACKOFF = 60.0
 """Seconds between retries at most."""
+_TICK = 1e-6
+"""Seconds that are no wait: a timer shorter than the loop's own resolution fires at once, and asking again would spin."""
 
 
 class Queue(Generic[K]):
@@ -79,7 +81,7 @@ class Queue(Generic[K]):
             at, _, key = self._heap[0]
             if self._due.get(key) != at:
                 heapq.heappop(self._heap)  # overtaken by an earlier request
-            elif at > now:
+            elif at - now > _TICK:
                 return None, at - now
             elif key in self._working:
                 heapq.heappop(self._heap)

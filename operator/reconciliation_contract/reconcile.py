@@ -109,6 +109,7 @@ class Reconciler:
         record = self._store.contracts.get(key)
         if record is None:
             self._reach.lookout.forget(key)
+            self._reach.metrics.forgot(key)
             self._refused.pop(key, None)
             self._fleet.pop(key, None)
             return
@@ -118,6 +119,8 @@ class Reconciler:
         decision = evaluate(record.contract, memory, seen, now)
         record = await self._write(key, record, decision, seen)
         self._reach.metrics.passed(key, memory, decision.memory)
+        if memory.rollback is None and decision.memory.rollback is not None:
+            self._refused.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)
         self._again(key, decision, now)
 
@@ -134,6 +137,7 @@ class Reconciler:
         seen = replace(
             seen,
             git=git,
+            complete=git.looked,
             controllers=around.controllers,
             cancels_health_checks=around.cancels_health_checks,
             lacking=self._reach.surroundings.lacking(contract),
@@ -164,26 +168,25 @@ class Reconciler:
     # Acts -------------------------------------------------------------------------------------------------------
 
     async def _perform(self, key: Key, record: Record, decision: Decision) -> None:
-        for effect in decision.effects:
+        """Tell first, then act: an act that is refused must not silence the news, which come only once."""
+        for effect in sorted(decision.effects, key=lambda effect: not isinstance(effect, EmitEvent)):
             if isinstance(record.contract, Contract):
                 await self._guarded(key, record, record.contract, effect)
             elif isinstance(effect, AllowDeletion):
                 await self._finalize(record, key, hold=False)
+        if any(isinstance(effect, _ACTING | HoldDeletion) for effect in decision.effects):
+            self._refused.pop(key, None)
 
     async def _guarded(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
         """Perform one effect; what the API server refuses is told in the status and tried again later."""
         try:
             await self._act(key, record, contract, effect)
         except Refused as error:
-            if not isinstance(effect, _ACTING | HoldDeletion):
-                raise
-            news = self._refused.get(key) != str(error)
-            self._refused[key] = str(error)
-            if news:
-                self._queue.add(key, 0.01)
+            if isinstance(effect, _ACTING | HoldDeletion):
+                if key not in self._refused:  # only once: a message may be another one each time
+                    self._queue.add(key, 0.01)
+                self._refused[key] = str(error)
             raise
-        if isinstance(effect, _ACTING | HoldDeletion):
-            self._refused.pop(key, None)
 
     async def _act(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
         reach = self._reach

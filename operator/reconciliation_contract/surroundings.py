@@ -72,6 +72,8 @@ class Surroundings:
         self._renewals: dict[str, tuple[str, datetime]] = {}
         self._asked: dict[Identity, tuple[datetime, str]] = {}
         self.facts = Facts()
+        self.looked = asyncio.Event()
+        """Set by the first look: a status written before it would have to be written again."""
 
     def lacking(self, contract: Contract) -> str:
         """The right that acts for this contract lack; empty where none is known to be lacking."""
@@ -91,7 +93,8 @@ class Surroundings:
                 if facts != self.facts:
                     self.facts = facts
                     self._tell(set(self._store.contracts))
-            await asyncio.sleep(PAUSE.total_seconds())
+                self.looked.set()
+            await asyncio.sleep(PAUSE.total_seconds() if self.looked.is_set() else 1)
 
     async def _look(self) -> Facts:
         flux = self._settings.flux_namespace

@@ -15,13 +15,15 @@ from typing import Final
 
 from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster, Resource
 from reconciliation_contract.config import Settings
+from reconciliation_contract.core.observation import Kustomization, Source
 from reconciliation_contract.errors import ClusterError, Missing
-from reconciliation_contract.store import Key, Store, newer
+from reconciliation_contract.store import Key, Record, Store, newer
 
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.2
 """Seconds between comparisons until the store is filled."""
+_Versioned = Record | Kustomization | Source
 
 
 class Sweep:
@@ -42,6 +44,7 @@ class Sweep:
         self._settings = settings
         self._alive_at: datetime | None = None
         self._behind: dict[tuple[str, Key], str] = {}
+        self._skipped: dict[tuple[str, Key], str] = {}
         self._problem = "the API server has not been reached yet"
         self.synced = asyncio.Event()
         self.ghosts = 0
@@ -54,6 +57,10 @@ class Sweep:
         if self._stale():
             return f"observations are stale: {self._problem or 'the watches do not progress'}"
         return ""
+
+    def skip(self, plural: str, key: Key, version: str) -> None:
+        """Do not wait for an object that the watch brought but that could not be read: it must not stop the others."""
+        self._skipped[plural, key] = version
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -71,19 +78,17 @@ class Sweep:
             await asyncio.sleep(pause)
 
     async def _once(self) -> None:
-        contracts = {key: record.resource_version for key, record in self._store.contracts.items()}
-        behind = await self._compare(CONTRACTS, contracts, self._gone_contract)
+        behind = await self._compare(CONTRACTS, self._store.contracts, self._gone_contract)
         installed = True
         for resource, known, gone in (
             (KUSTOMIZATIONS, self._store.kustomizations, self._store.drop_kustomization),
             (GIT_REPOSITORIES, self._store.sources, self._store.drop_source),
         ):
-            versions = {key: record.resource_version for key, record in known.items()}
             try:
-                behind |= await self._compare(resource, versions, gone)
+                behind |= await self._compare(resource, known, gone)
             except Missing:
                 installed = False
-                for key in versions:
+                for key in tuple(known):
                     self._tell(gone(key))
         if installed != self._store.flux_installed:
             self._store.flux_installed = installed
@@ -97,15 +102,18 @@ class Sweep:
             self._tell(set(self._store.contracts))
 
     async def _compare(
-        self, resource: Resource, known: Mapping[Key, str], gone: Callable[[Key], set[Key]]
+        self, resource: Resource, records: Mapping[Key, _Versioned], gone: Callable[[Key], set[Key]]
     ) -> dict[tuple[str, Key], str]:
         """Drop what is gone; return what the watch has not brought yet, with the version known (or empty)."""
+        known = {key: record.resource_version for key, record in records.items()}
         listed: dict[Key, str] = {}
         for namespace in self._settings.namespaces or ("",):
             listed |= await self._cluster.list_versions(resource, namespace)
         for key in known.keys() - listed.keys():
-            self.ghosts += 1
-            self._tell(gone(key))
+            if key in records and records[key].resource_version == known[key]:  # else the watch was faster
+                self.ghosts += 1
+                self._tell(gone(key))
+        known = {key: version for (plural, key), version in self._skipped.items() if plural == resource.plural} | known
         return {
             (resource.plural, key): known.get(key, "")
             for key, version in listed.items()

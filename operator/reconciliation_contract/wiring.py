@@ -72,7 +72,7 @@ class Operator:
     async def running(self) -> AsyncIterator[None]:
         """Sweep, work and serve while the context lasts, or until `stop`."""
         settings = self.settings
-        self._tasks = [asyncio.create_task(self._after_sync(work), name=name) for name, work in self._duties()]
+        self._tasks = [asyncio.create_task(self._after_look(work), name=name) for name, work in self._duties()]
         self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
         self._tasks.append(asyncio.create_task(self._after_sync(self.surroundings.run), name="surroundings"))
         try:
@@ -101,6 +101,11 @@ class Operator:
 
     def _duties(self) -> list[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
         return [(f"worker {number}", self.reconciler.work) for number in range(self.settings.workers)]
+
+    async def _after_look(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Begin when the surroundings are known, too: what they show is part of every status."""
+        await self.surroundings.looked.wait()
+        await work()
 
     async def _after_sync(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Begin when everything that exists is known: a half-filled store would look like missing objects."""

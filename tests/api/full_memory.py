@@ -1,4 +1,4 @@
-"""A memory in which everything is known and every text and list is as long as it may be."""
+"""A memory in which everything is known, every list is as long as it gets and every text longer than it may be."""
 
 from __future__ import annotations
 
@@ -17,14 +17,23 @@ from reconciliation_contract.core.memory import (
     RollbackState,
 )
 from reconciliation_contract.core.observation import Condition, Kustomization, SourceRef
+from reconciliation_contract.core.onset import _BEGUN as BEGUN
+from reconciliation_contract.core.onset import remains
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.text import LIMIT
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
 
 T0 = datetime(2026, 11, 23, 4, 0, 0, 123_000, tzinfo=UTC)
-LONG = "é" * LIMIT
+LONG = "é" * (LIMIT + 1)
+BRANCH = "b" * 600
+ANNOTATION = "kustomize.toolkit.fluxcd.io/ssa"
 SOURCE = SourceRef("GitRepository", "apps", "shop")
 HASHES = [f"{number:040x}" for number in range(1, BAD_REVISIONS + 2)]
+
+
+def revision(number: int) -> str:
+    """A revision as Flux names it, of a branch with too long a name."""
+    return f"{BRANCH}@sha1:{HASHES[number]}"
 
 
 def after(seconds: float) -> datetime:
@@ -34,7 +43,6 @@ def after(seconds: float) -> datetime:
 
 def kustomization() -> Kustomization:
     """The Kustomization that the memory is about."""
-    revision = f"main@sha1:{HASHES[0]}"
     return Kustomization(
         namespace="apps",
         name="shop",
@@ -42,21 +50,21 @@ def kustomization() -> Kustomization:
         resource_version="1",
         generation=1,
         source=SOURCE,
-        attempted_revision=revision,
-        applied_revision=revision,
+        attempted_revision=revision(0),
+        applied_revision=revision(0),
     )
 
 
 def _delivery(*, adopted: bool) -> Delivery:
     moments = [Moment(after(n), witness, after(n - 0.5)) for n, witness in enumerate([*Witness, Witness.WATCH])]
     return Delivery(
-        revision=f"main@sha1:{HASHES[0]}",
+        revision=revision(0),
         hash=HASHES[0],
         started_at=T0,
         adopted=adopted,
         subject=LONG,
         stages=Stages(*moments),
-        failures=Failures(3, after(10), after(90), "HealthCheckFailed", LONG),
+        failures=Failures(3, after(10), after(90), "HealthCheckFailed" * 20, LONG),
         commit_problem=LONG,
     )
 
@@ -71,26 +79,35 @@ def _judgements() -> tuple[Judgement, ...]:
     )
 
 
+def _good() -> Good:
+    return Good(
+        revision(1), HASHES[1], T0, "0c9a", SOURCE, "./deploy" * 600, checked=True, manifests="sha256:" * 50, spec="1"
+    )
+
+
 def _rollback() -> Rollback:
+    failures = Failures(3, after(10), after(90), "ReconciliationFailed", "field is immutable")
     return Rollback(
         state=RollbackState.ACTIVE,
-        bad=Revision(f"main@sha1:{HASHES[0]}", HASHES[0]),
-        good=Revision(f"main@sha1:{HASHES[1]}", HASHES[1]),
-        reason="HealthCheckFailed",
+        bad=Revision(revision(0), HASHES[0]),
+        good=Revision(revision(1), HASHES[1]),
+        reason="HealthCheckFailed" * 20,
         kustomization_uid="0c9a",
         source=SOURCE,
         pin=replace(SOURCE, name="shop-1a2b3c-0000000"),
         started_at=after(91),
         completed_at=after(93.25),
-        kept_annotations={"kustomize.toolkit.fluxcd.io/ssa": "Merge"},
+        kept_annotations={ANNOTATION: "Merge" * 1000},
         message=LONG,
+        asked_by=LONG,
+        remains=tuple(remains(replace(kustomization(), spec="2", substitutes=True), failures, _good())),
     )
 
 
 def full_memory(*, adopted: bool = False) -> Memory:
     """Everything that can be remembered of a contract, as large as it gets."""
     pasts = (
-        Past(f"main@sha1:{hash_}", hash_, result, after(n), LONG, timedelta(seconds=n), tuple(PromiseName))
+        Past(f"{BRANCH}@sha1:{hash_}", hash_, result, after(n), LONG, timedelta(seconds=n), tuple(PromiseName))
         for n, (hash_, result) in enumerate(zip(HASHES, [*Result] * HISTORY, strict=False))
     )
     names = ("Ready", "Detected", "Healthy", "RolledBack", "Stalled")
@@ -98,9 +115,10 @@ def full_memory(*, adopted: bool = False) -> Memory:
         delivery=_delivery(adopted=adopted),
         judgements=_judgements(),
         history=tuple(pasts)[:HISTORY],
-        good=Good(f"main@sha1:{HASHES[1]}", HASHES[1], T0, "0c9a", SOURCE, "./deploy", checked=True),
+        good=_good(),
         rollback=_rollback(),
         bad=tuple(HASHES[:BAD_REVISIONS]),
+        begun=tuple(after(n) for n in range(BEGUN)),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},
         observed_generation=3,
         handled_request="2026-11-23T04:00:00Z",

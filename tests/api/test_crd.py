@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from reconciliation_contract.api.duration import parse_duration
+from reconciliation_contract.api.duration import PATTERN, parse_duration
 from reconciliation_contract.api.fields import Wire
 from reconciliation_contract.api.models import Spec
 from reconciliation_contract.api.schema import UnsupportedSchema, document, structural
 from reconciliation_contract.core.contract import DriftMode, Promises, RollbackMode, RollbackPolicy
 from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
+from reconciliation_contract.core.onset import _BEGUN as BEGUN
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.timeline import Witness
 from tests.api.structural import Schema, complaints, defaulted, walk
@@ -120,6 +121,30 @@ def test_everything_is_bounded(schema: Schema) -> None:
     assert unbounded == []
 
 
+def test_every_duration_of_a_spec_is_bounded_with_a_hint(schema: Schema) -> None:
+    """The API server holds the same bounds as the models, and says what to write."""
+    durations = {path: node for path, node in walk(schema) if node.get("pattern") == PATTERN and "spec" in path}
+
+    messages = {
+        path.removeprefix("spec."): [
+            rule["message"].split(",")[0] for rule in node.get("x-kubernetes-validations", [])
+        ]
+        for path, node in durations.items()
+    }
+
+    assert messages == {
+        "promises.detection.within": ["write a duration from 1ms to 8760h"],
+        "promises.reconciliation.within": ["write a duration from 1ms to 8760h"],
+        "promises.validation.within": ["write a duration from 1ms to 8760h"],
+        "promises.drift.interval": ["write a duration from 10s to 8760h"],
+        "rollback.after.duration": ["write a duration from 1ms to 8760h"],
+        "rollback.within": ["write a duration from 1ms to 8760h"],
+        "rollback.settle": ["write a duration from 1ms to 24h"],
+        "rollback.maxAge": ["write a duration from 1ms to 8760h"],
+        "rollback.budget.per": ["write a duration from 1ms to 8760h"],
+    }
+
+
 def test_every_list_says_how_it_is_merged(schema: Schema) -> None:
     """Server-side apply knows for each list whether it is a value or a map, and the keys of a map are required."""
     lists = {path: node for path, node in walk(schema) if node["type"] == "array"}
@@ -148,6 +173,7 @@ def test_limits_are_the_cores(schema: Schema) -> None:
 
     assert fields["status.history"]["maxItems"] == HISTORY
     assert fields["status.rollback.badRevisions"]["maxItems"] == BAD_REVISIONS
+    assert fields["status.rollback.begun"]["maxItems"] == BEGUN >= fields["spec.rollback.budget.rollbacks"]["maximum"]
 
 
 def test_defaults_are_those_of_the_models_and_of_the_core(schema: Schema) -> None:
@@ -168,6 +194,9 @@ def test_defaults_are_those_of_the_models_and_of_the_core(schema: Schema) -> Non
     assert parse_duration(filled["rollback"]["after"]["duration"]) == rollback.duration
     assert parse_duration(filled["rollback"]["within"]) == rollback.within
     assert parse_duration(filled["rollback"]["settle"]) == rollback.settle
+    assert parse_duration(filled["rollback"]["maxAge"]) == rollback.max_age
+    assert filled["rollback"]["budget"]["rollbacks"] == rollback.budget
+    assert parse_duration(filled["rollback"]["budget"]["per"]) == rollback.budget_per
 
 
 def test_a_default_is_complete_at_every_depth(schema: Schema) -> None:

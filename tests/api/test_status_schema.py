@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from reconciliation_contract.api import recall
 from reconciliation_contract.api.status import render
 from reconciliation_contract.api.status_models import Status
 from reconciliation_contract.core.memory import Memory
-from tests.api.full_memory import full_memory, kustomization
+from tests.api.full_memory import HASHES, full_memory, kustomization
 from tests.api.structural import Schema, complaints, defaulted, walk
 
 MEMORIES = {
@@ -52,3 +53,25 @@ def test_everything_in_the_crd_is_written(schema: Schema) -> None:
     written = {path for memory in MEMORIES.values() for path in _paths(status, render(memory, kustomization()))}
 
     assert written == {path for path, _ in walk(status)}
+
+
+@pytest.mark.parametrize("case", MEMORIES)
+def test_what_is_written_is_remembered(case: str) -> None:
+    """A status that is read back is written the same again: nothing is lost, and nothing causes another write."""
+    written = render(MEMORIES[case], kustomization())
+
+    again = render(recall.parse(written), kustomization())
+
+    assert again == written
+
+
+def test_a_name_cut_short_still_tells_the_commit() -> None:
+    """Of a revision with too long a branch the hash is kept, so that nothing is decided about another commit."""
+    memory = recall.parse(render(full_memory(), kustomization()))
+
+    assert memory.delivery
+    assert memory.good
+    assert memory.rollback
+    assert (memory.delivery.hash, memory.good.hash) == (HASHES[0], HASHES[1])
+    assert (memory.rollback.bad.hash, memory.rollback.good.hash) == (HASHES[0], HASHES[1])
+    assert [past.hash for past in memory.history] == HASHES[: len(memory.history)]

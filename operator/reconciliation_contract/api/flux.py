@@ -135,13 +135,6 @@ def _rechecked(before: Kustomization | None, record: Kustomization, attempted: s
     return stood if same else ""
 
 
-def _looks_again(record: Kustomization, before: Kustomization) -> bool:
-    """Whether Flux only reconciles anew what stood just before: Ready is Unknown then, at every interval."""
-    stood, applied = before.delivered, revision_hash(record.applied_revision)
-    same = stood is not None and record.attempted is not None and record.attempted.value == applied == stood.value
-    return same and record.ready.status == "Unknown" and record.generation == before.generation
-
-
 def _stands(
     before: Since[str] | None, hash_: str, ready: Condition, received_at: datetime, *, exact: bool
 ) -> Since[str] | None:

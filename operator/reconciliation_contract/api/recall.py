@@ -15,7 +15,7 @@ from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
 from reconciliation_contract.core.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
-from reconciliation_contract.core.observation import Condition, SourceRef
+from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
 
@@ -38,6 +38,7 @@ def parse(status: object) -> Memory:
         conditions={
             read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
         },
+        dependencies=tuple(_read_dependency(item) for item in read_list(raw, "dependencies")),
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
@@ -63,6 +64,11 @@ def _plain(raw: Raw, key: str) -> tuple[str, ...]:
 def _read_condition(raw: Raw) -> Condition:
     at = moment(raw.get("lastTransitionTime"))
     return Condition(read_text(raw, "status") or "Unknown", read_text(raw, "reason"), read_text(raw, "message"), at)
+
+
+def _read_dependency(raw: Raw) -> Dependency:
+    ready = {"True": True, "False": False}.get(read_text(raw, "ready"))
+    return Dependency(read_text(raw, "name"), ready, read_text(raw, "message"))
 
 
 def _read_ref(raw: Raw) -> SourceRef:
@@ -140,7 +146,17 @@ def _read_past(raw: Raw) -> Past | None:
         return None
     names = _plain(raw, "broken")
     subject, latency = read_text(raw, "subject"), _span(raw, "latency")
-    return Past(revision, revision_hash(revision), ended_as, ended, subject, latency, names)
+    return Past(
+        revision=revision,
+        hash=revision_hash(revision),
+        result=ended_as,
+        ended_at=ended,
+        subject=subject,
+        latency=latency,
+        broken=names,
+        failed_at=moment(raw.get("failedAt")),
+        recovered_at=moment(raw.get("recoveredAt")),
+    )
 
 
 def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from reconciliation_contract.api.duration import format_duration
 from reconciliation_contract.core.memory import Good, Memory, Past
-from reconciliation_contract.core.observation import Condition, Kustomization, SourceRef
+from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
+from reconciliation_contract.core.statistics import statistics
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Span, Stages, origin
 
@@ -40,6 +41,8 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "delivery": _delivery(memory.delivery, memory.judgements) if memory.delivery else None,
             "history": [_past(past) for past in memory.history],
             "rollback": _rollback(memory),
+            "statistics": _statistics(memory),
+            "dependencies": [_dependency(found) for found in memory.dependencies[:16]],
         }
     )
 
@@ -151,6 +154,8 @@ def _past(past: Past) -> Wire:
             "endedAt": timestamp(past.ended_at),
             "latency": format_duration(past.latency) if past.latency is not None else None,
             "broken": list(past.broken),
+            "failedAt": timestamp(past.failed_at) if past.failed_at else None,
+            "recoveredAt": timestamp(past.recovered_at) if past.recovered_at else None,
         }
     )
 
@@ -183,3 +188,21 @@ def _rollback(memory: Memory) -> Wire:
             **bad,
         }
     )
+
+
+def _statistics(memory: Memory) -> Wire | None:
+    found = statistics(memory.history)
+    if found is None:
+        return None
+    figures = {
+        "leadTimeMedian": found.lead_time_median,
+        "leadTimeP95": found.lead_time_p95,
+        "recoveryTimeMedian": found.recovery_median,
+    }
+    counts = {"deliveries": found.deliveries, "kept": found.kept, "failures": found.failures}
+    return counts | {name: format_duration(value) for name, value in figures.items() if value is not None}
+
+
+def _dependency(found: Dependency) -> Wire:
+    ready = "Unknown" if found.ready is None else str(found.ready)
+    return _lean({"name": found.name, "ready": ready, "message": bounded(found.message)})

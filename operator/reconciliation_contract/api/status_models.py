@@ -176,6 +176,39 @@ class Past(Wire):
     """Time from the commit to healthy."""
     broken: Annotated[list[PromiseName], Field(max_length=len(PromiseName), json_schema_extra=ATOMIC)] | None = None
     """Names of the promises that were broken."""
+    failed_at: AwareDatetime | None = None
+    """When its first attempt failed."""
+    recovered_at: AwareDatetime | None = None
+    """When a rollback had the cluster healthy again."""
+
+
+class StatisticsStatus(Wire):
+    """Figures over the deliveries of the history, with DORA's definitions."""
+
+    deliveries: Count
+    """Finished deliveries counted, at most 10. Adopted ones, and those overtaken before anything failed, are not."""
+    kept: Count
+    """Those that became healthy with no promise broken."""
+    failures: Count
+    """Those that were rolled back or broke a promise with a failed attempt. Divide by deliveries for the change
+    failure rate."""
+    lead_time_median: Elapsed | None = None
+    """Median time from the commit to healthy."""
+    lead_time_p95: Elapsed | None = None
+    """95th percentile of the same."""
+    recovery_time_median: Elapsed | None = None
+    """Median time from the first failed attempt to the cluster being healthy again."""
+
+
+class DependencyStatus(Wire):
+    """Something that delivery depends on."""
+
+    name: Word
+    """What it is."""
+    ready: Literal["True", "False", "Unknown"]
+    """Whether it works. Unknown means it cannot be looked at."""
+    message: Text | None = None
+    """What is wrong and what to do."""
 
 
 class RollbackStatus(Wire):
@@ -241,3 +274,7 @@ class Status(Wire):
     """The last finished deliveries, newest first."""
     rollback: RollbackStatus | None = None
     """The rollback in force, and the revisions rolled back from so far."""
+    statistics: StatisticsStatus | None = None
+    """Figures over the deliveries of the history."""
+    dependencies: Annotated[list[DependencyStatus], Field(max_length=16, json_schema_extra=ATOMIC)] | None = None
+    """What delivery depends on, in the order in which a delivery meets it."""

@@ -18,7 +18,6 @@ from datetime import datetime
 
 from reconciliation_contract.core import feasibility, reasons
 from reconciliation_contract.core.contract import Contract, InvalidContract
-from reconciliation_contract.core.dependency import dependencies
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.observation import Condition, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
@@ -36,7 +35,7 @@ def derive(
     fresh = {
         "Feasible": _feasible(contract, memory, seen),
         "Ready": _ready(contract, memory, seen, rolled_back),
-        "DependenciesReady": _dependencies_ready(seen),
+        "DependenciesReady": _dependencies_ready(memory),
         "Detected": _detected(contract, memory, seen),
         "Healthy": _healthy(contract, memory, seen),
         "RolledBack": rolled_back,
@@ -181,8 +180,8 @@ def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition
     return Condition(UNKNOWN, reasons.PROGRESSING, f"Flux is at work on {delivery.revision}")
 
 
-def _dependencies_ready(seen: Observation) -> Condition:
-    found = dependencies(seen)
+def _dependencies_ready(memory: Memory) -> Condition:
+    found = memory.dependencies
     failing = next((d for d in found if d.ready is False), None)
     unknown = next((d for d in found if d.ready is None), None)
     if failing:

@@ -8,7 +8,7 @@ from datetime import datetime
 from reconciliation_contract.core import conditions, promises, reasons, rollback, timeline
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
-from reconciliation_contract.core.dependency import blame
+from reconciliation_contract.core.dependency import blame, dependencies
 from reconciliation_contract.core.effects import AllowDeletion, Effect
 from reconciliation_contract.core.grounds import unfitness
 from reconciliation_contract.core.memory import HISTORY, Good, Memory, Past, Result, Rollback, RollbackState
@@ -38,6 +38,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     if isinstance(contract, InvalidContract):
         effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
         return Decision(replace(memory, conditions=conditions.stalled(contract, memory, now)), effects)
+    memory = replace(memory, dependencies=dependencies(seen) if seen.complete else memory.dependencies)
     memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
     if seen.fresh and not contract.suspended:
         memory = replace(memory, bad=tuple(h for h in memory.bad if not names(contract.requests.forget, h)))
@@ -88,7 +89,7 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
     delivery = memory.delivery
     if delivery is None:
         return memory
-    pushed, healthy = timeline.origin(delivery), delivery.stages.healthy
+    pushed, healthy, undo = timeline.origin(delivery), delivery.stages.healthy, memory.rollback
     past = Past(
         revision=delivery.revision,
         hash=delivery.hash,
@@ -97,6 +98,8 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
         subject=delivery.subject,
         latency=Span.between(pushed, healthy).longest if pushed and healthy and not delivery.adopted else None,
         broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
+        failed_at=delivery.failures.first_at if delivery.failures else None,
+        recovered_at=undo.completed_at if undo and undo.bad.hash == delivery.hash else None,
     )
     return replace(memory, history=(past, *memory.history)[:HISTORY])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from reconciliation_contract.core.observation import Condition, SourceRef
+from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.timeline import Delivery
 
@@ -39,6 +39,10 @@ class Past:
     """From the commit to healthy; None where it never got there or the commit time is not known."""
     broken: tuple[str, ...] = ()
     """Names of the promises that were broken."""
+    failed_at: datetime | None = None
+    """When its first attempt failed; None where none was seen to."""
+    recovered_at: datetime | None = None
+    """When a rollback had the cluster healthy again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class Memory:
     begun: tuple[datetime, ...] = ()
     """When the last rollbacks that nobody asked for began, oldest first."""
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+    dependencies: tuple[Dependency, ...] = ()
+    """How what delivery depends on stood when all of it had been looked at."""
     observed_generation: int = 0
     handled_request: str = ""
 

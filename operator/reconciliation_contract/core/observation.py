@@ -175,6 +175,8 @@ class Git:
     """By hash; absent means not asked yet."""
     problem: str = ""
     """Why the repository cannot be read now; empty when it can."""
+    looked: bool = True
+    """The first look is over, whatever it found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,5 +217,7 @@ class Observation:
     """The right that acts for this contract lack; empty where none is known to be lacking."""
     cancels_health_checks: bool | None = None
     """kustomize-controller ends a health check when a new revision arrives; None where it cannot be told."""
+    complete: bool = True
+    """Git has been looked at since the operator began; before that, silence says nothing."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""

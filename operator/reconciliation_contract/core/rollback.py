@@ -116,7 +116,7 @@ def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, why: str) 
 
 
 def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    change = changed(rollback.bad.hash, seen, asked=rollback.asked) or _strange(rollback, seen)
+    change = _change(memory, rollback, seen)
     if change:
         return _withdrawn(memory, rollback, seen, change)
     if contract.finalized and _serves(seen, rollback.good.hash):

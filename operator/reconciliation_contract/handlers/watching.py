@@ -76,6 +76,7 @@ def _watch(
         except Exception:  # noqa: BLE001 - one object that breaks us must not stop the watch
             operator.metrics.failed("bug")
             _log.exception("an object could not be read; please report this", extra={"object": key_of(raw)})
+            operator.sweep.skip(resource[2], key_of(raw), str(raw["metadata"].get("resourceVersion", "")))
             return
         operator.tell(keys)
 

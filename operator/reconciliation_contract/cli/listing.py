@@ -1,0 +1,118 @@
+"""Tables of contracts and of deliveries: one object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciliation_contract.api.status import timestamp
+from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, clean, table
+from reconciliation_contract.cli.view import View, abbreviated, ago, short, took
+from reconciliation_contract.core.memory import Memory, Result, RollbackState
+from reconciliation_contract.core.observation import Condition
+from reconciliation_contract.core.promises import Verdict
+from reconciliation_contract.core.timeline import Delivery, Span, origin
+
+TONES: Final = {"True": Tone.GOOD, "False": Tone.BAD, "Unknown": Tone.WARNING}
+"""How a condition looks that is wished to be True."""
+_RESULTS: Final[dict[str, Tone]] = {Result.HEALTHY: Tone.GOOD, Result.ROLLED_BACK: Tone.BAD, "Failing": Tone.BAD}
+_WIDE: Final = 100
+"""Columns from which on a revision is shown with its branch."""
+_STAGES: Final = (("DETECT", "detected"), ("APPLY", "applied"), ("HEALTHY", "healthy"))
+
+
+def contracts(screen: Screen, views: Sequence[View], *, namespaces: bool, heading: bool = True) -> list[str]:
+    """Show contracts as a table; ``namespaces`` names the namespace of each."""
+    rows = [_contract(screen, view) for view in views]
+    if heading:
+        names = ("NAMESPACE", "NAME", "READY", "REVISION", *(name for name, _ in _STAGES), "LAST GOOD", "STATUS")
+        rows.insert(0, [Cell(name) for name in names])
+    return table(screen, rows if namespaces else [row[1:] for row in rows])
+
+
+def _contract(screen: Screen, view: View) -> list[Cell]:
+    ready, memory = view.condition("Ready"), view.memory
+    named = short if screen.width is None or screen.width >= _WIDE else abbreviated
+    return [
+        Cell(view.namespace),
+        Cell(view.name),
+        Cell(ready.status, TONES.get(ready.status, Tone.PLAIN)),
+        Cell(named(memory.delivery.revision) if memory.delivery else ABSENT),
+        *(Cell(took(view.elapsed(stage))) for _, stage in _STAGES),
+        Cell(abbreviated(memory.good.revision) if memory.good else ABSENT),
+        Cell(_status(ready)),
+    ]
+
+
+def _status(ready: Condition) -> str:
+    if not ready.reason:
+        return "not looked at yet; is the operator running?"
+    return clean(f"{ready.reason}: {ready.message}")
+
+
+# Deliveries --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One delivery, finished or not."""
+
+    revision: str
+    subject: str
+    result: str
+    latency: timedelta | None
+    broken: tuple[str, ...]
+    ended_at: datetime | None
+
+
+def deliveries(screen: Screen, memory: Memory, now: datetime) -> list[str]:
+    """Show the present delivery and the finished ones as a table, newest first; empty where there are none."""
+    rows = [_delivery(screen, line, now) for line in _lines(memory)]
+    heading = [Cell(name) for name in ("REVISION", "SUBJECT", "RESULT", "LATENCY", "BROKEN", "ENDED")]
+    return table(screen, [heading, *rows], flexible=1) if rows else []
+
+
+def _delivery(screen: Screen, line: _Line, now: datetime) -> list[Cell]:
+    ended = ABSENT
+    if line.ended_at:
+        # A person reads ages, a script reads times.
+        ended = timestamp(line.ended_at) if screen.width is None else ago(line.ended_at, now)
+    return [
+        Cell(abbreviated(line.revision)),
+        Cell(clean(line.subject) or ABSENT),
+        Cell(line.result, _RESULTS.get(line.result, Tone.PLAIN)),
+        Cell(took(line.latency)),
+        Cell(",".join(clean(name) for name in line.broken) or ABSENT),
+        Cell(ended),
+    ]
+
+
+def _lines(memory: Memory) -> Iterator[_Line]:
+    delivery = memory.delivery
+    if delivery:
+        pushed, healthy = origin(delivery), delivery.stages.healthy
+        known = pushed and healthy and not delivery.adopted
+        yield _Line(
+            revision=delivery.revision,
+            subject=delivery.subject,
+            result=_result(memory, delivery),
+            latency=Span.between(pushed, healthy).longest if known and pushed and healthy else None,
+            broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
+            ended_at=healthy.at if healthy else None,
+        )
+    for past in memory.history:
+        yield _Line(past.revision, past.subject, past.result, past.latency, past.broken, past.ended_at)
+
+
+def _result(memory: Memory, delivery: Delivery) -> str:
+    """How the present delivery stands, in the words of the finished ones where they fit."""
+    undo = memory.rollback
+    if undo and undo.bad.hash == delivery.hash and undo.state is not RollbackState.PROPOSED:
+        return Result.ROLLED_BACK
+    if delivery.failures:
+        return "Failing"
+    if delivery.adopted:
+        return Result.ADOPTED
+    return Result.HEALTHY if delivery.stages.healthy else "InProgress"

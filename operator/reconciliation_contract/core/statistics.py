@@ -1,0 +1,77 @@
+"""The figures of the last deliveries: how many kept their promises, how long they took, how failures ended.
+
+The definitions are DORA's (https://dora.dev/guides/dora-metrics-four-keys/), taken over one contract's history of at
+most ten finished deliveries:
+
+lead time
+    From the commit to healthy, of the deliveries that got there and whose commit time is known.
+change failure rate
+    Deliveries that failed at least once for good (rolled back, or a promise broken with a failed attempt), of all
+    that ended otherwise than overtaken before anything failed.
+recovery time
+    From the first failed attempt to the cluster being healthy again: by a rollback, or by the next healthy delivery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from reconciliation_contract.core.memory import Past, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Figures over the history; None where there is nothing to count."""
+
+    deliveries: int
+    kept: int
+    lead_time_median: timedelta | None
+    lead_time_p95: timedelta | None
+    failures: int
+    recovery_median: timedelta | None
+
+
+def statistics(history: Sequence[Past]) -> Statistics | None:
+    """Sum up a history, newest first; None while it has nothing but adopted or overtaken deliveries."""
+    counted = [past for past in history if _counts(past)]
+    if not counted:
+        return None
+    lead = sorted(past.latency for past in counted if past.latency is not None)
+    recoveries = sorted(found for index in range(len(history)) if (found := _recovery(history, index)) is not None)
+    return Statistics(
+        deliveries=len(counted),
+        kept=sum(1 for past in counted if past.result is Result.HEALTHY and not past.broken),
+        lead_time_median=percentile(lead, 50),
+        lead_time_p95=percentile(lead, 95),
+        failures=sum(1 for past in counted if _failed(past)),
+        recovery_median=percentile(recoveries, 50),
+    )
+
+
+def percentile(ordered: Sequence[timedelta], share: int) -> timedelta | None:
+    """Take the nearest-rank percentile of ordered values: a value that really occurred."""
+    return ordered[max(0, ceil(len(ordered) * share / 100) - 1)] if ordered else None
+
+
+def _counts(past: Past) -> bool:
+    overtaken = past.result is Result.SUPERSEDED and past.failed_at is None and not past.broken
+    return past.result is not Result.ADOPTED and not overtaken
+
+
+def _failed(past: Past) -> bool:
+    return past.result is Result.ROLLED_BACK or (past.failed_at is not None and bool(past.broken))
+
+
+def _recovery(history: Sequence[Past], index: int) -> timedelta | None:
+    """Time from a delivery's first failure to the next time the cluster was healthy."""
+    past = history[index]
+    if past.failed_at is None or not _failed(past):
+        return None
+    if past.recovered_at is not None:
+        return max(timedelta(0), past.recovered_at - past.failed_at)
+    later = (newer.ended_at for newer in reversed(history[:index]) if newer.result is Result.HEALTHY)
+    healthy = past.ended_at if past.result is Result.HEALTHY else next(later, None)
+    return max(timedelta(0), healthy - past.failed_at) if healthy is not None else None

@@ -1,0 +1,179 @@
+"""People's requests: annotations that ask for something, and those that make no sense and ask for nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciliation_contract.api.request import hash_in, parse_requests
+from reconciliation_contract.core.request import Requests, names
+
+BAD, GOOD = "a3" * 20, "b4" * 20
+KEYS = [
+    f"reconciliation.dev/{name}"
+    for name in ("approve", "rollback", "release", "hold", "forget", "pause-until", "by", "why")
+]
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The first text that hypothesis makes costs seconds on a busy machine."""
+
+HASHES = {
+    "a whole hash": (BAD, BAD),
+    "a revision as Flux names it": (f"main@sha1:{BAD}", BAD),
+    "a revision of a tag with a slash": (f"refs/tags/v1@sha1:{BAD}", BAD),
+    "a revision without a branch": (f"sha1:{BAD}", BAD),
+    "capitals, and spaces around": (f" {BAD.upper()} \n", BAD),
+    "a hash as Git abbreviates it": ("a3a3a3a", "a3a3a3a"),
+    "a hash abbreviated beyond use": ("a3a3a3", ""),
+    "a hash with a character too many": (f"{BAD}0", ""),
+    "a word": ("true", ""),
+    "a branch": ("main", ""),
+    "nothing": ("", ""),
+    "digits of another script": ("\u0663" * 40, ""),
+    "another kind of hash": (f"sha256:{BAD}", ""),
+    "100 kB": ("x" * 100_000, ""),
+    "two hashes": (f"{BAD} {GOOD}", ""),
+}
+
+ROLLBACKS = {
+    "two whole hashes": (f"{BAD}..{GOOD}", (BAD, GOOD)),
+    "two revisions": (f"main@sha1:{BAD}..main@sha1:{GOOD}", (BAD, GOOD)),
+    "two abbreviations, spaced": ("a3a3a3a .. b4b4b4b", ("a3a3a3a", "b4b4b4b")),
+    "no target": (f"{BAD}..", ("", "")),
+    "no start": (f"..{GOOD}", ("", "")),
+    "a target that is none": (f"{BAD}..main", ("", "")),
+    "a start that is none": (f"HEAD..{GOOD}", ("", "")),
+    "three dots": (f"{BAD}...{GOOD}", ("", "")),
+    "a chain": (f"{BAD}..{GOOD}..{BAD}", ("", "")),
+    "one hash": (BAD, ("", "")),
+    "nothing": ("", ("", "")),
+}
+
+PAUSES = {
+    "2026-11-23T06:00:00Z": datetime(2026, 11, 23, 6, tzinfo=UTC),
+    "2026-11-23T06:00:00.250Z": datetime(2026, 11, 23, 6, 0, 0, 250_000, tzinfo=UTC),
+    "2026-11-23T07:00:00+01:00": datetime(2026, 11, 23, 6, tzinfo=UTC),
+    "2026-11-23T06:00:00": None,
+    "0001-01-01T00:00:00+23:59": None,
+    "2h": None,
+    "tomorrow": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize("case", HASHES)
+def test_a_revision_is_named_by_its_hash(case: str) -> None:
+    """A hash, its beginning or a whole revision names one; a word or too short a beginning does not."""
+    text, expected = HASHES[case]
+
+    assert hash_in(text) == expected
+
+
+@pytest.mark.parametrize("key", ["approve", "release", "forget"])
+@pytest.mark.parametrize("case", HASHES)
+def test_requests_about_one_revision_name_it(key: str, case: str) -> None:
+    """Approval, release and forgetting each ask about the revision that they name, and of no other request."""
+    text, expected = HASHES[case]
+
+    asked = parse_requests({f"reconciliation.dev/{key}": text})
+
+    assert asked == Requests(**{key: expected})
+
+
+@pytest.mark.parametrize("case", ROLLBACKS)
+def test_a_rollback_names_both_its_ends(case: str) -> None:
+    """A rollback is asked for as a range; half a range asks for nothing."""
+    text, expected = ROLLBACKS[case]
+
+    asked = parse_requests({"reconciliation.dev/rollback": text})
+
+    assert (asked.rollback_from, asked.rollback_to) == expected
+
+
+@pytest.mark.parametrize("text", PAUSES)
+def test_a_pause_has_an_end(text: str) -> None:
+    """A pause ends at a time with a zone; without one it does not begin."""
+    asked = parse_requests({"reconciliation.dev/pause-until": text})
+
+    assert asked == Requests(paused_until=PAUSES[text])
+
+
+@pytest.mark.parametrize("key", ["hold", "by", "why"])
+def test_words_are_kept_as_they_are(key: str) -> None:
+    """Who asks, why, and why a rollback is held, come through in his own words."""
+    asked = parse_requests({f"reconciliation.dev/{key}": "Zoë: shop must stay until Monday"})
+
+    assert asked == Requests(**{key: "Zoë: shop must stay until Monday"})
+
+
+@pytest.mark.parametrize(("key", "limit"), [("hold", 300), ("by", 100), ("why", 300)])
+def test_words_lose_their_tricks(key: str, limit: int) -> None:
+    """Words end up in the status and in events: one line, bounded, and without a secret of a URL."""
+    words = "https://zoe:hunter2@example.org/?token=hunter2\n\u202e" + "x" * 100_000
+
+    found = getattr(parse_requests({f"reconciliation.dev/{key}": words}), key)
+
+    assert found.startswith("https://example.org/ x")
+    assert len(found) == limit
+
+
+def test_everything_can_be_asked_at_once() -> None:
+    """No request hides another, and none is lost."""
+    asked = parse_requests(
+        {
+            "reconciliation.dev/approve": BAD,
+            "reconciliation.dev/rollback": f"{BAD}..{GOOD}",
+            "reconciliation.dev/release": "a3a3a3a",
+            "reconciliation.dev/hold": "audit",
+            "reconciliation.dev/forget": GOOD,
+            "reconciliation.dev/pause-until": "2026-11-23T06:00:00Z",
+            "reconciliation.dev/by": "zoe",
+            "reconciliation.dev/why": "prices are wrong",
+        }
+    )
+
+    until = datetime(2026, 11, 23, 6, tzinfo=UTC)
+    assert asked == Requests(BAD, BAD, GOOD, "a3a3a3a", "audit", GOOD, until, "zoe", "prices are wrong")
+    assert all(getattr(asked, field.name) for field in fields(asked))
+
+
+@pytest.mark.parametrize("key", ["approved", "Rollback", "hold ", "until"])
+def test_other_annotations_ask_for_nothing(key: str) -> None:
+    """Only the exact names are requests."""
+    assert parse_requests({f"reconciliation.dev/{key}": BAD, "example.org/approve": BAD}) == Requests()
+
+
+TEXTS = (
+    st.text(max_size=60)
+    | st.text(st.sampled_from("0123456789abcdefsha1:@.-TZ+ \n\0\u202e"), max_size=90)
+    | st.datetimes().map(str)
+    | st.sampled_from([BAD, f"{BAD}..{GOOD}", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+)
+
+
+@PATIENT
+@given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=40), TEXTS, max_size=len(KEYS)))
+def test_any_annotation_is_a_request_or_nothing(annotations: dict[str, str]) -> None:
+    """Whatever people annotate: never an exception, every hash is one, every word is fit to be shown."""
+    asked = parse_requests(annotations)
+
+    for hash_ in (asked.approve, asked.rollback_from, asked.rollback_to, asked.release, asked.forget):
+        assert hash_ == "" or re.fullmatch("[0-9a-f]{7,40}", hash_)
+    assert bool(asked.rollback_from) == bool(asked.rollback_to)
+    assert asked.paused_until is None or asked.paused_until.tzinfo is UTC
+    assert all(word.isprintable() for word in (asked.hold, asked.by, asked.why))
+
+
+@PATIENT
+@given(st.text(max_size=60), st.integers(7, 40))
+def test_what_was_read_names_the_revision_it_was_read_from(branch: str, length: int) -> None:
+    """Any revision, and any abbreviation of its hash, leads back to the same hash."""
+    whole, short = hash_in(f"{branch}@sha1:{BAD}"), hash_in(BAD[:length])
+
+    assert names(whole, BAD)
+    assert names(short, BAD)
+    assert not names(short, GOOD)
