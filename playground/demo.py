@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
+from typing import TextIO
 
 from rich.console import Console
 
@@ -25,7 +26,7 @@ from playground.story import evidence, setting
 from playground.story.failure import StepFailed, explain
 from playground.story.narrator import NarratedProgress, Narrator, Plain
 from playground.story.play import play
-from playground.story.scene import Scene
+from playground.story.scene import NAMESPACE, Scene
 from playground.story.step import Outcome
 from playground.story.steps import STEPS
 from playground.story.summary import summarise
@@ -49,14 +50,14 @@ FAILURES = (
     OSError,
 )
 """What can go wrong with the story; anything else is a bug of the demo and shows its traceback."""
-LOOK_AROUND = "kubectl get fluxcd-contracts,kustomizations,gitrepositories,pods --namespace apps"
 PROLOGUE = (
     "Real Kubernetes and real Flux, as processes on this machine. The pods are fake.",
     "The operator runs beside them, with exactly the rights that deploy/ gives it.",
-    "The promises are the defaults. The source looks at Git every 3 s, and Flux tries",
-    "a failed commit again after 3 s: shorter than usual, so that the story is quick.",
-    "Times run from the commit. Git keeps whole seconds of it, so a time that is told",
-    "may be up to 1 s too long, and never too short.",
+    "The promises are the defaults. The rest is quicker than usual: the source looks",
+    "at Git every 3 s, a failed commit is tried again after 3 s, a rollout fails",
+    "after 5 s without progress, 2 failures (not 3) bring the rollback, and 2 s",
+    "(not 30) without trouble prove a revision good. Times run from the commit, of",
+    "which Git keeps whole seconds: they may be up to 1 s too long.",
 )
 
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     try:
-        return Demo(_narrator(), keep=options.keep).run()
+        return Demo(choose_narrator(sys.stdout, os.environ.get("TERM", "")), keep=options.keep).run()
     except KeyboardInterrupt:
         print("\nInterrupted. Everything that the demo started is stopped.", file=sys.stderr)
         return INTERRUPTED
@@ -133,16 +134,17 @@ class Demo:
 
     def _explain(self, error: Exception) -> None:
         """Tell what failed, and keep what helps to find out why."""
-        status: list[str] = []
-        logs = ""
-        if self._cluster is not None:
-            status, logs = evidence.said(self._cluster), str(evidence.keep(self._cluster))
-        self._narrator.failure(explain(self._doing, error, status, logs))
+        if self._cluster is None:
+            self._narrator.failure(explain(self._doing, error, (), None))
+        else:
+            status = evidence.said(self._cluster)
+            self._narrator.failure(explain(self._doing, error, status, evidence.keep(self._cluster)))
 
     def _hold(self, cluster: Cluster) -> int:
         """Leave everything running until Ctrl-C, or until a part of it ends, which is a failure."""
         self._narrator.chapter("Kept running", "The cluster and the operator run until Ctrl-C.")
-        self._narrator.block("To look around:", f"export KUBECONFIG={cluster.kubeconfig}\n{LOOK_AROUND}")
+        commands = f"export KUBECONFIG={cluster.kubeconfig}\n{cluster.kubectl} get fluxcd -n {NAMESPACE}"
+        self._narrator.block("To look around:", commands, "shell")
         enough = threading.Event()
         try:
             while not enough.wait(1):
@@ -152,15 +154,16 @@ class Demo:
         except KeyboardInterrupt:
             self._narrator.say("Stopping ...")
         except ProcessDiedError as error:
-            self._narrator.failure(explain("keeping the cluster", error, (), ""))
+            self._narrator.failure(explain("keeping the cluster", error, (), None))
             return 1
         return 0
 
 
-def _narrator() -> Narrator:
-    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-        return Terminal(Console(highlight=False))
-    return Plain(sys.stdout)
+def choose_narrator(stream: TextIO, terminal: str) -> Narrator:
+    """Return the live face for a terminal of that kind (`TERM`), the plain one for anything that is none."""
+    if stream.isatty() and terminal not in ("", "dumb", "unknown"):
+        return Terminal(Console(file=stream, highlight=False))
+    return Plain(stream)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,9 +8,14 @@ from pathlib import Path
 
 from playground.api_client import ApiError
 from playground.cluster import Cluster, KubectlError
+from playground.process import last_lines
 from playground.story.facts import conditions
+from playground.story.failure import errors_in
 from playground.story.scene import COLLECTIONS, NAME, NAMESPACE
 
+OPERATOR_LOG = "operator.log"
+LINES = 500
+"""At the end of the operator's log, in which errors are looked for."""
 PREFIX = "reconciliation-contract-demo-"
 OBJECTS = "reconciliationcontracts,kustomizations,gitrepositories,deployments,pods,configmaps"
 SAYERS = {"ReconciliationContract": "Contract says:", "Kustomization": "Flux says:"}
@@ -25,7 +30,8 @@ def said(cluster: Cluster) -> list[str]:
         except (OSError, ApiError) as error:
             found = [f"cannot be read: {error}"]
         lines += [heading, *(f"  {line}" for line in found or ["nothing yet"])]
-    return lines
+    errors = errors_in(last_lines(cluster.state / "logs" / OPERATOR_LOG, LINES))
+    return [*lines, "The operator's log says:", *(f"  {line}" for line in errors)] if errors else lines
 
 
 def keep(cluster: Cluster) -> Path:

@@ -6,7 +6,7 @@ from playground.api_client import ApiError
 from playground.story.checks import Check
 from playground.story.facts import Facts, of_budget, short
 from playground.story.failure import NotYet, StepFailed
-from playground.story.narrator import Narrator
+from playground.story.narrator import Board, Narrator
 from playground.story.scene import NAME, Scene
 from playground.story.step import Outcome, Step
 from playground.waiting import WaitTimeoutError, wait_until
@@ -23,51 +23,60 @@ def play(step: Step, scene: Scene, narrator: Narrator) -> Outcome:
     narrator.say(f"Promised: {step.promise(Facts(contract, ''))}.")
     commit = scene.repository.commit(step.files, step.message)
     narrator.say(f"Pushed {short(commit)}: {step.message}")
-    facts, looks = watch(step, scene, narrator, commit)
+    watch = Watch(step, scene, commit)
+    watch.until_done(narrator)
     narrator.say("The verdicts in the contract's status:")
-    for promise in facts.promises:
+    for promise in watch.facts.promises:
         narrator.fact(promise.name, of_budget(promise.measured, promise.within), promise.verdict)
     if step.lesson:
         narrator.say(step.lesson)
     for check in step.checks:
         narrator.checked(await_check(check, scene))
     if step.fewest_pods:
-        narrator.checked(f"At least {step.fewest_pods} pods were Ready at each of {looks} looks meanwhile")
+        narrator.checked(f"At least {step.fewest_pods} pods were Ready at each of {watch.looks} looks meanwhile")
     if step.shows_contract:
         show_contract(scene, narrator)
-    return Outcome(step=step, promises=facts.promises)
+    return Outcome(step=step, promises=watch.facts.promises)
 
 
-def watch(step: Step, scene: Scene, narrator: Narrator, commit: str) -> tuple[Facts, int]:
-    """Tick the marks as the status reaches them, until all are there and the verdicts are given.
+class Watch:
+    """One commit under observation: its marks are ticked as the contract's status reaches them."""
 
-    Returns the last facts and the number of looks.
-    """
-    last, looks = Facts({}, commit), 0
-    reached: set[str] = set()
-    with narrator.board([mark.label for mark in step.marks]) as board:
+    def __init__(self, step: Step, scene: Scene, commit: str) -> None:
+        self.facts = Facts({}, commit)
+        """What the contract said last."""
+        self.reached: set[str] = set()
+        """Labels of the marks that are ticked."""
+        self.looks = 0
+        """How often the cluster was looked at."""
+        self._step = step
+        self._scene = scene
 
-        def done() -> bool:
-            nonlocal last, looks
-            board.wait()
-            seen = scene.look(commit)
-            if seen is None:
-                return False
-            last, pods = seen
-            looks += 1
-            require_pods(step, pods)
-            for mark in step.marks:
-                text = None if mark.label in reached else mark.reached(last)
-                if text is not None:
-                    reached.add(mark.label)
-                    board.tick(mark.label, text)
-            return is_complete(step, last, reached)
+    def until_done(self, narrator: Narrator) -> None:
+        """Wait until all marks are reached and the verdicts are given. Raises `StepFailed`."""
+        timeout = self._step.timeout
+        with narrator.board([mark.label for mark in self._step.marks]) as board:
+            try:
+                wait_until(lambda: self.look(board), timeout, self._step.title, interval=INTERVAL)
+            except WaitTimeoutError as error:
+                wanted = missing(self._step, self.facts, self.reached)
+                raise StepFailed(wanted, f"not so after {timeout:g} s") from error
 
-        try:
-            wait_until(done, step.timeout, step.title, interval=INTERVAL)
-        except WaitTimeoutError as error:
-            raise StepFailed(missing(step, last, reached), f"not so after {step.timeout:g} s") from error
-    return last, looks
+    def look(self, board: Board) -> bool:
+        """Look once; return whether the step is complete. Raises `StepFailed` once it no longer can be."""
+        board.wait()
+        seen = self._scene.look(self.facts.commit)
+        if seen is None:
+            return False
+        self.facts, pods = seen
+        self.looks += 1
+        require_pods(self._step, pods)
+        for mark in self._step.marks:
+            text = None if mark.label in self.reached else mark.reached(self.facts)
+            if text is not None:
+                self.reached.add(mark.label)
+                board.tick(mark.label, text)
+        return is_complete(self._step, self.facts, self.reached)
 
 
 def is_complete(step: Step, facts: Facts, reached: set[str]) -> bool:

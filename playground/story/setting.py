@@ -15,6 +15,7 @@ from playground.cluster import Cluster
 from playground.health import Health
 from playground.port import reserve
 from playground.process import Process, Starter
+from playground.story.evidence import OPERATOR_LOG
 from playground.story.narrator import Narrator
 from playground.story.play import show_contract
 from playground.story.scene import NAME, NAMESPACE, SAMPLE, Scene, sample
@@ -55,10 +56,11 @@ def operator(cluster: Cluster) -> Iterator[Process]:
             OPERATOR,
             [sys.executable, "-m", "reconciliation_contract.cli.operator", "run", "--allow-local-git", *listen],
             env={**_passed_on(), "KUBECONFIG": str(kubeconfig)},
-            log=cluster.state / "logs" / "operator.log",
+            log=cluster.state / "logs" / OPERATOR_LOG,
             starter=starter,
         )
-        stack.callback(process.stop)
+        # Killed at once, as the cluster is: nothing of it is needed any more.
+        stack.callback(process.stop, grace=0)
         process.start()
         _await_ready(process, cluster, f"http://{addresses['health']}/readyz")
         yield process
@@ -103,7 +105,7 @@ def _await_ready(process: Process, cluster: Cluster, url: str) -> None:
         process.check()
         return health.is_ready(url)
 
-    wait_until(ready, TIMEOUT, f"the operator to be ready (log: {process.log})")
+    wait_until(ready, TIMEOUT, "the operator to be ready")
 
 
 def _is_applied(scene: Scene, commit: str) -> bool:

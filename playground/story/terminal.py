@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, OverflowMethod, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.spinner import Spinner
@@ -33,7 +33,9 @@ class Terminal:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._tick = "ok" if console.options.ascii_only else "\N{CHECK MARK}"
+        ascii_only = console.options.ascii_only
+        self._tick = "ok" if ascii_only else "\N{CHECK MARK}"
+        self._overflow: OverflowMethod = "crop" if ascii_only else "ellipsis"
 
     def title(self, text: str) -> None:
         """Begin the story."""
@@ -63,12 +65,15 @@ class Terminal:
         self._print(Text(text, style="bold green"))
 
     def block(self, heading: str, text: str, language: str = "") -> None:
-        """Show the output of a command or a manifest; what is too wide for the terminal is cut."""
+        """Show a manifest, lines to be copied (`shell`), or a table of kubectl, which is cut where it is too wide."""
         self._print(Text(heading if language else f"{heading}  (hashes shortened)", style="dim"))
+        if language == "shell":
+            self._console.print(Text(text), soft_wrap=True)
+            return
         if language:
             shown: RenderableType = Syntax(text.rstrip(), language, theme="ansi_dark", background_color="default")
         else:
-            shown = Text("\n".join(narrowed(text)), no_wrap=True, overflow="ellipsis")
+            shown = Text("\n".join(narrowed(text)), no_wrap=True, overflow=self._overflow)
         self._console.print(Padding(shown, (0, 0, 0, 2)))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -118,7 +123,7 @@ class _LiveBusy:
 
     def __rich__(self) -> RenderableType:
         """Draw one frame."""
-        self._spinner.update(text=Text(f"{self._text}{_since(self._started)}", no_wrap=True, overflow="ellipsis"))
+        self._spinner.update(text=Text(f"{self._text}{_since(self._started)}", no_wrap=True, overflow="crop"))
         return self._spinner
 
 
@@ -153,7 +158,7 @@ class _LiveBoard:
                 self._spinner.update(text=Text(f"{label}{_since(self._started)}"))
                 lines.append(Padding(self._spinner, (0, 0, 0, 2)))
             else:
-                lines.append(Text(f"  {'' if self._closed else ' '} {label}", style="dim"))
+                lines.append(Text(f"    {label}", style="dim"))
         return Group(*lines)
 
 

@@ -5,6 +5,7 @@ The ``kubernetes`` client reads the configuration (exec plugins, rotating tokens
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 
@@ -22,16 +23,16 @@ class Access:
 
     @staticmethod
     def find() -> Access:
-        """Find the cluster: in a pod its own, else the kubeconfig's current context.
+        """Find the cluster: the one that KUBECONFIG names, else a pod's own, else the default kubeconfig's.
 
         Raises `Unavailable` where there is neither.
         """
         found = client.Configuration()
         try:
-            try:
-                config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]  # the client is not annotated
-            except ConfigException:
-                config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]  # same
+            if os.environ.get("KUBECONFIG") or "KUBERNETES_SERVICE_HOST" not in os.environ:
+                config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]  # not annotated
+            else:
+                config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]  # same
         except (ConfigException, OSError) as error:
             hint = f"{error}; set KUBECONFIG or run in a pod with a service account"
             raise Unavailable("find", "the cluster", hint) from error

@@ -92,7 +92,7 @@ def _good(good: Good) -> Wire:
 
 
 def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
-    start = origin(delivery) or delivery.stages.detected
+    start = origin(delivery) or (delivery.stages.detected if delivery.commit_problem else None)
     stages = {field.name: getattr(delivery.stages, field.name) for field in fields(Stages)}
     return _lean(
         {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -92,10 +91,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 async def serve(settings: Settings, access: Access) -> None:
-    """Run until a signal asks to stop. Raises `ClusterError` where the start fails."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    """Run until a signal asks to stop, which kopf listens for. Raises `ClusterError` where the start fails."""
     async with Cluster(access) as cluster:
         operator = Operator(settings, cluster)
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
@@ -109,7 +105,6 @@ async def serve(settings: Settings, access: Access) -> None:
                 namespaces=settings.namespaces,
                 standalone=True,
                 identity=socket.gethostname(),  # type: ignore[arg-type]  # kopf keeps its NewType of str private
-                stop_flag=stop,
             )
 
 

@@ -12,7 +12,7 @@ def spoken(duration: timedelta) -> str:
         return f"-{spoken(-duration)}"
     if milliseconds < 1000:  # noqa: PLR2004 - milliseconds of a second
         return f"{milliseconds}ms" if milliseconds else "0s"
-    if milliseconds < 60_000:  # noqa: PLR2004 - milliseconds of a minute
+    if milliseconds < 59_950:  # noqa: PLR2004 - what rounds to less than a minute
         return f"{milliseconds / 1000:.1f}".removesuffix(".0") + "s"
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     hours, minutes = divmod(minutes, 60)

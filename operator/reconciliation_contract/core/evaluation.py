@@ -41,7 +41,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     memory = replace(memory, dependencies=dependencies(seen) if seen.complete else memory.dependencies)
     memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
     if seen.fresh and not contract.suspended:
-        memory = replace(memory, bad=tuple(h for h in memory.bad if not names(contract.requests.forget, h)))
+        memory = _forget(contract, memory)
         memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
     idle = contract.suspended and not contract.deleting  # a deletion ends in every state
     took = Step(memory) if idle else rollback.step(contract, memory, seen, now)
@@ -55,6 +55,13 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     due = min((at for at in rechecks if at is not None and at >= now), default=None)
     told = announcements(before, memory)
     return Decision(memory, (*took.effects, *told), due, settled=memory.rollback == before.rollback)
+
+
+def _forget(contract: Contract, memory: Memory) -> Memory:
+    """Lift the ban on a second rollback where a person asks for it, but not during the first."""
+    asked, undo = contract.requests.forget, memory.rollback
+    kept = tuple(h for h in memory.bad if not names(asked, h) or (undo is not None and undo.bad.hash == h))
+    return replace(memory, bad=kept)
 
 
 # Following ---------------------------------------------------------------------------------------------------

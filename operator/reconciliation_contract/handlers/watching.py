@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
+import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -18,9 +19,9 @@ _log = logging.getLogger(__name__)
 
 _FLUX_KUSTOMIZE: Final = "kustomize.toolkit.fluxcd.io"
 _FLUX_SOURCE: Final = "source.toolkit.fluxcd.io"
-_RETRIES: Final = (1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 89)
+_RETRIES: Final = (1, 1, 2, 3, 5, 8, 13, *(20,) * 14)
 """Seconds between tries of a request that fails, about five minutes in all, before the process gives up and is
-restarted with all its state in the contracts."""
+restarted with all its state in the contracts. None is longer than 20: the end of an outage is noticed in 30."""
 
 Put = Callable[[Any, bool], set[Key]]
 Drop = Callable[[Key], set[Key]]
@@ -82,15 +83,16 @@ def _watch(
 
 
 def _log_in(registry: kopf.OperatorRegistry, access: Access) -> None:
-    last = 0.0
+    last = -math.inf
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: object) -> kopf.ConnectionInfo:
         nonlocal last
+        now = asyncio.get_running_loop().time()
         # A rejected token is asked for again at once; at most once a second.
-        if time.monotonic() - last < 1:
+        if now - last < 1:
             raise kopf.TemporaryError("logged in just now", delay=1)
-        last = time.monotonic()
+        last = now
         found = access.configuration
         return kopf.ConnectionInfo(
             server=access.server,
