@@ -16,7 +16,7 @@ from reconciliation_contract.core.memory import (
     Rollback,
     RollbackState,
 )
-from reconciliation_contract.core.observation import Condition, Kustomization, SourceRef
+from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.onset import _BEGUN as BEGUN
 from reconciliation_contract.core.onset import remains
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
@@ -107,7 +107,17 @@ def _rollback() -> Rollback:
 def full_memory(*, adopted: bool = False) -> Memory:
     """Everything that can be remembered of a contract, as large as it gets."""
     pasts = (
-        Past(f"{BRANCH}@sha1:{hash_}", hash_, result, after(n), LONG, timedelta(seconds=n), tuple(PromiseName))
+        Past(
+            revision=f"{BRANCH}@sha1:{hash_}",
+            hash=hash_,
+            result=result,
+            ended_at=after(n),
+            subject=LONG,
+            latency=timedelta(seconds=n),
+            broken=tuple(PromiseName),
+            failed_at=after(n),
+            recovered_at=after(n + 1),
+        )
         for n, (hash_, result) in enumerate(zip(HASHES, [*Result] * HISTORY, strict=False))
     )
     names = ("Ready", "Detected", "Healthy", "RolledBack", "Stalled")
@@ -118,6 +128,11 @@ def full_memory(*, adopted: bool = False) -> Memory:
         good=_good(),
         rollback=_rollback(),
         bad=tuple(HASHES[:BAD_REVISIONS]),
+        dependencies=(
+            Dependency("Git", None, LONG),
+            Dependency("source-controller", True, ""),
+            *(Dependency("GitRepository", False, LONG) for _ in range(20)),
+        ),
         begun=tuple(after(n) for n in range(BEGUN)),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},
         observed_generation=3,
