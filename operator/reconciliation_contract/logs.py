@@ -48,7 +48,7 @@ def set_up(level: str, style: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for noisy in ("kopf", "aiohttp", "urllib3", "kubernetes", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger(noisy).setLevel(max(root.level, logging.WARNING))
     # A hostile Git server can make these two write a line, or a traceback, per ref and connection.
     logging.getLogger("dulwich").setLevel(logging.ERROR)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)

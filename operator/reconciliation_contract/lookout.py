@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from reconciliation_contract.adapters import git
 from reconciliation_contract.adapters.cluster import SECRETS, Cluster
 from reconciliation_contract.api.raw import read_map, read_strings
 from reconciliation_contract.core.observation import Commit, Git, Head, Source, Unreadable
-from reconciliation_contract.errors import ClusterError
+from reconciliation_contract.errors import ClusterError, Refused
 
 Key = tuple[str, str]
 Place = tuple[str, tuple[tuple[str, str], ...], str, str]
@@ -127,7 +126,7 @@ class Lookout:
             except (git.GitError, ClusterError) as error:
                 post.failures += 1
                 pause = min(LONGEST_PAUSE, self._interval * 2 ** min(post.failures, 8))
-                self._found(post, replace(post.facts, problem=str(error), looked=True))
+                self._found(post, replace(post.facts, problem=str(error), looked=True), quiet=True)
             await asyncio.sleep(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
     async def _look(self, post: _Post) -> None:
@@ -139,7 +138,7 @@ class Lookout:
         known = post.facts.head
         if hash_ is None:
             message = f"{git.redact(post.source.url)}: the ref does not exist; create it or mend spec.ref"
-            self._found(post, replace(post.facts, problem=message, looked=True))
+            self._found(post, replace(post.facts, problem=message, looked=True), quiet=True)
         elif known and known.hash == hash_:
             self._found(
                 post, replace(post.facts, head=replace(known, looked_at=began), problem="", looked=True), quiet=True
@@ -165,6 +164,8 @@ class Lookout:
     async def _read(self, post: _Post, hash_: str) -> None:
         found: Commit | Unreadable = Unreadable("not asked")
         for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(2.0 ** (attempt - 1))
             try:
                 read = await self._reader.commit(await self._remote(post), hash_)
                 found = Commit(read.committed_at, read.subject)
@@ -173,16 +174,20 @@ class Lookout:
                 found = Unreadable(str(error))
                 if isinstance(error, git.AddressRefused | git.AccessDenied | git.NotFound | git.SshUnavailable):
                     break
-                await asyncio.sleep(2.0**attempt)
         kept = dict(list(post.facts.commits.items())[-(_COMMITS - 1) :]) | {hash_: found}
-        post.asked &= kept.keys() | {hash_}
+        post.asked -= post.facts.commits.keys() - kept.keys()  # what is forgotten may be asked for again
         self._found(post, replace(post.facts, commits=kept))
 
     async def _remote(self, post: _Post) -> git.Remote:
         source = post.source
         if not source.secret:
             return git.Remote(source.url)
-        secret = await self._cluster.get(SECRETS, source.namespace, source.secret)
+        try:
+            secret = await self._cluster.get(SECRETS, source.namespace, source.secret)
+        except Refused as error:
+            remedy = "let the operator get this Secret, as deploy/components/git-secrets does"
+            where = f"Secret {source.namespace}/{source.secret}"
+            raise Refused("read", where, f"{error.detail}; {remedy}") from error
         return git.Remote(source.url, git.credentials_from_secret(_decoded(read_map(secret, "data"))))
 
 
@@ -191,6 +196,6 @@ def _decoded(data: Mapping[str, object]) -> dict[str, bytes]:
     for key, value in read_strings(data).items():
         try:
             decoded[key] = base64.b64decode(value, validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one, and so is text outside ASCII
             _log.warning("a Secret holds a value that is not base64", extra={"key": key})
     return decoded

@@ -28,7 +28,9 @@ CONTROLLERS: Final = ("source-controller", "kustomize-controller")
 PAUSE: Final = timedelta(seconds=15)
 """Between two looks."""
 RIGHTS_LAST: Final = timedelta(minutes=5)
-"""How long an answer about rights is believed."""
+"""How long a right that was there is believed to be."""
+LACKING_LASTS: Final = timedelta(seconds=20)
+"""How long a right that was lacking is believed to be: whoever grants it watches the status."""
 _GATE: Final = "CancelHealthCheckOnNewRevision=true"
 _NEEDED: Final = (
     ("patch", "kustomize.toolkit.fluxcd.io", "kustomizations"),
@@ -161,7 +163,8 @@ class Surroundings:
         now = self._clock()
         self._asked = {who: known for who, known in self._asked.items() if who in wanted}
         for who in wanted:
-            if who not in self._asked or now - self._asked[who][0] > RIGHTS_LAST:
+            asked_at, lacking = self._asked.get(who, (None, ""))
+            if asked_at is None or now - asked_at > (LACKING_LASTS if lacking else RIGHTS_LAST):
                 self._asked[who] = (now, await self._missing(*who))
         return {who: lacking for who, (_, lacking) in self._asked.items() if lacking}
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import itertools
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
-from tests.support.flux_objects import CRD, Workspace
+from tests.support.flux_objects import CRD, Workspace, new_namespace
 from tests.support.flux_objects_releases import Releases, deliver
-from tests.support.operator_process import ACCOUNT, OperatorProcess, operator_process
+from tests.support.operator_process import ACCOUNT, OperatorProcess, StartOperator, operator_process
 
 HERE = Path(__file__).parent
 DEPLOY = HERE.parents[1] / "deploy"
@@ -32,12 +30,6 @@ OPERATORS = pytest.StashKey[list[OperatorProcess]]()
 DELIVERIES = pytest.StashKey[Future[Releases]]()
 FIRST_START = 1800
 """Seconds for a test; the first cluster on a machine builds its programs."""
-
-
-class StartOperator(Protocol):
-    """Starts an operator with more arguments; it ends with the test."""
-
-    def __call__(self, *arguments: str) -> OperatorProcess: ...
 
 
 # Hooks ----------------------------------------------------------------------------------------------------------
@@ -83,17 +75,6 @@ def cluster() -> Iterator[Cluster]:
         running.kubectl_run("apply", "-k", str(DEPLOY))
         wait_until(lambda: running.api.find(f"{CRD}?limit=1"), 30, "the contracts to be served")
         yield running
-
-
-@contextmanager
-def new_namespace(cluster: Cluster) -> Iterator[Workspace]:
-    """Make a namespace with a name of its own; its removal is not waited for."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    workspace = Workspace(cluster, name)
-    yield workspace
-    workspace.clear()
-    cluster.api.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture

@@ -8,11 +8,16 @@ from __future__ import annotations
 import os
 import ssl
 from dataclasses import dataclass
+from typing import Final
 
+import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
 from reconciliation_contract.errors import Unavailable
+
+_UNUSABLE: Final = (ConfigException, OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError)
+"""What the client raises for a configuration that is absent or that it cannot make sense of."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,18 @@ class Access:
         """
         found = client.Configuration()
         try:
-            if os.environ.get("KUBECONFIG") or "KUBERNETES_SERVICE_HOST" not in os.environ:
-                config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]  # not annotated
+            file = os.environ.get("KUBECONFIG")  # the client reads it once, at its import
+            if file or "KUBERNETES_SERVICE_HOST" not in os.environ:
+                config.load_kube_config(config_file=file, client_configuration=found)  # type: ignore[no-untyped-call]  # not annotated
             else:
                 config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]  # same
-        except (ConfigException, OSError) as error:
-            hint = f"{error}; set KUBECONFIG or run in a pod with a service account"
+        except _UNUSABLE as error:
+            said = " ".join(str(error).split())
+            hint = f"{said}; set KUBECONFIG or run in a pod with a service account"
             raise Unavailable("find", "the cluster", hint) from error
+        if not found.host:
+            hint = "the kubeconfig's current context names no server; mend it or set KUBECONFIG"
+            raise Unavailable("find", "the cluster", hint)
         return Access(found)
 
     @property
@@ -49,9 +59,19 @@ class Access:
         return str(value).removeprefix("Bearer ") if value else None
 
     def tls(self) -> ssl.SSLContext | bool:
-        """How to verify the server and present a client certificate."""
+        """How to verify the server and present a client certificate.
+
+        Raises `Unavailable` where a certificate or key cannot be used.
+        """
         if not self.server.startswith("https://"):
             return False
+        try:
+            return self._context()
+        except OSError as error:
+            hint = f"{error}; mend the certificates of the kubeconfig's current context"
+            raise Unavailable("reach", "the cluster", hint) from error
+
+    def _context(self) -> ssl.SSLContext:
         found = self.configuration
         context = ssl.create_default_context(cafile=found.ssl_ca_cert)
         if not found.verify_ssl:

@@ -167,6 +167,8 @@ class Cluster:
                 raise _refusal(answer.status, verb, path, text)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(verb, path, str(error) or type(error).__name__) from error
+        except ValueError as error:
+            raise Unavailable(verb, path, "the answer is not JSON") from error
 
     def _identity(self, user: str) -> dict[str, str]:
         token = self._access.token()

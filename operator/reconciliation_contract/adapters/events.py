@@ -21,7 +21,7 @@ from reconciliation_contract.errors import ClusterError, Conflict
 _log = logging.getLogger(__name__)
 
 _NOTE: Final = 1000
-"""Characters of a note; the API server takes 1,024 bytes at most."""
+"""Bytes of a note; the API server takes 1,024 at most."""
 _PENDING: Final = 256
 """Events under way; more are dropped."""
 
@@ -54,14 +54,14 @@ class Events:
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{contract.name[:200]}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
+                "name": f"{contract.name[:200].rstrip('-.')}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
                 "namespace": contract.namespace,
             },
             "eventTime": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "type": "Warning" if effect.warning else "Normal",
             "reason": effect.reason,
             "action": "Reconcile",
-            "note": bounded(effect.message, _NOTE),
+            "note": bounded(effect.message, _NOTE).encode()[:_NOTE].decode(errors="ignore"),
             "regarding": {
                 "apiVersion": "reconciliation.dev/v1alpha1",
                 "kind": "ReconciliationContract",

@@ -18,6 +18,7 @@ from typing import Final
 
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.raw import Raw, moment, read_list, read_map, read_number, read_strings, read_text
+from reconciliation_contract.core.cause import excerpt
 from reconciliation_contract.core.observation import (
     Artifact,
     Condition,
@@ -28,7 +29,6 @@ from reconciliation_contract.core.observation import (
     SourceRef,
 )
 from reconciliation_contract.core.onset import HOLD, MARK
-from reconciliation_contract.core.text import bounded
 
 CONTRACT_LABEL: Final = "reconciliation.dev/contract"
 """On what we create: the name of the contract it belongs to."""
@@ -153,7 +153,7 @@ def _failures(record: Kustomization, known: tuple[Failure, ...]) -> tuple[Failur
     at = ready.transitioned_at
     if ready.status != "False" or at is None or any(failure.at == at for failure in known):
         return known
-    failure = Failure(at, ready.reason, bounded(ready.message), attempted.value)
+    failure = Failure(at, ready.reason, excerpt(ready.reason, ready.message), attempted.value)
     return (*known, failure)[-_FAILURES:]
 
 

@@ -68,9 +68,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _address(command: argparse.ArgumentParser, flag: str, default: Listen, text: str) -> None:
-    command.add_argument(
-        flag, type=Listen.parse, default=f"{default.host}:{default.port}", metavar="HOST:PORT", help=text
-    )
+    command.add_argument(flag, type=_listen, default=f"{default.host}:{default.port}", metavar="HOST:PORT", help=text)
+
+
+def _listen(text: str) -> Listen:
+    try:
+        return Listen.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error  # argparse drops the message of any other
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -12,7 +12,7 @@ from reconciliation_contract.core.dependency import blame, dependencies
 from reconciliation_contract.core.effects import AllowDeletion, Effect
 from reconciliation_contract.core.grounds import unfitness
 from reconciliation_contract.core.memory import HISTORY, Good, Memory, Past, Result, Rollback, RollbackState
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Step
@@ -144,10 +144,26 @@ def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: da
         message = "delivered before this contract began; judged from the next commit on"
         return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
     judgement = promises.judge(course, now)
+    if judgement.verdict is Verdict.BROKEN and course.end is None and _stood_unseen(course, delivery, seen):
+        message = "it stood Ready once, but nobody saw when"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.UNOBSERVED, message)
     paused = _paused(course, delivery, seen)
     if paused and course.end is None:
         return promises.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, paused)
     return judgement
+
+
+def _stood_unseen(course: promises.Course, delivery: Delivery, seen: Observation) -> bool:
+    """Whether it must have been Ready at the revision before the first look: only then is it the applied one."""
+    kustomization = seen.kustomization
+    attempted = kustomization.attempted if kustomization else None
+    if course.promise is not PromiseName.RECONCILIATION or kustomization is None or attempted is None:
+        return False
+    return attempted.value == delivery.hash and not attempted.exact and _applied(kustomization, delivery)
+
+
+def _applied(kustomization: Kustomization, delivery: Delivery) -> bool:
+    return kustomization.applied_revision.endswith(delivery.hash)
 
 
 def _paused(course: promises.Course, delivery: Delivery, seen: Observation) -> str:

@@ -184,7 +184,10 @@ def _with_attempts(delivery: Delivery, kustomization: Kustomization | None) -> D
     if kustomization is None:
         return delivery
     stages, hash_ = delivery.stages, delivery.hash
-    if kustomization.attempted is None or kustomization.attempted.value != hash_:
+    if kustomization.attempted is None:  # a new one, which has failed at nothing
+        return replace(delivery, failures=None)
+    # Before the source has it, a Kustomization that is at it still is so from an earlier delivery.
+    if stages.detected is None or kustomization.attempted.value != hash_:
         return delivery
     attempted = stages.attempted or _moment(kustomization.attempted, hash_, stages.detected)
     applied = stages.applied or _moment(kustomization.applied, hash_, attempted)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
@@ -101,6 +101,8 @@ def _log_in(registry: kopf.OperatorRegistry, access: Access) -> None:
             token=access.token(),
             certificate_path=found.cert_file,
             private_key_path=found.key_file,
+            # kopf refuses what equals a log-in that was rejected once, and ends; a spurious 401 leaves the same token.
+            expiration=datetime.now(UTC) + timedelta(days=1),
         )
 
 

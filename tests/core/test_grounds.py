@@ -1,0 +1,342 @@
+"""Whether a rollback begins: each guard alone stops it, and without an objection it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.contract import RollbackMode, RollbackPolicy
+from reconciliation_contract.core.effects import AllowDeletion, DeletePin, EmitEvent
+from reconciliation_contract.core.grounds import persistent_from
+from reconciliation_contract.core.memory import Past, Result, RollbackState
+from reconciliation_contract.core.request import Requests
+from reconciliation_contract.core.timeline import Failures
+from tests.support.builders import at, revision, sha
+from tests.support.builders_core import (
+    CONTRACT,
+    OWN,
+    PIN,
+    UNHEALTHY,
+    delivery,
+    failing,
+    good,
+    pin,
+    rolling_back,
+    since,
+    source,
+    standing,
+)
+
+FORBIDDEN = 'deployments.apps "shop" is forbidden: User "system:serviceaccount:apps:shop" cannot patch resource'
+FAILURES = Failures(3, at(10), at(90), "HealthCheckFailed", UNHEALTHY)
+
+
+def failed(**changes: Any) -> dict[str, Any]:
+    return {"delivery__failures": replace(FAILURES, **changes)}
+
+
+OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "the mode is Disabled": ({"contract__rollback__mode": RollbackMode.DISABLED}, reasons.ROLLBACK_DISABLED),
+    "the operator only observes": ({"seen__acts": False}, reasons.ROLLBACK_DISABLED),
+    "a person paused": ({"contract__requests": Requests(paused_until=at(101))}, reasons.PAUSED),
+    "a person released this revision": ({"contract__requests": Requests(release=sha("B"))}, reasons.RELEASED),
+    "the Kustomization is gone": ({"seen__kustomization": None}, reasons.CANCELLED),
+    "the Kustomization is being deleted": ({"kustomization__deleting": True}, reasons.CANCELLED),
+    "the Kustomization is suspended": ({"kustomization__suspended": True}, reasons.CANCELLED),
+    "the source is suspended": ({"source__suspended": True}, reasons.CANCELLED),
+    "Flux is at another revision": ({"kustomization__attempted": since("C")}, reasons.CANCELLED),
+    "Flux has attempted nothing": ({"kustomization__attempted": None}, reasons.RECOVERED),
+    "it was rolled back once": ({"memory__bad": (sha("B"),)}, reasons.ALREADY_ROLLED_BACK),
+    "a right is missing": (failed(reason="ReconciliationFailed", message=FORBIDDEN), reasons.NOT_CURABLE),
+    "a dependency is not ready": (failed(reason="DependencyNotReady"), reasons.NOT_CURABLE),
+    "nothing reached the cluster": (failed(reason="BuildFailed"), reasons.NOTHING_REACHED),
+    "no revision is known to be good": ({"memory__good": None}, reasons.NO_GOOD_REVISION),
+    "the good one is this one": ({"memory__good": good("B")}, reasons.NO_GOOD_REVISION),
+    "the good one was another Kustomization's": (
+        {"memory__good": good(kustomization_uid="another")},
+        reasons.NO_GOOD_REVISION,
+    ),
+    "the good one came from another path": ({"memory__good": good(path="./old")}, reasons.NO_GOOD_REVISION),
+    "the good one came from another source": ({"memory__good": good(source=PIN)}, reasons.NO_GOOD_REVISION),
+    "the manifests are the same": (
+        {"memory__good": good(manifests="sha256:1"), "kustomization__manifests": {sha("B"): "sha256:1"}},
+        reasons.SAME_MANIFESTS,
+    ),
+    "it has failed for too long": ({"now": at(90) + timedelta(hours=1, seconds=1)}, reasons.TOO_OLD),
+    "the budget is spent": ({"memory__begun": (at(-30), at(-20), at(-10))}, reasons.BUDGET_SPENT),
+    "the fleet is braked": ({"seen__brake": "4 of 5 repositories fail"}, reasons.FLEET_BRAKE),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIONS)
+def test_each_objection_alone_stops_a_rollback(name: str) -> None:
+    """With everything else in favour, one objection is enough, and the condition gives its reason."""
+    changes, reason = OBJECTIONS[name]
+
+    decision = failing().but(**changes).decide()
+
+    assert decision.memory.rollback is None
+    assert decision.memory.conditions["RolledBack"].reason == reason
+
+
+def test_without_an_objection_it_begins() -> None:
+    """The intent names the failing revision, the good one, the source to return to and a pin of its own."""
+    decision = failing().decide()
+
+    undo = decision.memory.rollback
+    assert undo is not None
+    assert undo.state is RollbackState.INTENDED
+    assert (undo.bad.hash, undo.good.hash) == (sha("B"), sha("A"))
+    assert (undo.source, undo.pin) == (OWN, PIN)
+    assert undo.started_at == at(100)
+    assert decision.settled is False
+
+
+FAVOURABLE: dict[str, dict[str, Any]] = {
+    "a pause that has ended": {"contract__requests": Requests(paused_until=at(100))},
+    "a release of another revision": {"contract__requests": Requests(release=sha("C"))},
+    "rollbacks of long ago": {"memory__begun": (at(-90000),) * 3},
+    "manifests that differ": {
+        "memory__good": good(manifests="sha256:1"),
+        "kustomization__manifests": {sha("B"): "sha256:2"},
+    },
+    "manifests that are not known": {"memory__good": good(manifests="sha256:1")},
+    "exactly the longest age": {"now": at(90) + timedelta(hours=1)},
+    "a good revision that was merely applied": {"memory__good": good(checked=False)},
+}
+
+
+@pytest.mark.parametrize("name", FAVOURABLE)
+def test_what_is_no_objection(name: str) -> None:
+    """Guards end where they should: what looks like one of them but is not stops nothing."""
+    case = failing().but(**FAVOURABLE[name])
+
+    undo = case.decide().memory.rollback
+
+    assert undo is not None
+
+
+POLICY = RollbackPolicy(failures=3, duration=timedelta(minutes=5))
+PERSISTENCE: dict[str, tuple[Failures | None, float | None]] = {
+    "no failure": (None, None),
+    "one failure counts from its own time on": (Failures(1, at(10), at(10), "", ""), 310),
+    "two failures count from the first": (Failures(2, at(10), at(60), "", ""), 310),
+    "three failures count at once": (Failures(3, at(10), at(90), "", ""), 90),
+    "more failures count from the last": (Failures(5, at(10), at(200), "", ""), 200),
+}
+
+
+@pytest.mark.parametrize("name", PERSISTENCE)
+def test_when_a_failure_is_persistent(name: str) -> None:
+    """As often as agreed, or for as long as agreed, whichever comes first."""
+    failures, expected = PERSISTENCE[name]
+
+    due = persistent_from(failures, POLICY)
+
+    assert due == (None if expected is None else at(expected))
+
+
+def test_a_failure_becomes_persistent_without_an_event() -> None:
+    """The pass before asks to be woken at the time, and the pass at the time begins."""
+    early = failing().but(**failed(count=1), now=at(309))
+
+    decision = early.decide()
+    began = early.but(memory=decision.memory, now=at(310)).decide().memory.rollback
+
+    assert (decision.memory.rollback, decision.recheck_at) == (None, at(310))
+    assert began is not None
+
+
+def test_mode_manual_proposes() -> None:
+    """A proposal costs no budget and does nothing."""
+    case = failing().but(contract__rollback__mode=RollbackMode.MANUAL)
+
+    decision = case.decide()
+
+    assert decision.memory.rollback is not None
+    assert decision.memory.rollback.state is RollbackState.PROPOSED
+    assert decision.memory.begun == ()
+
+
+def test_an_automatic_rollback_costs_budget() -> None:
+    """What the operator decides itself is counted."""
+    begun = failing().decide().memory.begun
+
+    assert begun == (at(100),)
+
+
+@pytest.mark.parametrize("wakes", [reasons.PAUSED, reasons.FLEET_BRAKE])
+def test_an_objection_that_passes_with_time_is_looked_at_again(wakes: str) -> None:
+    """Nobody sends an event when a pause ends or the brake comes off."""
+    paused = {"contract__requests": Requests(paused_until=at(160))}
+    case = failing().but(**(paused if wakes == reasons.PAUSED else {"seen__brake": "many"}))
+
+    due = case.decide().recheck_at
+
+    assert due == (at(160) if wakes == reasons.PAUSED else at(130))
+
+
+# What is left over ---------------------------------------------------------------------------------------------------
+
+
+def test_a_stray_pin_is_removed() -> None:
+    """A pinned source that no rollback needs is left from a crash."""
+    case = failing().but(seen__strays=(pin(),), memory__good=None)
+
+    effects = case.decide().effects
+
+    assert DeletePin(PIN) in effects
+
+
+def test_a_stray_pin_in_use_is_left() -> None:
+    """What the Kustomization takes its manifests from is never removed."""
+    case = failing().but(
+        seen__strays=(pin(artifact=None),), seen__kustomization=standing("A", source=PIN), memory__delivery=None
+    )
+
+    effects = case.decide().effects
+
+    assert DeletePin(PIN) not in effects
+
+
+def test_an_observing_operator_removes_no_stray() -> None:
+    """It has no right to, and being refused would keep a deletion from ending."""
+    case = failing().but(seen__strays=(pin(),), seen__acts=False, contract__deleting=True)
+
+    effects = [e for e in case.decide().effects if not isinstance(e, EmitEvent)]
+
+    assert effects == [AllowDeletion()]
+
+
+def test_a_deletion_without_a_rollback_cleans_up_first() -> None:
+    """Strays go before the contract does, because afterwards nobody knows whose they are."""
+    case = failing().but(seen__strays=(pin(),), contract__deleting=True)
+
+    effects = [e for e in case.decide().effects if not isinstance(e, EmitEvent)]
+
+    assert effects == [DeletePin(PIN), AllowDeletion()]
+
+
+def test_a_finalizer_that_nothing_needs_is_taken_off() -> None:
+    """Without a rollback nothing holds a deletion."""
+    case = failing().but(memory__good=None)
+
+    assert AllowDeletion() in case.decide().effects
+    assert AllowDeletion() not in case.but(contract__finalized=False).decide().effects
+
+
+# A lost memory -------------------------------------------------------------------------------------------------------
+
+
+def _wiped() -> Any:
+    held = standing("A", 97, source=PIN, hold={"reconciliation.dev/rolled-back-from": sha("B")}, parent="a/b")
+    strays = (pin(original="shop"),)
+    case = failing().but(seen__kustomization=held, seen__strays=strays, memory__delivery=None, memory__good=None)
+    return case.but(seen__source=None)
+
+
+def test_a_rollback_is_found_again_after_the_status_was_lost() -> None:
+    """The mark and the pin tell what is in force, so that a fix still releases it and its revision stays bad."""
+    memory = _wiped().decide().memory
+
+    assert memory.rollback is not None
+    assert memory.rollback.state is RollbackState.ACTIVE
+    assert (memory.rollback.bad.hash, memory.rollback.source) == (sha("B"), OWN)
+    assert memory.bad == (sha("B"),)
+
+
+def test_a_lost_rollback_is_released_before_a_deletion() -> None:
+    """Losing the status must not leave the Kustomization on the pin for ever."""
+    case = _wiped().but(contract__deleting=True)
+
+    decision = case.decide()
+
+    assert decision.memory.rollback is not None
+    assert AllowDeletion() not in decision.effects
+
+
+# A person's request --------------------------------------------------------------------------------------------------
+
+
+def _asking(**changes: Any) -> Any:
+    ask = Requests(rollback_from=sha("B")[:8], rollback_to=sha("A")[:8], by="ann", why="wrong prices")
+    before = Past(revision("A"), sha("A"), Result.HEALTHY, at(-300))
+    case = failing().but(seen__kustomization=standing("B", 50), memory__history=(before,), contract__requests=ask)
+    return case.but(**({"delivery__failures": None} | changes))
+
+
+def test_a_person_can_roll_back_a_healthy_revision() -> None:
+    """The request names both ends, is signed, and costs no budget."""
+    memory = _asking().decide().memory
+
+    assert memory.rollback is not None
+    assert memory.rollback.asked_by == "ann: wrong prices"
+    assert memory.rollback.reason == reasons.REQUESTED
+    assert memory.begun == ()
+
+
+REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
+    "the head is another": {"contract__requests": Requests(rollback_from=sha("C"), rollback_to=sha("A"))},
+    "the target was never healthy": {"contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("C"))},
+    "the target is the head": {"contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("B"))},
+    "it was done before": {"memory__bad": (sha("B"),)},
+    "the Kustomization is suspended": {"kustomization__suspended": True},
+    "the operator only observes": {"seen__acts": False},
+    "the same person released it": {
+        "contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("A"), release=sha("B"))
+    },
+    "there is no Kustomization": {"seen__kustomization": None},
+    "nothing is delivered": {"memory__delivery": None, "seen__source": source("B", artifact=None)},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_REQUESTS)
+def test_a_request_that_cannot_be_met_does_nothing(name: str) -> None:
+    """A request is no licence: the world must be as the person thinks it is."""
+    case = _asking(**REFUSED_REQUESTS[name])
+
+    memory = case.decide().memory
+
+    assert memory.rollback is None
+
+
+def test_forgetting_makes_a_revision_tryable_again() -> None:
+    """A person who knows that the cause is gone lifts the ban on a second rollback."""
+    case = failing().but(memory__bad=(sha("B"), sha("X")), contract__requests=Requests(forget=sha("B")))
+
+    memory = case.decide().memory
+
+    assert memory.bad == (sha("X"),)
+    assert memory.rollback is not None
+
+
+def test_nothing_is_forgotten_during_its_rollback() -> None:
+    """A request left standing must not make the switch repeatable."""
+    case = rolling_back(RollbackState.SWITCHING, contract__requests=Requests(forget=sha("B")))
+
+    assert case.decide().memory.bad == (sha("B"),)
+
+
+def test_the_pin_is_the_contracts_own() -> None:
+    """Two contracts of the same name, one after the other, never share a pin."""
+    other = replace(CONTRACT, uid="c-another")
+
+    pins = [failing().but(contract=contract).decide().memory.rollback for contract in (CONTRACT, other)]
+
+    assert pins[0] is not None
+    assert pins[1] is not None
+    assert pins[0].pin != pins[1].pin
+
+
+def test_nothing_begins_without_a_failed_attempt() -> None:
+    """A delivery under way is no failure."""
+    case = failing().but(memory__delivery=delivery(failures=None), kustomization__failures=())
+
+    decision = case.decide()
+
+    assert decision.memory.rollback is None
+    assert decision.memory.conditions["RolledBack"].reason == reasons.RECOVERED

@@ -1,0 +1,64 @@
+"""What the operator serves: probes and metrics."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.flux_objects import Workspace, config_map
+from tests.support.operator_process import OperatorProcess, fetch
+
+pytestmark = pytest.mark.e2e
+
+NAMES = {
+    "flux_contract_ready",
+    "flux_contract_promise_kept",
+    "flux_contract_rolled_back",
+    "flux_contract_stage_timestamp_seconds",
+    "flux_contract_stage_duration_seconds",
+    "flux_contract_deliveries",
+    "flux_contract_rollbacks",
+    "flux_contract_rollback_duration_seconds",
+    "flux_contract_verdicts",
+    "flux_contract_passes",
+    "flux_contract_status_writes",
+    "flux_contract_errors",
+}
+"""Metrics that others may rely on, without the endings of counters."""
+
+
+def test_probes_answer(operator: OperatorProcess) -> None:
+    """Both probes say that all is well, and nothing else is served beside them."""
+    answers = [fetch(f"{operator.health}/{path}") for path in ("healthz", "readyz", "metrics")]
+
+    assert answers[:2] == [(200, "ok\n"), (200, "ok\n")]
+    assert answers[2][0] == 404
+
+
+def test_metrics_tell_of_a_contract(operator: OperatorProcess, workspace: Workspace) -> None:
+    """A scrape has what was measured, agrees with the status, and names no commit, URL or message."""
+    repository = workspace.repository("shop")
+    sha = repository.commit({"deploy/settings.yaml": config_map(a="1")}, "A subject to look for")
+    workspace.follow("shop", repository)
+    status = workspace.wait_good("shop", sha)
+
+    code, text = fetch(f"{operator.metrics}/metrics")
+
+    labels = {"exported_namespace": workspace.namespace, "name": "shop"}
+    families = set(re.findall(r"^# TYPE (\S+?)(?:_total)? ", text, re.MULTILINE))
+    assert code == 200
+    assert families >= NAMES
+    assert operator.sample("flux_contract_ready", **labels) == 1
+    assert operator.sample("flux_contract_promise_kept", promise="Reconciliation", **labels) == 1
+    healthy = operator.sample("flux_contract_stage_timestamp_seconds", stage="healthy", **labels)
+    detected = operator.sample("flux_contract_stage_timestamp_seconds", stage="detected", **labels)
+    assert healthy is not None
+    assert detected is not None
+    assert 0 <= healthy - detected < 60
+    assert (operator.sample("flux_contract_status_writes_total") or 0) >= 1
+    assert (operator.sample("flux_contract_errors_total", kind="bug") or 0) == 0
+    for secret in (sha, repository.url, "A subject to look for", status["delivery"]["revision"]):
+        assert secret not in text
+    mine = [line for line in text.splitlines() if f'exported_namespace="{workspace.namespace}"' in line]
+    assert len(mine) <= 20

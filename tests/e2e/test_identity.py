@@ -1,0 +1,167 @@
+"""Whose rights an act uses: those of the service account that the contract, or the operator, names.
+
+In the namespaces here the API server refuses every act on a Flux object that is the operator's own, so each act that
+happens was done as somebody else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from playground.repository import Repository
+from tests.support.flux_objects import QUICK, Object, Workspace, condition, deployment
+from tests.support.flux_objects_watch import Recorder
+from tests.support.operator_process import ACCOUNT, OperatorProcess, StartOperator
+
+pytestmark = pytest.mark.e2e
+
+COMPONENT = Path(__file__).parents[2] / "deploy" / "components" / "impersonation"
+MANAGER = "reconciliation-contract"
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+RULES = [
+    {"apiGroups": ["kustomize.toolkit.fluxcd.io"], "resources": ["kustomizations"], "verbs": ["patch"]},
+    {"apiGroups": ["source.toolkit.fluxcd.io"], "resources": ["gitrepositories"], "verbs": ["create", "delete"]},
+]
+"""The rights that the component's text asks the account to have."""
+
+
+@pytest.fixture
+def fenced(workspace: Workspace) -> Iterator[Workspace]:
+    """A namespace in which the operator itself may not touch Flux's objects, whatever its role says."""
+    name, api = workspace.namespace, workspace.api
+    rules = [
+        {"apiGroups": [f"{group}.toolkit.fluxcd.io"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}
+        for group in ("kustomize", "source")
+    ]
+    own = f"system:serviceaccount:{ACCOUNT}:{ACCOUNT}"
+    spec: dict[str, Any] = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": rules,
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
+        },
+        "validations": [{"expression": f"request.userInfo.username != '{own}'"}],
+    }
+    api.create(POLICIES, {"metadata": {"name": name}, "spec": spec})
+    api.create(BINDINGS, {"metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]}})
+    yield workspace
+    api.delete(f"{BINDINGS}/{name}")
+    api.delete(f"{POLICIES}/{name}")
+
+
+def make_account(workspace: Workspace, name: str) -> None:
+    """Create a service account without any rights."""
+    workspace.api.create(f"/api/v1/namespaces/{workspace.namespace}/serviceaccounts", {"metadata": {"name": name}})
+
+
+def grant(workspace: Workspace, account: str) -> None:
+    """Give an account the rights that a rollback needs."""
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{workspace.namespace}"
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": workspace.namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account}
+    workspace.api.create(f"{rbac}/roles", {"metadata": {"name": account}, "rules": RULES})
+    workspace.api.create(
+        f"{rbac}/rolebindings", {"metadata": {"name": account}, "roleRef": role, "subjects": [subject]}
+    )
+
+
+def allow_impersonation(workspace: Workspace, folder: Path, *accounts: str) -> None:
+    """Apply the component of `deploy/` as its text says."""
+    change = [{"op": "replace", "path": "/rules/0/resourceNames", "value": list(accounts)}]
+    target = {"kind": "Role", "name": f"{ACCOUNT}-impersonation"}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": workspace.namespace,
+        "components": [os.path.relpath(COMPONENT, folder)],
+        "patches": [{"target": target, "patch": yaml.safe_dump(change)}],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    workspace.cluster.kubectl_run("apply", "-k", str(folder))
+
+
+def deliver(workspace: Workspace, name: str, account: str) -> Repository:
+    """Bring a contract that names an account to a good revision, then push a bad one."""
+    repository = workspace.repository(name)
+    good = repository.commit({"deploy/web.yaml": deployment("1", name)}, "Good")
+    workspace.source(name, repository.url)
+    workspace.kustomization(name)
+    workspace.contract(name, rollback=QUICK, **({"serviceAccountName": account} if account else {}))
+    workspace.wait_good(name, good)
+    repository.commit({"deploy/web.yaml": deployment("never-ready", name)}, "Bad")
+    return repository
+
+
+def source_of(thing: Object) -> str:
+    """The name of the source that a Kustomization takes its manifests from."""
+    return str(thing["spec"]["sourceRef"]["name"])
+
+
+def managers(thing: Object, *path: str) -> set[str]:
+    """The field managers that own a field."""
+    found = set()
+    for entry in thing["metadata"]["managedFields"]:
+        fields = entry.get("fieldsV1", {})
+        for step in path:
+            fields = fields.get(f"f:{step}") if fields is not None else None
+        if fields is not None:
+            found.add(entry["manager"])
+    return found
+
+
+def test_acts_use_the_accounts_that_are_named(
+    start_operator: StartOperator, fenced: Workspace, tmp_path: Path
+) -> None:
+    """A contract's own account and the operator's default one act; fields are written under our manager's name."""
+    for account in ("deployer", "standard"):
+        make_account(fenced, account)
+        grant(fenced, account)
+    allow_impersonation(fenced, tmp_path, "deployer", "standard")
+    start_operator("--default-service-account=standard")
+
+    with Recorder(fenced, "kustomization") as seen:
+        repositories = {
+            name: deliver(fenced, name, account) for name, account in (("own", "deployer"), ("plain", ""))
+        }
+        pins = {name: fenced.wait_state(name, "Active")["rollback"]["pinRef"]["name"] for name in repositories}
+        held = {name: fenced.get("kustomization", name) for name in repositories}
+        copies = {name: fenced.get("source", pin) for name, pin in pins.items()}
+        for name, repository in repositories.items():
+            fenced.wait_good(name, repository.commit({"deploy/web.yaml": deployment("2", name)}, "Fix"))
+
+    for name, pin in pins.items():
+        assert seen.values(name, source_of) == [name, pin, name]
+        assert managers(held[name], "spec", "sourceRef", "name") == {MANAGER}
+        assert managers(copies[name], "spec", "ref") == {MANAGER}
+        assert fenced.find("source", pin) is None
+
+
+def test_a_right_that_is_lacking_is_named_and_waited_for(
+    operator: OperatorProcess, fenced: Workspace, tmp_path: Path
+) -> None:
+    """Nothing happens without the right, the status names it, and granting it is all that a person has to do."""
+    make_account(fenced, "powerless")
+    allow_impersonation(fenced, tmp_path, "powerless")
+
+    with Recorder(fenced, "kustomization") as seen:
+        deliver(fenced, "shop", "powerless")
+        refused = fenced.wait_reason("shop", "ActRefused", "RolledBack")
+        lacking = fenced.wait_reason("shop", "DependencyFails", "DependenciesReady")
+        switched = seen.values("shop", source_of)
+        grant(fenced, "powerless")
+        status = fenced.wait_state("shop", "Active")
+        fenced.wait_reason("shop", "DependenciesReady", "DependenciesReady")
+
+    user = f"system:serviceaccount:{fenced.namespace}:powerless"
+    assert switched == ["shop"]
+    assert f'User "{user}" cannot create resource "gitrepositories"' in refused["message"]
+    assert f"{user} may not patch kustomizations in {fenced.namespace}" in lacking["message"]
+    assert condition(status, "RolledBack")["status"] == "True"
+    assert seen.values("shop", source_of) == ["shop", status["rollback"]["pinRef"]["name"]]

@@ -1,0 +1,62 @@
+"""The whole operator in this process, as the command line puts it together, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import kopf
+
+from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.config import Listen, Settings
+from reconciliation_contract.handlers.watching import configure, register
+from reconciliation_contract.wiring import Operator
+from tests.support.api_server import ApiServer
+from tests.support.virtual_time import eventually, now
+from tests.support.virtual_time_git import GitScript
+
+ANY_PORT: Final = Listen("127.0.0.1", 0)
+SETTINGS: Final = Settings(health=ANY_PORT, metrics=ANY_PORT)
+
+
+@asynccontextmanager
+async def started(
+    api: ApiServer, git: GitScript | None = None, settings: Settings = SETTINGS
+) -> AsyncIterator[tuple[Operator, asyncio.Task[None]]]:
+    """An operator that was just started, and the task that ends with it."""
+    access, stop = api.access, asyncio.Event()
+    async with Cluster(access) as cluster:
+        operator = Operator(settings, cluster, now, git or GitScript())
+        registry, configuration = kopf.OperatorRegistry(), kopf.OperatorSettings()
+        register(registry, operator, access)
+        configure(configuration)
+        async with operator.running():
+            watching = asyncio.create_task(
+                kopf.operator(
+                    registry=registry,
+                    settings=configuration,
+                    clusterwide=not settings.namespaces,
+                    namespaces=settings.namespaces,
+                    standalone=True,
+                    stop_flag=stop,
+                )
+            )
+            try:
+                yield operator, watching
+            finally:
+                stop.set()
+                await watching
+
+
+@asynccontextmanager
+async def running(
+    api: ApiServer, git: GitScript | None = None, settings: Settings = SETTINGS, *, acts: bool = True
+) -> AsyncIterator[Operator]:
+    """An operator that is ready."""
+    async with started(api, git, replace(settings, acts=acts)) as (operator, watching):
+        await eventually(lambda: watching.done() or not operator.sweep.unready(), "the operator to be ready")
+        yield operator
+        assert not watching.done(), "the operator ended by itself"

@@ -1,0 +1,255 @@
+"""The sweep: what it drops, what it waits for, and when it says that the operator is blind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.adapters.cluster import Resource
+from reconciliation_contract.config import Settings
+from reconciliation_contract.errors import ClusterError, Missing, Unavailable
+from reconciliation_contract.store import Key, Store
+from reconciliation_contract.sweep import Sweep
+from tests.support.virtual_time import START, eventually, now, passing, stamp
+
+pytestmark = pytest.mark.looptime
+
+KEY = ("apps", "shop")
+CONTRACTS, KUSTOMIZATIONS, SOURCES = "reconciliationcontracts", "kustomizations", "gitrepositories"
+PUTS = {KUSTOMIZATIONS: "put_kustomization", SOURCES: "put_source"}
+
+
+@dataclass
+class Listing:
+    """Stands in for the cluster: what exists, by kind, or what to raise."""
+
+    exists: dict[str, dict[Key, str]] = field(default_factory=lambda: {CONTRACTS: {}, KUSTOMIZATIONS: {}, SOURCES: {}})
+    errors: dict[str, ClusterError] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    slow: float = 0.0
+
+    async def list_versions(self, resource: Resource, namespace: str = "") -> dict[Key, str]:
+        """List what exists, as it was when the listing began."""
+        self.asked.append((resource.plural, namespace))
+        found = dict(self.exists[resource.plural])
+        await passing(self.slow)
+        if resource.plural in self.errors:
+            raise self.errors[resource.plural]
+        return {key: version for key, version in found.items() if namespace in ("", key[0])}
+
+
+@dataclass
+class Swept:
+    """A sweep at work."""
+
+    store: Store
+    listing: Listing
+    sweep: Sweep
+    told: list[set[Key]]
+
+    def put(self, plural: str, version: int, uid: str = "uid-1", key: Key = KEY) -> None:
+        """Have the watch bring an object."""
+        put(self.store, plural, version, uid, key)
+
+
+def put(store: Store, plural: str, version: int, uid: str = "uid-1", key: Key = KEY) -> None:
+    """Put a raw object into a store."""
+    meta = {"namespace": key[0], "name": key[1], "uid": uid, "resourceVersion": str(version)}
+    raw: dict[str, Any] = {"metadata": {**meta, "creationTimestamp": stamp(START)}}
+    if plural == CONTRACTS:
+        store.put_contract({**raw, "spec": {"kustomizationRef": {"name": "shop"}}})
+    else:
+        getattr(store, PUTS[plural])(raw, now(), live=True)
+
+
+@asynccontextmanager
+async def sweeping(listing: Listing, settings: Settings | None = None) -> AsyncIterator[Swept]:
+    """A sweep that ends with the context."""
+    store, told = Store(), []
+    sweep = Sweep(store, listing, told.append, now, settings or Settings())  # type: ignore[arg-type]  # a script
+    task = asyncio.create_task(sweep.run())
+    try:
+        yield Swept(store, listing, sweep, told)
+        assert not task.done(), "the sweep ended"
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_it_waits_until_the_watches_brought_everything_that_exists() -> None:
+    """Before that the operator is not ready, and says why."""
+    listing = Listing()
+    for plural in listing.exists:
+        listing.exists[plural][KEY] = "5"
+    async with sweeping(listing) as swept:
+        swept.put(CONTRACTS, 5)
+        swept.put(KUSTOMIZATIONS, 5)
+        await passing(10)
+        before = swept.sweep.unready()
+
+        swept.put(SOURCES, 5)
+        await eventually(lambda: not swept.sweep.unready(), "the sweep to be content", within=1)
+
+        assert before.startswith("not synced")
+        assert swept.store.fresh is True
+        assert {KEY} in swept.told
+
+
+async def test_an_empty_cluster_is_known_at_once() -> None:
+    """Nothing to wait for."""
+    async with sweeping(Listing()) as swept:
+        await passing(0.1)
+
+        assert swept.sweep.unready() == ""
+
+
+@pytest.mark.parametrize("plural", [CONTRACTS, KUSTOMIZATIONS, SOURCES])
+async def test_what_is_gone_is_dropped_told_and_counted(plural: str) -> None:
+    """A deletion that no watch told of."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(1)
+        for kind in listing.exists:
+            listing.exists[kind][KEY] = "5"
+            swept.put(kind, 5)
+        await passing(35)
+        swept.told.clear()
+
+        del listing.exists[plural][KEY]
+        await passing(35)
+
+        known = (swept.store.contracts, swept.store.kustomizations, swept.store.sources)
+        assert [KEY in kind for kind in known] == [kind != plural for kind in listing.exists]
+        assert swept.sweep.ghosts == 1
+        assert ({KEY} in swept.told) is (plural != SOURCES)
+
+
+async def test_what_the_watch_brings_during_a_listing_is_not_dropped() -> None:
+    """An object that was deleted and made anew while the list was under way stays known."""
+    listing = Listing(slow=2.0)
+    async with sweeping(listing) as swept:
+        await passing(10)
+        swept.put(KUSTOMIZATIONS, 5)
+        await eventually(lambda: listing.asked[-1][0] == KUSTOMIZATIONS, "the next listing")
+        swept.put(KUSTOMIZATIONS, 9, uid="uid-2")
+        await passing(10)
+
+        assert swept.store.kustomizations[KEY].uid == "uid-2"
+        assert swept.sweep.ghosts == 0
+
+
+async def test_a_watch_that_is_behind_for_long_makes_facts_stale() -> None:
+    """The same object, newer in the list than known, twice in a row and for ninety seconds."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(1)
+        listing.exists[KUSTOMIZATIONS][KEY] = "5"
+        swept.put(KUSTOMIZATIONS, 5)
+        await passing(60)
+
+        listing.exists[KUSTOMIZATIONS][KEY] = "6"
+        await passing(85)
+        early = swept.sweep.unready()
+        await passing(100)
+        stale, fresh = swept.sweep.unready(), swept.store.fresh
+        swept.put(KUSTOMIZATIONS, 6)
+        await passing(35)
+
+        assert early == ""
+        assert stale == "observations are stale: the watches do not progress"
+        assert fresh is False
+        assert swept.sweep.unready() == ""
+        assert swept.store.fresh is True
+
+
+async def test_an_object_that_changes_all_the_time_is_no_stuck_watch() -> None:
+    """Always a little behind, but always further than before."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(1)
+        for version in range(5, 300, 10):
+            listing.exists[KUSTOMIZATIONS][KEY] = str(version + 1)
+            swept.put(KUSTOMIZATIONS, version)
+            await passing(10)
+            assert swept.sweep.unready() == ""
+
+
+async def test_an_object_that_could_not_be_read_stops_nobody() -> None:
+    """It is not waited for, neither at the start nor later."""
+    listing = Listing()
+    listing.exists[KUSTOMIZATIONS][KEY] = "5"
+    async with sweeping(listing) as swept:
+        swept.sweep.skip(KUSTOMIZATIONS, KEY, "5")
+        await passing(200)
+
+        assert swept.sweep.unready() == ""
+
+
+async def test_without_answers_facts_become_stale_after_ninety_seconds() -> None:
+    """The reason is the API server's; as soon as it answers all is well again."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(60)
+        listing.errors[CONTRACTS] = Unavailable("list", "contracts", "no answer")
+        await passing(60)
+        early = swept.sweep.unready()
+        await passing(70)
+        stale = swept.sweep.unready()
+        listing.errors.clear()
+        await passing(35)
+
+        assert early == ""
+        assert stale == "observations are stale: cannot list contracts: no answer"
+        assert swept.sweep.unready() == ""
+
+
+async def test_an_operator_that_never_reached_the_cluster_says_so() -> None:
+    """With the API server's own words."""
+    listing = Listing(errors={CONTRACTS: Missing("list", "contracts", "no such kind")})
+    async with sweeping(listing) as swept:
+        at_first = swept.sweep.unready()
+        await passing(300)
+
+        assert at_first == "not synced: the API server has not been reached yet"
+        assert swept.sweep.unready() == "not synced: cannot list contracts: no such kind"
+        assert swept.store.fresh is False
+        assert len(listing.asked) < 40
+
+
+@pytest.mark.parametrize("plural", [KUSTOMIZATIONS, SOURCES])
+async def test_fluxs_definitions_may_be_missing_and_come_back(plural: str) -> None:
+    """All contracts are told of either, and objects that went with the definition are dropped."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(1)
+        for kind in listing.exists:
+            listing.exists[kind][KEY] = "5"
+            swept.put(kind, 5)
+        await passing(35)
+        swept.told.clear()
+        listing.errors[plural] = Missing("list", plural, "no such kind")
+        await passing(35)
+        gone, unready = swept.store.flux_installed, swept.sweep.unready()
+        told = {KEY} in swept.told
+        listing.errors.clear()
+        del listing.exists[plural][KEY]
+        await passing(35)
+
+        assert (gone, told, unready) == (False, True, "")
+        assert swept.store.flux_installed is True
+        assert KEY not in (swept.store.kustomizations if plural == KUSTOMIZATIONS else swept.store.sources)
+
+
+async def test_only_the_watched_namespaces_are_listed() -> None:
+    """Each by itself, as the rights may end there."""
+    listing = Listing()
+    async with sweeping(listing, Settings(namespaces=("apps", "shop"))):
+        await passing(0.1)
+
+    assert {namespace for _, namespace in listing.asked} == {"apps", "shop"}

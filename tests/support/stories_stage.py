@@ -1,0 +1,281 @@
+"""The world of a story: raw objects that change as the story says, and that the operator's acts change too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from reconciliation_contract.adapters.flux import pinned
+from reconciliation_contract.api.contract import FINALIZER
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.effects import (
+    AllowDeletion,
+    DeletePin,
+    Effect,
+    EmitEvent,
+    EnsurePin,
+    HoldDeletion,
+    SwitchSource,
+)
+from reconciliation_contract.core.observation import Commit, Git, Head, Unreadable
+from reconciliation_contract.core.onset import HOLD
+from tests.support import builders
+from tests.support.builders import Object, sha
+from tests.support.builders_check import Impossible, check_kustomization, check_source
+from tests.support.stories import BadStory, Happening, Story, made_at
+
+LOOK = timedelta(seconds=5)
+"""How often the operator looks at Git."""
+_OTHER = "somewhere-else"
+
+
+class Stage:
+    """What exists, and what happened in Git. ``None`` is an object that does not exist."""
+
+    def __init__(self, story: Story) -> None:
+        spec = dict(story.kustomization)
+        self._blank = builders.kustomization(parent=spec.pop("parent", False), **spec)
+        self._made = story.made
+        self.contract: Object | None = None
+        self.contract_spec = story.contract
+        self.kustomization: Object | None = self._blank
+        self.source: Object | None = builders.git_repository()
+        self.pins: dict[str, Object] = {}
+        self.pushes: list[tuple[datetime, str]] = []
+        self.readable = True
+        self.refused = ""
+        self._commits: dict[str, str] = {}
+
+    # What the story says --------------------------------------------------------------------------------------------
+
+    def happen(self, deed: Happening, now: datetime) -> None:
+        """Let one thing happen; raises `Impossible` or `BadStory` where it cannot."""
+        acting: dict[str, Callable[[Happening, datetime], None]] = {
+            "push": self._push,
+            "git": lambda d, _: setattr(self, "readable", d.deed == "readable"),
+            "source": self._change_source,
+            "pin": self._change_pin,
+            "kustomization": self._change_kustomization,
+            "person": self._person,
+            "parent": self._parent,
+            "contract": self._change_contract,
+        }
+        acting[deed.actor](deed, now)
+
+    def _push(self, deed: Happening, now: datetime) -> None:
+        self.pushes.append((now, deed.commit))
+        self._commits[sha(deed.commit)] = deed.commit
+
+    def _change_source(self, deed: Happening, now: datetime) -> None:
+        before = self.source
+        if deed.deed == "created":
+            self.source = builders.git_repository()
+            return
+        if before is None:
+            raise Impossible("the source does not exist")
+        match deed.deed:
+            case "deleted":
+                self.source = None
+                return
+            case "COMMIT" | "torn COMMIT":
+                self._must_be_pushed(deed.commit)
+                after = builders.serve(before, deed.commit, now, torn=deed.deed != "COMMIT")
+            case "failing":
+                after = builders.source_failed(before, "failed to checkout: connection refused", now)
+            case _:
+                after = builders.changed(before, suspend=deed.deed == "suspended")
+        self.source = check_source(after, before)
+
+    def _must_be_pushed(self, commit: str) -> None:
+        if commit not in {pushed for _, pushed in self.pushes}:
+            raise Impossible(f"the source has {commit}, which nobody has pushed yet")
+
+    def _change_pin(self, deed: Happening, now: datetime) -> None:
+        if not self.pins:
+            raise Impossible("there is no pinned source")
+        name, before = next(iter(self.pins.items()))
+        match deed.deed:
+            case "ready":
+                commit = before["spec"]["ref"]["commit"]
+                self.pins[name] = check_source(builders.serve(before, commit, now), before)
+            case "failing":
+                self.pins[name] = builders.source_failed(before, "commit not found", now)
+            case _:
+                del self.pins[name]
+
+    def _change_kustomization(self, deed: Happening, now: datetime) -> None:
+        before = self.kustomization
+        if deed.deed in ("created", "deleted", "recreated"):
+            self._replace_kustomization(deed.deed)
+            return
+        if before is None:
+            raise Impossible("the Kustomization does not exist")
+        if deed.deed in ("suspended", "resumed"):
+            after = builders.changed(before, suspend=deed.deed == "suspended")
+        else:
+            phase = deed.deed.removesuffix(" COMMIT")
+            self._must_be_served(deed.commit, phase)
+            after = builders.advance(before, phase, deed.commit, now, ref="" if self._pinned() else "main")
+        self.kustomization = check_kustomization(after, before)
+
+    def _replace_kustomization(self, deed: str) -> None:
+        exists = self.kustomization is not None
+        if exists == (deed == "created"):
+            raise Impossible(f"the Kustomization cannot be {deed}: it {'exists' if exists else 'does not exist'}")
+        self.kustomization = None if deed == "deleted" else builders.changed(self._blank)
+        if self.kustomization and deed == "recreated":
+            self.kustomization["metadata"]["uid"] = "k-recreated"
+
+    def _pinned(self) -> Object | None:
+        return self.pins.get(self.kustomization["spec"]["sourceRef"]["name"]) if self.kustomization else None
+
+    def _must_be_served(self, commit: str, phase: str) -> None:
+        """Flux works only at the commit that the Kustomization's source serves."""
+        if phase in ("sourceless", "denied"):
+            return
+        source = self._pinned() or self.source
+        artifact = (source or {}).get("status", {}).get("artifact", {})
+        if not artifact.get("revision", "").endswith(sha(commit)):
+            raise Impossible(f"the Kustomization is {phase} {commit}, but its source does not serve {commit}")
+
+    def _person(self, deed: Happening, now: datetime) -> None:
+        match deed.deed:
+            case "undoes the rollback":
+                self._set_source(builders.NAME, "there is no rollback to undo")
+                return
+            case "changes the path":
+                self.kustomization = builders.changed(self._existing(self.kustomization), path="./elsewhere")
+                return
+        contract = builders.changed(self._existing(self.contract))
+        match deed.deed:
+            case "approves COMMIT" | "releases COMMIT":
+                request = deed.deed.partition("s ")[0]
+                annotations = contract["metadata"].setdefault("annotations", {})
+                annotations[f"reconciliation.dev/{request}"] = sha(deed.commit)
+            case "deletes the contract":
+                contract["metadata"]["deletionTimestamp"] = builders.stamp(now)
+            case _:
+                contract["spec"]["suspend"] = deed.deed.startswith("suspends")
+                contract["metadata"]["generation"] += 1
+        self.contract = contract
+        self._collect()
+
+    def _existing(self, raw: Object | None) -> Object:
+        if raw is None:
+            raise Impossible("what the person changes does not exist")
+        return raw
+
+    def _parent(self, _: Happening, __: datetime) -> None:
+        raw = self._existing(self.kustomization)
+        if "labels" not in raw["metadata"]:
+            raise Impossible("the Kustomization has no parent")
+        if raw["metadata"].get("annotations", {}).get(HOLD) == "Ignore":
+            return
+        self._set_source(builders.NAME, "the parent has nothing to revert")
+
+    def _set_source(self, name: str, otherwise: str) -> None:
+        raw = self._existing(self.kustomization)
+        if raw["spec"]["sourceRef"]["name"] == name:
+            raise Impossible(otherwise)
+        self.kustomization = builders.changed(raw, sourceRef={"kind": "GitRepository", "name": name})
+
+    def _change_contract(self, deed: Happening, now: datetime) -> None:
+        if deed.deed == "gone":
+            self.contract = None
+        elif self.contract is not None:
+            raise BadStory("the contract exists already; leave out 'contract: created'")
+        else:
+            self.contract = builders.contract(created=now, **self.contract_spec)
+
+    def _collect(self) -> None:
+        """Let go of a contract that is being deleted and that no finalizer holds."""
+        meta = self.contract["metadata"] if self.contract else {}
+        if "deletionTimestamp" in meta and not meta.get("finalizers"):
+            self.contract = None
+
+    # What Git says --------------------------------------------------------------------------------------------------
+
+    def git(self, now: datetime, since: datetime) -> Git:
+        """What an operator knows that has looked at Git every `LOOK` since it started."""
+        hashes = {sha(commit): commit for _, commit in self.pushes}
+        if not self.readable:
+            refusal = Unreadable("https://git.example.com/shop.git: access denied")
+            return Git(commits=dict.fromkeys(hashes, refusal), problem=refusal.problem)
+        commits = {hash_: Commit(self._made_at(commit), f"Change {commit}") for hash_, commit in hashes.items()}
+        return Git(self._head(now, since), commits)
+
+    def _made_at(self, commit: str) -> datetime:
+        first = next(when for when, pushed in self.pushes if pushed == commit)
+        return made_at(self._made[commit], builders.T0) if commit in self._made else first
+
+    def _head(self, now: datetime, since: datetime) -> Head | None:
+        """What the looks up to now have found: the head, the first look that found it and the last one before."""
+        found: list[tuple[datetime, str]] = []
+        for pushed, _ in self.pushes:
+            look = self._look_after(pushed, since)
+            commit = self._branch(look)
+            if look <= now and (not found or found[-1][1] != commit):
+                found.append((look, commit))
+        if not found:
+            return None
+        first, commit = found[-1]
+        last = since + (now - since) // LOOK * LOOK
+        return Head(sha(commit), first, first - LOOK if len(found) > 1 else None, last)
+
+    def _look_after(self, pushed: datetime, since: datetime) -> datetime:
+        """The first look that can find what was pushed then."""
+        return since + -((since - max(pushed, since)) // LOOK) * LOOK
+
+    def _branch(self, when: datetime) -> str:
+        return next((commit for pushed, commit in reversed(self.pushes) if pushed <= when), "")
+
+    def next_discovery(self, after: datetime, since: datetime) -> datetime | None:
+        """When the next look finds something new; None if there is nothing to find."""
+        if not self.pushes or not self.readable:
+            return None
+        look = self._look_after(self.pushes[-1][0], since)
+        return look if look > after else None
+
+    # What the operator does -----------------------------------------------------------------------------------------
+
+    def perform(self, effect: Effect, contract: Contract) -> str:
+        """Do one act as the cluster would; return it in words (empty for an event). Raises `Refused`."""
+        if isinstance(effect, EmitEvent):
+            return ""
+        if self.refused and isinstance(effect, EnsurePin | DeletePin | SwitchSource):
+            raise Refused(self.refused)
+        match effect:
+            case HoldDeletion() | AllowDeletion():
+                return self._finalize(hold=isinstance(effect, HoldDeletion))
+            case EnsurePin(pin, _, hash_):
+                raw = pinned(self._existing(self.source), pin, hash_, contract)
+                raw["metadata"] |= builders.metadata(pin.name, f"uid-of-{pin.name}")
+                self.pins.setdefault(pin.name, raw)
+                return f"pin {self._commits[hash_]}"
+            case DeletePin(pin):
+                self.pins.pop(pin.name, None)
+                return "unpin"
+            case SwitchSource():
+                return self._switch(effect)
+
+    def _finalize(self, *, hold: bool) -> str:
+        contract = builders.changed(self._existing(self.contract))
+        contract["metadata"]["finalizers"] = [FINALIZER] if hold else []
+        self.contract = contract
+        self._collect()
+        return "hold deletion" if hold else "allow deletion"
+
+    def _switch(self, act: SwitchSource) -> str:
+        raw = self._existing(self.kustomization)
+        meta = raw["metadata"]
+        if (meta["uid"], meta["resourceVersion"]) != (act.uid, act.resource_version):
+            raise AssertionError("the switch was decided on another version of the Kustomization")
+        after = builders.changed(raw, sourceRef={"kind": act.source.kind, "name": act.source.name})
+        kept = after["metadata"].get("annotations", {}) | act.annotations
+        after["metadata"]["annotations"] = {key: value for key, value in kept.items() if value is not None}
+        self.kustomization = after
+        return "switch to the pin" if act.source.name in self.pins else "switch back"
+
+
+class Refused(Exception):
+    """The cluster refuses an act."""
