@@ -23,7 +23,7 @@ check: $(STAMP) ## lint, types, import rules and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -m "not e2e" tests
+	$(BIN)/pytest -q -n 2 -m "not e2e" tests
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

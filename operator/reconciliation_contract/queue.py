@@ -17,7 +17,7 @@ FIRST_BACKOFF = 0.25
 LONGEST_BACKOFF = 60.0
 """Seconds between retries at most."""
 _TICK = 1e-6
-"""Seconds that are no wait: a timer shorter than the loop's own resolution fires at once, and asking again would spin."""
+"""Seconds that are no wait: a timer that is shorter fires at once, and to ask again would spin."""
 
 
 class Queue(Generic[K]):

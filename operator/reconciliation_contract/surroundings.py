@@ -29,7 +29,7 @@ PAUSE: Final = timedelta(seconds=15)
 """Between two looks."""
 RIGHTS_LAST: Final = timedelta(minutes=5)
 """How long a right that was there is believed to be."""
-LACKING_LASTS: Final = timedelta(seconds=20)
+LACKING_LASTS: Final = timedelta(seconds=10)
 """How long a right that was lacking is believed to be: whoever grants it watches the status."""
 _GATE: Final = "CancelHealthCheckOnNewRevision=true"
 _NEEDED: Final = (

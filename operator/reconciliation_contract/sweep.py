@@ -59,7 +59,7 @@ class Sweep:
         return ""
 
     def skip(self, plural: str, key: Key, version: str) -> None:
-        """Do not wait for an object that the watch brought but that could not be read: it must not stop the others."""
+        """Do not wait for an object that the watch brought but nobody could read: it must not stop the others."""
         self._skipped[plural, key] = version
 
     async def run(self) -> None:
@@ -113,7 +113,8 @@ class Sweep:
             if key in records and records[key].resource_version == known[key]:  # else the watch was faster
                 self.ghosts += 1
                 self._tell(gone(key))
-        known = {key: version for (plural, key), version in self._skipped.items() if plural == resource.plural} | known
+        skipped = {key: version for (plural, key), version in self._skipped.items() if plural == resource.plural}
+        known = skipped | known
         return {
             (resource.plural, key): known.get(key, "")
             for key, version in listed.items()

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.core import conditions, reasons
-from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import InvalidContract
-from reconciliation_contract.core.effects import AllowDeletion, EmitEvent
+from reconciliation_contract.core.effects import AllowDeletion
 from reconciliation_contract.core.evaluation import evaluate
 from reconciliation_contract.core.memory import Memory, Past, Result, RollbackState
 from reconciliation_contract.core.observation import Condition, Kustomization, Observation
@@ -21,11 +20,8 @@ from tests.support.builders import at, revision, sha
 from tests.support.builders_core import (
     CONTRACT,
     OWN,
-    Case,
     delivery,
-    failing,
     kustomization,
-    moment,
     rolling_back,
     source,
     standing,
@@ -348,65 +344,3 @@ def test_a_mended_contract_is_no_longer_stalled() -> None:
     memory = evaluate(INVALID, Memory(), Observation(), at(0)).memory
 
     assert "Stalled" not in told(memory)
-
-
-# Events ---------------------------------------------------------------------------------------------------------------
-
-
-def step(reason: str, status: str = "False") -> Memory:
-    return Memory(conditions={"RolledBack": Condition(status, reason, f"about {reason}")})
-
-
-HEALED = Memory(
-    delivery=delivery(failures=None, stages=replace(FINISHED.stages, healthy=moment(9))), judgements=(KEPT,)
-)
-UNDOING = replace(step(reasons.ROLLING_BACK), rollback=rolling_back(RollbackState.ACTIVE).memory.rollback)
-EVENTS: dict[str, tuple[Memory, Memory, list[tuple[bool, str]]]] = {
-    "nothing happened": (HEALED, HEALED, []),
-    "a delivery": (DONE, HEALED, [(False, "Delivered")]),
-    "an adopted delivery": (
-        Memory(),
-        replace(HEALED, delivery=replace(HEALED.delivery or FINISHED, adopted=True)),
-        [],
-    ),
-    "a delivery of another revision": (
-        replace(HEALED, delivery=replace(HEALED.delivery or FINISHED, hash=sha("A"))),
-        HEALED,
-        [(False, "Delivered")],
-    ),
-    "a broken promise": (DONE, replace(DONE, judgements=(BROKEN,)), [(True, reasons.PROMISE_BROKEN)]),
-    "a broken promise that gains its measure": (
-        replace(DONE, judgements=(BROKEN,)),
-        replace(DONE, judgements=(replace(BROKEN, measured=MINUTE),)),
-        [],
-    ),
-    "a broken promise of the next delivery": (
-        replace(DONE, judgements=(BROKEN,), delivery=delivery("A")),
-        replace(DONE, judgements=(BROKEN,)),
-        [(True, reasons.PROMISE_BROKEN)],
-    ),
-    "a rollback begins": (step(reasons.RECOVERED), step(reasons.ROLLING_BACK), [(True, reasons.ROLLING_BACK)]),
-    "the first look finds all well": (Memory(), step(reasons.RECOVERED), []),
-    "a rollback ends": (UNDOING, step(reasons.RELEASED), [(False, reasons.RELEASED)]),
-    "an objection that nothing came of": (step(reasons.RECOVERED), step(reasons.CANCELLED), []),
-    "the same again": (step(reasons.NOT_CURABLE), step(reasons.NOT_CURABLE), []),
-}
-
-
-@pytest.mark.parametrize("name", EVENTS)
-def test_each_transition_is_told_once(name: str) -> None:
-    """Warnings for what a person must hear, nothing where nothing of note changed."""
-    before, after, expected = EVENTS[name]
-
-    events = announcements(before, after)
-
-    assert [(e.warning, e.reason) for e in events] == expected
-
-
-def test_a_pass_tells_what_it_did() -> None:
-    """The events of a pass are those of its change of memory."""
-    case: Case = failing()
-
-    told_ = [e for e in case.decide().effects if isinstance(e, EmitEvent)]
-
-    assert [e.reason for e in told_] == [reasons.ROLLING_BACK]

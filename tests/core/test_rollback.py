@@ -5,322 +5,35 @@ An act belongs to the state with which a pass begins, so that it has always been
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.effects import (
-    AllowDeletion,
-    DeletePin,
     Effect,
     EmitEvent,
-    EnsurePin,
-    HoldDeletion,
-    SwitchSource,
 )
 from reconciliation_contract.core.memory import RollbackState
-from reconciliation_contract.core.observation import Failure
-from reconciliation_contract.core.request import Requests
-from tests.support.builders import KUSTOMIZATION_UID, at, revision, sha
+from tests.core.rollback_situations import (
+    A_FAILS,
+    ACTIVE,
+    INTENDED,
+    LET_GO,
+    RELEASING,
+    SITUATIONS,
+    SWITCHING,
+    arriving,
+)
+from tests.support.builders import at, revision, sha
 from tests.support.builders_core import (
-    HOLD,
     MARK,
-    OWN,
     PIN,
     Case,
     good,
     pin,
     rolling_back,
     since,
-    source,
     standing,
 )
-
-PROPOSED, INTENDED, SWITCHING = RollbackState.PROPOSED, RollbackState.INTENDED, RollbackState.SWITCHING
-ACTIVE, RELEASING, FAILED = RollbackState.ACTIVE, RollbackState.RELEASING, RollbackState.FAILED
-NONE = None
-MAKE, DROP = EnsurePin(PIN, OWN, sha("A")), DeletePin(PIN)
-HELD, LET_GO = HoldDeletion(), AllowDeletion()
-THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B")})
-HELD_THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B"), HOLD: "Ignore"})
-BACK = SwitchSource(KUSTOMIZATION_UID, "7", OWN, {MARK: None})
-OTHER = OWN.__class__("GitRepository", "apps", "other")
-A_FAILS = (Failure(at(98), "HealthCheckFailed", "still not healthy", sha("A")),)
-
-
-@dataclass(frozen=True)
-class Situation:
-    """A state, what differs from what it expects, and what comes of it."""
-
-    state: RollbackState
-    changes: dict[str, Any] = field(default_factory=dict)
-    to: RollbackState | None = None
-    acts: tuple[Effect, ...] = ()
-    says: str = ""
-    """Reason of the condition RolledBack; empty where it does not matter."""
-
-
-def arriving(**changes: Any) -> dict[str, Any]:
-    """The Kustomization is switched and not Ready yet."""
-    record = {"source": PIN, "hold": {MARK: sha("B")}} | changes
-    return {f"kustomization__{name}": value for name, value in record.items()}
-
-
-SITUATIONS: dict[str, Situation] = {
-    # Proposed
-    "a proposal waits": Situation(PROPOSED, to=PROPOSED),
-    "a proposal is approved by the whole hash": Situation(
-        PROPOSED, {"contract__requests": Requests(approve=sha("B"))}, INTENDED, says=reasons.ROLLING_BACK
-    ),
-    "a proposal is approved by a short hash": Situation(
-        PROPOSED, {"contract__requests": Requests(approve=sha("B")[:7])}, INTENDED
-    ),
-    "approving another revision approves nothing": Situation(
-        PROPOSED, {"contract__requests": Requests(approve=sha("A"))}, PROPOSED
-    ),
-    "a proposal ends when the revision becomes healthy": Situation(
-        PROPOSED, {"kustomization__delivered": since("B", 95)}, NONE, says=reasons.CANCELLED
-    ),
-    "a proposal ends when a new commit arrives": Situation(
-        PROPOSED, {"seen__source": source("C", 95)}, NONE, says=reasons.CANCELLED
-    ),
-    "a proposal ends when the Kustomization has another source": Situation(
-        PROPOSED, {"kustomization__source": OTHER}, NONE, says=reasons.CANCELLED
-    ),
-    # Intended
-    "the intent makes the pin": Situation(INTENDED, to=INTENDED, acts=(MAKE,)),
-    "the intent holds the deletion first": Situation(
-        INTENDED, {"contract__finalized": False}, INTENDED, (HELD, MAKE)
-    ),
-    "a pin that serves nothing yet is waited for": Situation(INTENDED, {"seen__pin": pin(artifact=None)}, INTENDED),
-    "a pin that serves another commit is waited for": Situation(INTENDED, {"seen__pin": pin("C")}, INTENDED),
-    "a pin that is being deleted is waited for": Situation(INTENDED, {"seen__pin": pin(deleting=True)}, INTENDED),
-    "a pin that serves leads on, without an act": Situation(
-        INTENDED, {"seen__pin": pin()}, SWITCHING, says=reasons.ROLLING_BACK
-    ),
-    "without the finalizer nothing leads on": Situation(
-        INTENDED, {"seen__pin": pin(), "contract__finalized": False}, INTENDED, (HELD,)
-    ),
-    "exactly on the deadline the pin is still waited for": Situation(
-        INTENDED, {"seen__pin": pin(artifact=None), "now": at(210)}, INTENDED
-    ),
-    "a pin that never serves fails after the promised time": Situation(
-        INTENDED, {"seen__pin": pin(artifact=None), "now": at(210.1)}, FAILED, says=reasons.TARGET_FAILED
-    ),
-    "a pin that cannot be made fails after the promised time": Situation(
-        INTENDED, {"now": at(210.1)}, FAILED, says=reasons.TARGET_FAILED
-    ),
-    "an intent is given up when a person suspends": Situation(
-        INTENDED, {"kustomization__suspended": True}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when a new commit arrives": Situation(
-        INTENDED, {"seen__source": source("C", 95)}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the source is suspended": Situation(
-        INTENDED, {"source__suspended": True}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the source is gone": Situation(
-        INTENDED, {"seen__source": None}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the revision becomes healthy": Situation(
-        INTENDED, {"kustomization__delivered": since("B", 95)}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when Flux is at another revision": Situation(
-        INTENDED, {"kustomization__attempted": since("C", 95)}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the Kustomization is gone": Situation(
-        INTENDED, {"seen__kustomization": None}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the Kustomization is being deleted": Situation(
-        INTENDED, {"kustomization__deleting": True}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the Kustomization is another": Situation(
-        INTENDED, {"kustomization__uid": "another"}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the path changes": Situation(
-        INTENDED, {"kustomization__path": "./elsewhere"}, NONE, says=reasons.CANCELLED
-    ),
-    "an intent is given up when the source changes": Situation(
-        INTENDED, {"kustomization__source": OTHER}, NONE, says=reasons.CANCELLED
-    ),
-    "giving up removes the pin before forgetting": Situation(
-        INTENDED, {"kustomization__suspended": True, "seen__pin": pin()}, INTENDED, (DROP,), reasons.CANCELLED
-    ),
-    "what a person asked for may leave a healthy revision": Situation(
-        INTENDED,
-        {"rollback__reason": reasons.REQUESTED, "kustomization__delivered": since("B", 95), "seen__pin": pin()},
-        SWITCHING,
-    ),
-    # Switching
-    "the switch carries its precondition and the mark": Situation(SWITCHING, to=SWITCHING, acts=(THERE,)),
-    "with a parent the annotation to be replaced is written down first": Situation(
-        SWITCHING, {"kustomization__parent": "flux-system/flux-system"}, SWITCHING
-    ),
-    "with a parent the switch comes with the hold": Situation(
-        SWITCHING,
-        {"kustomization__parent": "flux-system/flux-system", "rollback__kept_annotations": {HOLD: ""}},
-        SWITCHING,
-        (HELD_THERE,),
-    ),
-    "an annotation changed since is written down anew": Situation(
-        SWITCHING,
-        {
-            "kustomization__parent": "flux-system/flux-system",
-            "kustomization__hold": {HOLD: "Merge"},
-            "rollback__kept_annotations": {HOLD: ""},
-        },
-        SWITCHING,
-    ),
-    "a pin that is lost before the switch is made again": Situation(
-        SWITCHING, {"seen__pin": None}, SWITCHING, (MAKE,)
-    ),
-    "before the switch a suspension cancels it": Situation(
-        SWITCHING, {"kustomization__suspended": True, "seen__pin": None}, NONE, says=reasons.CANCELLED
-    ),
-    "before the switch a healthy revision cancels it": Situation(
-        SWITCHING, {"kustomization__delivered": since("B", 95), "seen__pin": None}, NONE, says=reasons.CANCELLED
-    ),
-    "before the switch another path cancels it": Situation(
-        SWITCHING, {"kustomization__path": "./elsewhere"}, SWITCHING, (DROP,), reasons.CANCELLED
-    ),
-    "a mark without the pin is a person's undo": Situation(
-        SWITCHING, {"kustomization__hold": {MARK: sha("B")}}, RELEASING, says=reasons.UNDONE
-    ),
-    "another's mark is no undo": Situation(SWITCHING, {"kustomization__hold": {MARK: sha("C")}}, SWITCHING, (THERE,)),
-    "a third source is respected": Situation(
-        SWITCHING, {"kustomization__source": OTHER}, RELEASING, says=reasons.UNDONE
-    ),
-    "a Kustomization that is gone ends it": Situation(SWITCHING, {"seen__kustomization": None}, RELEASING),
-    "another Kustomization of the same name ends it": Situation(
-        SWITCHING, {"kustomization__uid": "another"}, RELEASING
-    ),
-    "switched and at work it waits": Situation(SWITCHING, arriving(), SWITCHING),
-    "switched and Ready at the good one it is done": Situation(
-        SWITCHING,
-        {"seen__kustomization": standing("A", 97, source=PIN, hold={MARK: sha("B")})},
-        ACTIVE,
-        says=reasons.PERSISTENT_FAILURE,
-    ),
-    "switched and still Ready at the bad one it waits": Situation(
-        SWITCHING, arriving(delivered=since("B", 80), failures=()), SWITCHING
-    ),
-    "one failure of the good revision is borne": Situation(
-        SWITCHING, arriving(attempted=since("A", 96), failures=A_FAILS), SWITCHING
-    ),
-    "a good revision that fails often ends it": Situation(
-        SWITCHING,
-        arriving(attempted=since("A", 96), failures=A_FAILS * 3),
-        FAILED,
-        says=reasons.TARGET_FAILED,
-    ),
-    "a good revision that fails long ends it": Situation(
-        SWITCHING,
-        arriving(attempted=since("A", 96), failures=A_FAILS) | {"now": at(398)},
-        FAILED,
-        says=reasons.TARGET_FAILED,
-    ),
-    "failures of the bad revision do not count against the good one": Situation(
-        SWITCHING, arriving() | {"now": at(5000)}, SWITCHING
-    ),
-    "a fix that arrives during the switch releases": Situation(
-        SWITCHING, arriving() | {"seen__source": source("C", 99)}, RELEASING
-    ),
-    # Active
-    "an active rollback does nothing": Situation(ACTIVE, to=ACTIVE, says=reasons.PERSISTENT_FAILURE),
-    "a lost pin is made again": Situation(ACTIVE, {"seen__pin": None}, ACTIVE, (MAKE,)),
-    "a new commit releases": Situation(ACTIVE, {"seen__source": source("C", 99)}, RELEASING, says=reasons.RELEASING),
-    "a known bad commit does not release": Situation(
-        ACTIVE, {"seen__source": source("C", 99), "memory__bad": (sha("B"), sha("C"))}, ACTIVE
-    ),
-    "the good commit as head releases": Situation(ACTIVE, {"seen__source": source("A", 99)}, RELEASING),
-    "a new commit is held back by a person": Situation(
-        ACTIVE,
-        {"seen__source": source("C", 99), "contract__requests": Requests(hold="freeze", by="ann")},
-        ACTIVE,
-        says=reasons.HELD,
-    ),
-    "a source without artifact does not release": Situation(
-        ACTIVE, {"seen__source": source("B", artifact=None)}, ACTIVE
-    ),
-    "a person's undo is respected": Situation(ACTIVE, {"kustomization__source": OWN}, RELEASING, says=reasons.UNDONE),
-    "another source is respected": Situation(
-        ACTIVE, {"kustomization__source": OTHER}, RELEASING, says=reasons.UNDONE
-    ),
-    "an active rollback of a Kustomization that is gone ends": Situation(
-        ACTIVE, {"seen__kustomization": None}, RELEASING
-    ),
-    "an active rollback of another Kustomization ends": Situation(
-        ACTIVE, {"kustomization__uid": "another"}, RELEASING
-    ),
-    "a person releases": Situation(
-        ACTIVE, {"contract__requests": Requests(release=sha("B"), by="ann")}, RELEASING, says=reasons.RELEASING
-    ),
-    "a release of another revision releases nothing": Situation(
-        ACTIVE, {"contract__requests": Requests(release=sha("A"))}, ACTIVE
-    ),
-    # Releasing
-    "releasing switches back and removes the mark": Situation(RELEASING, to=RELEASING, acts=(BACK,)),
-    "releasing gives back the annotation that was there": Situation(
-        RELEASING,
-        {"rollback__kept_annotations": {HOLD: "Merge"}},
-        RELEASING,
-        (SwitchSource(KUSTOMIZATION_UID, "7", OWN, {MARK: None, HOLD: "Merge"}),),
-    ),
-    "releasing removes the hold where there was none": Situation(
-        RELEASING,
-        {"rollback__kept_annotations": {HOLD: ""}},
-        RELEASING,
-        (SwitchSource(KUSTOMIZATION_UID, "7", OWN, {MARK: None, HOLD: None}),),
-    ),
-    "releasing keeps a source that a person chose": Situation(
-        RELEASING,
-        {"kustomization__source": OTHER},
-        RELEASING,
-        (SwitchSource(KUSTOMIZATION_UID, "7", OTHER, {MARK: None}),),
-    ),
-    "releasing then removes the pin": Situation(
-        RELEASING, {"kustomization__source": OWN, "kustomization__hold": {}}, RELEASING, (DROP,)
-    ),
-    "releasing ends when nothing is left": Situation(
-        RELEASING,
-        {"kustomization__source": OWN, "kustomization__hold": {}, "seen__pin": None},
-        NONE,
-        (LET_GO,),
-        reasons.RELEASED,
-    ),
-    "releasing without finalizer ends all the same": Situation(
-        RELEASING,
-        {"kustomization__source": OWN, "kustomization__hold": {}, "seen__pin": None, "contract__finalized": False},
-        NONE,
-    ),
-    "releasing leaves a Kustomization that is being deleted": Situation(
-        RELEASING, {"kustomization__deleting": True}, RELEASING, (DROP,)
-    ),
-    "releasing leaves another Kustomization of the same name": Situation(
-        RELEASING, {"kustomization__uid": "another"}, RELEASING, (DROP,)
-    ),
-    "releasing needs no Kustomization": Situation(
-        RELEASING, {"seen__kustomization": None, "seen__pin": None}, NONE, (LET_GO,)
-    ),
-    # Failed
-    "a failed rollback waits for a person": Situation(FAILED, to=FAILED),
-    "a failed rollback is released by a new commit": Situation(FAILED, {"seen__source": source("C", 99)}, RELEASING),
-    "a failed rollback ends with its Kustomization": Situation(FAILED, {"seen__kustomization": None}, RELEASING),
-    "a failed rollback of another Kustomization ends": Situation(
-        FAILED, {"kustomization__uid": "another"}, RELEASING
-    ),
-    "an undo of a failed rollback is respected": Situation(
-        FAILED, {"kustomization__source": OWN}, RELEASING, says=reasons.UNDONE
-    ),
-    "a rollback that failed before its act ends when the revision heals": Situation(
-        FAILED,
-        {"seen__kustomization": standing("B", 98), "seen__pin": None},
-        NONE,
-        says=reasons.CANCELLED,
-    ),
-}
 
 
 @pytest.mark.parametrize("name", SITUATIONS)

@@ -6,47 +6,18 @@ world's rules are checked at every write, the promises to people whenever everyt
 
 from __future__ import annotations
 
-import json
-from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from reconciliation_contract.adapters.flux import Flux
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
 from reconciliation_contract.core.cause import classify
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import (
-    AllowDeletion,
-    DeletePin,
-    Effect,
-    EmitEvent,
-    EnsurePin,
-    HoldDeletion,
-    SwitchSource,
-)
-from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.observation import Commit, Git, Head
 from reconciliation_contract.core.onset import HOLD, MARK
-from reconciliation_contract.errors import ClusterError, Refused
-from reconciliation_contract.store import Store
 from tests.support.builders import NAME, Object, sha
-from tests.support.builders_world import (
-    CONTRACT,
-    KEY,
-    KUSTOMIZATION,
-    SOURCE,
-    Crashed,
-    World,
-    Write,
-    finalized,
-    rolled_back,
-)
+from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Crashed, Write, finalized, rolled_back
+from tests.support.builders_operator import Operator
+from tests.support.builders_world import World
 
 POLICY = {"after": {"failures": 2, "duration": "2m"}, "within": "1m", "settle": "5s"}
 FATES = ["ready", "unhealthy", "invalid", "unhealthy", "webhookless", "forbidden"]
@@ -54,74 +25,6 @@ REST_ACTIVE = 5
 """Rounds after which a rollback only waits for Flux to be Ready at the good revision."""
 REST = 40
 """Rounds after which the operator must have come to rest."""
-
-
-def drive(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never really waits."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("something waited in a world that answers at once")
-
-
-class Operator:
-    """One process of the operator, whose passes are those of `reconcile`; a crash ends it."""
-
-    def __init__(self, world: World) -> None:
-        self.store = Store()
-        self._world = world
-        self._refused = ""
-        api: Any = world.api
-        self._flux = Flux(api)
-        world.fill(self.store)
-
-    def look(self) -> None:
-        """One pass; what the cluster refuses is tried again later."""
-        with suppress(ClusterError):
-            drive(self._pass())
-
-    async def _pass(self) -> None:
-        record = self.store.contracts.get(KEY)
-        if record is None or not isinstance(record.contract, Contract):
-            return
-        memory = recall.parse(record.status)
-        seen = self.store.observe(record.contract, memory, acts=True, refused=self._refused)
-        seen = replace(seen, git=self._git() if seen.source else Git())
-        decision = evaluate(record.contract, memory, seen, self._world.now)
-        status = json.loads(json.dumps(render(decision.memory, seen.kustomization)))
-        if status != record.status:
-            written = await self._world.api.replace_status(*KEY, record.resource_version, status)
-            self.store.put_contract(written)
-        for effect in decision.effects:
-            await self._perform(record.contract, effect)
-
-    def _git(self) -> Git:
-        """A look at Git that always knows the head."""
-        world = self._world
-        head = Head(sha(world.head), world.now, None, world.now)
-        return Git(head, {sha(name): Commit(world.now, name) for name in world.fate})
-
-    async def _perform(self, contract: Contract, effect: Effect) -> None:
-        if isinstance(effect, EmitEvent):
-            return
-        try:
-            await self._act(contract, effect)
-        except Refused as error:
-            self._refused = str(error)
-            raise
-        self._refused = ""
-
-    async def _act(self, contract: Contract, effect: Effect) -> None:
-        match effect:
-            case EnsurePin(pin, source, hash_):
-                await self._flux.ensure_pin(contract, pin, source, hash_)
-            case DeletePin(pin):
-                await self._flux.delete_pin(contract, pin)
-            case SwitchSource():
-                await self._flux.switch(contract, effect)
-            case HoldDeletion() | AllowDeletion():
-                self.store.put_contract(await self._world.api.finalize(hold=isinstance(effect, HoldDeletion)))
 
 
 class RollbackModel(RuleBasedStateMachine):
@@ -291,13 +194,12 @@ class RollbackModel(RuleBasedStateMachine):
         """Check one write of the operator at the moment it happens."""
         assert write.place != SOURCE, "the source that people own is not ours to write"
         if write.place == KUSTOMIZATION:
-            assert write.before and write.after, "the Kustomization is not ours to create or delete"
-            self._check_switch(write.before, write.after)
+            self._check_switch(write.before or {}, write.after or {})
 
     def _check_switch(self, before: Object, after: Object) -> None:
         old, new = before["spec"]["sourceRef"]["name"], after["spec"]["sourceRef"]["name"]
         assert before["spec"] | {"sourceRef": 0} == after["spec"] | {"sourceRef": 0}, "only the source is ours"
-        if new == NAME or new == old:
+        if new in (NAME, old):
             return
         spec, status, uid = before["spec"], before.get("status", {}), before["metadata"]["uid"]
         bad = status["lastAttemptedRevision"].rpartition(":")[2]
@@ -357,6 +259,7 @@ class RollbackModel(RuleBasedStateMachine):
         raw, state = self.world.kustomization, rolled_back(self.world.contract)
         if state in ("", "Proposed"):
             assert not self.world.pins or self._pinned(), "no pinned source is left over"
+        if not state:
             assert not finalized(self.world.contract), "nothing holds the deletion"
         if raw and not self._pinned():
             kept = raw["metadata"].get("annotations", {})

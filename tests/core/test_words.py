@@ -106,8 +106,10 @@ def test_no_user_information_survives(rest: str) -> None:
 
 INNOCENT: dict[str, tuple[str, str]] = {
     "a missing right": (
-        'dry-run failed (Forbidden): deployments.apps "web" is forbidden: User "system:serviceaccount:apps:x" cannot '
-        'patch resource "deployments" in API group "apps" in the namespace "apps"',
+        (
+            'dry-run failed (Forbidden): deployments.apps "web" is forbidden: User "system:serviceaccount:apps:x" cannot '
+            'patch resource "deployments" in API group "apps" in the namespace "apps"'
+        ),
         "grant it",
     ),
     "an escalation": ('clusterroles "x" is forbidden: user "y" is attempting to grant RBAC permissions', "grant it"),

@@ -229,8 +229,9 @@ def test_what_changes_nothing_of_the_contract_is_free(users: Users) -> None:
 
 def test_the_garbage_collector_passes(users: Users, workspace: Workspace) -> None:
     """Taking an owner off a contract, as the garbage collector does, needs no right on Kustomizations."""
+    owner = workspace.api.create(workspace.path("configmap"), {"metadata": {"name": "owner"}})
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
     users.create("owner", "shop")
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "gone"}
     workspace.change("contract", "shop", {"metadata": {"ownerReferences": [reference]}})
 
     users.patch(COLLECTOR, "shop", {"metadata": {"ownerReferences": None}})
@@ -260,7 +261,7 @@ def deliver_contract(workspace: Workspace, name: str, **spec: Any) -> str:
     repository = workspace.repository(name)
     repository.commit({"deploy/contract.yaml": json.dumps(contract)}, "Promise")
     workspace.source(name, repository.url)
-    workspace.kustomization(name, **spec)
+    workspace.kustomization(name, wait=False, **spec)
 
     def told() -> str:
         found = workspace.get("kustomization", name)

@@ -25,6 +25,8 @@ COMPONENT = Path(__file__).parents[2] / "deploy" / "components" / "impersonation
 MANAGER = "reconciliation-contract"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+RIGHTS_SEEN = 45.0
+"""Seconds in which a right that was granted is seen; rights are looked at every 15 s."""
 RULES = [
     {"apiGroups": ["kustomize.toolkit.fluxcd.io"], "resources": ["kustomizations"], "verbs": ["patch"]},
     {"apiGroups": ["source.toolkit.fluxcd.io"], "resources": ["gitrepositories"], "verbs": ["create", "delete"]},
@@ -157,7 +159,12 @@ def test_a_right_that_is_lacking_is_named_and_waited_for(
         switched = seen.values("shop", source_of)
         grant(fenced, "powerless")
         status = fenced.wait_state("shop", "Active")
-        fenced.wait_reason("shop", "DependenciesReady", "DependenciesReady")
+        fenced.wait(
+            "shop",
+            lambda s: condition(s, "DependenciesReady")["reason"] != "DependencyFails",
+            "the right to be seen",
+            RIGHTS_SEEN,
+        )
 
     user = f"system:serviceaccount:{fenced.namespace}:powerless"
     assert switched == ["shop"]

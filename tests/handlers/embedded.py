@@ -47,8 +47,12 @@ async def started(
             try:
                 yield operator, watching
             finally:
+                early = watching.done()
                 stop.set()
-                await watching
+                await asyncio.wait((watching,))
+                problem = watching.exception()
+                if early or problem is not None:  # without its chain, which can be of millions of links
+                    raise AssertionError(f"the operator ended by itself: {problem!r:.300}") from None
 
 
 @asynccontextmanager
@@ -59,4 +63,3 @@ async def running(
     async with started(api, git, replace(settings, acts=acts)) as (operator, watching):
         await eventually(lambda: watching.done() or not operator.sweep.unready(), "the operator to be ready")
         yield operator
-        assert not watching.done(), "the operator ended by itself"

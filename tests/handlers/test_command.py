@@ -16,8 +16,7 @@ from reconciliation_contract.config import Listen, Settings
 from tests.handlers.embedded import SETTINGS
 from tests.support.api_server import CONTRACTS, ApiServer
 from tests.support.api_server_flux import Flux
-from tests.support.virtual_time import eventually
-from tests.support.virtual_time_port import free_port
+from tests.support.virtual_time import eventually, now
 
 
 @pytest.fixture(autouse=True)
@@ -105,9 +104,7 @@ def test_an_address_that_makes_no_sense_is_explained(address: str, capsys: pytes
 
 
 @pytest.mark.parametrize("arguments", [[], ["walk"], ["run", "--log-level=loud"], ["run", "--nonsense"]], ids=str)
-def test_what_is_not_understood_ends_with_the_usage(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_not_understood_ends_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Status 2, as every command line does."""
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -143,37 +140,17 @@ def test_a_port_in_use_ends_it_with_a_message(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.looptime
 async def test_a_signal_ends_it_in_peace(number: signal.Signals) -> None:
-    """The operator as the command line runs it does its work, and stops when it is told to.
-
-    In real time, since it reads the real clock.
-    """
+    """The operator as the command line runs it does its work, and stops when it is told to."""
     before = asyncio.all_tasks()
     async with ApiServer() as api:
         Flux(api).standing()
-        running = asyncio.create_task(serve(SETTINGS, api.access))
-        await eventually(lambda: api.accepted(CONTRACTS), "the first status")
+        running = asyncio.create_task(serve(SETTINGS, api.access, now))
+        await eventually(lambda: running.done() or api.accepted(CONTRACTS), "the first status", within=20)
 
         os.kill(os.getpid(), number)
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, 20)
 
-    assert len(asyncio.all_tasks() - before) == 0
-
-
-async def test_it_serves_only_the_namespaces_it_is_told() -> None:
-    """Nothing is listed or watched cluster-wide, and contracts elsewhere are not touched. In real time, too."""
-    settings = Settings(namespaces=("apps",), health=Listen("127.0.0.1", free_port()), metrics=SETTINGS.metrics)
-    async with ApiServer() as api:
-        api.objects.create("namespaces", {"metadata": {"namespace": "", "name": "apps"}})
-        here, elsewhere = Flux(api), Flux(api, namespace="other")
-        here.standing()
-        elsewhere.standing()
-        running = asyncio.create_task(serve(settings, api.access))
-        await eventually(lambda: here.status.get("delivery"), "a delivery")
-
-        os.kill(os.getpid(), signal.SIGTERM)
-        await running
-
-    listed = {seen.namespace for seen in api.requests if not seen.name and seen.plural == CONTRACTS}
-    assert listed == {"apps"}
-    assert elsewhere.status == {}
+        assert api.accepted(CONTRACTS)
+    assert asyncio.all_tasks() == before

@@ -100,14 +100,15 @@ def test_an_exception_stays_on_its_line_of_json(capsys: pytest.CaptureFixture[st
     """Traceback and line breaks are inside of the object."""
     logs.set_up("info", "json")
     try:
-        raise ValueError("two\nlines")
+        int("two\nlines")
     except ValueError:
         OURS.exception("a pass\nfailed", extra={"error": 'with "quotes"'})
 
     (entry,) = parsed(capsys)
     assert entry["message"] == "a pass\nfailed"
     assert entry["error"] == 'with "quotes"'
-    assert "ValueError: two\nlines" in entry["traceback"]
+    assert "ValueError: invalid literal" in entry["traceback"]
+    assert "\n" in entry["traceback"]
 
 
 def test_text_is_one_line_with_the_key_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -164,7 +165,7 @@ async def test_a_repository_that_does_not_answer_is_asked_ever_more_rarely() -> 
         git.looks.clear()
         await passing(150)
 
-    pauses = [later - earlier for earlier, later in zip(failing, failing[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(failing)]
     assert pauses[0] == pytest.approx(30, rel=0.11)
     assert pauses == sorted(pauses, key=lambda pause: min(pause, 250))
     assert max(pauses) <= LONGEST_PAUSE.total_seconds() * 1.1

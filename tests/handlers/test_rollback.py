@@ -220,10 +220,10 @@ async def test_a_refused_act_is_told_and_tried_again() -> None:
         await prove(other)
         with api.failing(403, said, where=lambda seen: str(seen) == "POST gitrepositories/apps") as refused:
             await fail(flux)
-            await passing(50)
+            await passing(20)
             told = condition(flux.seen, "RolledBack")
             written = len(api.writes(CONTRACTS))
-            await passing(50)
+            await passing(20)
             quiet = len(api.writes(CONTRACTS)) - written
             other.fetch(C)
             other.attempt(C)
@@ -323,6 +323,22 @@ async def test_the_finalizer_is_there_before_the_switch_and_gone_after_the_relea
         assert MARK not in flux.kustomization["metadata"]["annotations"]
         assert operator.store.contracts == {}
         assert len(operator.queue) == 0
+
+
+async def test_a_finalizer_that_was_taken_off_is_set_again_before_the_switch() -> None:
+    """Somebody's clean-up between the pinned copy and the switch does not lose the way back."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await eventually(lambda: flux.pins, "the pinned copy")
+
+        api.change(CONTRACTS, "apps", "shop", {"metadata": {"finalizers": None}})
+        await switch(flux)
+
+        assert flux.seen["metadata"]["finalizers"] == [FINALIZER]
+        assert _order(api).count("finalizer on") == 2
+        assert _order(api).index("switch") > len(_order(api)) - 1 - _order(api)[::-1].index("finalizer on")
 
 
 async def test_a_deletion_ends_though_flux_is_gone() -> None:

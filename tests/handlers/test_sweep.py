@@ -28,7 +28,9 @@ PUTS = {KUSTOMIZATIONS: "put_kustomization", SOURCES: "put_source"}
 class Listing:
     """Stands in for the cluster: what exists, by kind, or what to raise."""
 
-    exists: dict[str, dict[Key, str]] = field(default_factory=lambda: {CONTRACTS: {}, KUSTOMIZATIONS: {}, SOURCES: {}})
+    exists: dict[str, dict[Key, str]] = field(
+        default_factory=lambda: {CONTRACTS: {}, KUSTOMIZATIONS: {}, SOURCES: {}}
+    )
     errors: dict[str, ClusterError] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     slow: float = 0.0

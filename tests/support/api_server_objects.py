@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import copy
+import pickle
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tests.support.virtual_time import stamp
 
@@ -70,12 +70,12 @@ class Objects:
 
     def find(self, plural: str, key: Key) -> Raw | None:
         """Read an object; None where there is none."""
-        return copy.deepcopy(self._kinds[plural].objects.get(key))
+        return copied(self._kinds[plural].objects.get(key))
 
     def list(self, plural: str, namespace: str = "") -> list[Raw]:
         """Read all objects of a kind, by name."""
         known = sorted(self._kinds[plural].objects.items())
-        return [copy.deepcopy(thing) for key, thing in known if namespace in ("", key[0])]
+        return [copied(thing) for key, thing in known if namespace in ("", key[0])]
 
     # Writing --------------------------------------------------------------------------------------------------------
 
@@ -88,18 +88,18 @@ class Objects:
         version, kind = KINDS[plural]
         self._uids += 1
         defaults = {"uid": f"uid-{self._uids}", "creationTimestamp": stamp(), "generation": 1}
-        meta = {**defaults, **copy.deepcopy(meta), "resourceVersion": self._next()}
-        thing = {**copy.deepcopy(raw), "apiVersion": version, "kind": kind, "metadata": meta}
+        meta = {**defaults, **copied(meta), "resourceVersion": self._next()}
+        thing = {**copied(raw), "apiVersion": version, "kind": kind, "metadata": meta}
         self._kinds[plural].objects[key] = thing
         self._tell(plural, "ADDED", thing)
-        return copy.deepcopy(thing)
+        return copied(thing)
 
     def store(self, plural: str, key: Key, wanted: Raw) -> Raw:
         """Keep a changed object; one that is as it was stays at its version."""
         known = self._kinds[plural].objects[key]
         meta = known["metadata"]
         fixed = {field: meta[field] for field in ("uid", "resourceVersion", "generation")}
-        wanted = copy.deepcopy(wanted)
+        wanted = copied(wanted)
         wanted["metadata"] = {**wanted["metadata"], **fixed}
         if wanted == known:
             return wanted
@@ -111,7 +111,7 @@ class Objects:
             self.remove(plural, key)
         else:
             self._tell(plural, "MODIFIED", wanted)
-        return copy.deepcopy(wanted)
+        return copied(wanted)
 
     def delete(self, plural: str, key: Key) -> None:
         """Delete an object, or mark it as deleting while it has finalizers."""
@@ -167,10 +167,19 @@ class Objects:
         return str(self.version)
 
     def _tell(self, plural: str, kind: str, thing: Raw) -> None:
-        entry = (int(thing["metadata"]["resourceVersion"]), kind, copy.deepcopy(thing))
+        entry = (int(thing["metadata"]["resourceVersion"]), kind, copied(thing))
         self._kinds[plural].log.append(entry)
         for watch in self._kinds[plural].watches:
             watch.put_nowait(entry)
+
+
+T = TypeVar("T")
+
+
+def copied(thing: T) -> T:
+    """Copy an object in depth; several times as fast as `copy.deepcopy`."""
+    made: T = pickle.loads(pickle.dumps(thing))
+    return made
 
 
 def merged(known: Raw, patch: Raw) -> Raw:
@@ -183,5 +192,5 @@ def merged(known: Raw, patch: Raw) -> Raw:
             below = result.get(key)
             result[key] = merged(below if isinstance(below, dict) else {}, value)
         else:
-            result[key] = copy.deepcopy(value)
+            result[key] = copied(value)
     return result

@@ -159,19 +159,19 @@ PHASES: Mapping[str, Phase] = {
         "False", "BuildFailed", "kustomize build failed: accumulating resources: missing resource 'web.yaml'"
     ),
     "invalid": Phase(
-        "False", _FAILED, f"{_DRY_RUN} (Invalid): Deployment.apps \"shop\" is invalid: spec.selector: field is immutable"
+        "False", _FAILED, f'{_DRY_RUN} (Invalid): Deployment.apps "shop" is invalid: spec.selector: field is immutable'
     ),
     "forbidden": Phase(
         "False",
         _FAILED,
-        f"{_DRY_RUN} (Forbidden): deployments.apps \"shop\" is forbidden: User \"system:serviceaccount:apps:shop\" "
-        "cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"apps\"",
+        f'{_DRY_RUN} (Forbidden): deployments.apps "shop" is forbidden: User "system:serviceaccount:apps:shop" '
+        'cannot patch resource "deployments" in API group "apps" in the namespace "apps"',
     ),
     "webhookless": Phase(
         "False",
         _FAILED,
-        f"{_DRY_RUN} (InternalError): Internal error occurred: failed calling webhook \"policy.example.com\": "
-        "failed to call webhook: Post \"https://policy.svc:443/validate\": no endpoints available",
+        f'{_DRY_RUN} (InternalError): Internal error occurred: failed calling webhook "policy.example.com": '
+        'failed to call webhook: Post "https://policy.svc:443/validate": no endpoints available',
     ),
     "unpruned": Phase("False", "PruneFailed", "prune failed: ConfigMap/apps/old delete failed: still in use"),
     "unhealthy": Phase(
@@ -278,7 +278,7 @@ def changed(raw: Object, **spec: Any) -> Object:
     return after
 
 
-def _set_condition(
+def _set_condition(  # noqa: PLR0917 - a condition has as many parts
     status: Object, kind: str, value: str, reason: str, message: str, when: datetime, generation: int
 ) -> None:
     """Set a condition; its transition time moves only with its status."""

@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def read(raw: object, name: str = "story") -> Story:
     if unknown:
         raise BadStory(f"{name}: unknown part {min(unknown)!r}; known are {', '.join(sorted(_PARTS))}")
     steps = tuple(_step(item, f"{name}, step {number}") for number, item in enumerate(raw["story"], 1))
-    for earlier, later in zip(steps, steps[1:], strict=False):
+    for earlier, later in pairwise(steps):
         if later.offset < earlier.offset:
             raise BadStory(f"{later.where}: time goes backwards, from {earlier.offset} to {later.offset}")
     if not any(step.expect for step in steps):

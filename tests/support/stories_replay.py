@@ -7,7 +7,7 @@ something new and when a deadline that it asked for has come, and at no other ti
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from reconciliation_contract.api import recall
 from reconciliation_contract.api.status import render
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import AllowDeletion, EmitEvent
+from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
@@ -191,8 +191,7 @@ class Replay:
             if isinstance(effect, EmitEvent):
                 self.events.append(effect.reason)
                 continue
-            if not isinstance(contract, Contract) and not isinstance(effect, AllowDeletion):
-                raise AssertionError(f"an act for an invalid contract: {effect}")
+            assert isinstance(contract, Contract), "a story's contract is valid"
             try:
                 self.effects.append(self.stage.perform(effect, contract))
             except Refused as error:
@@ -227,39 +226,40 @@ class Expectation:
         assert not wrong, f"{self._where}{told}\n{json.dumps(self._status, indent=1)}"
 
     def _found(self, name: str, wanted: Any) -> Any:
-        status, rollback = self._status, self._status.get("rollback", {})
-        match name:
-            case "ready" | "detected" | "healthy" | "rolledBack" | "stalled":
-                return self._condition(name[0].upper() + name[1:], str(wanted))
-            case "says":
-                return {kind: self._said(kind, part) for kind, part in wanted.items()}
-            case "verdicts" | "measured":
-                return self._promises(name, wanted)
-            case "delivery":
-                return self._commit(status.get("delivery", {}).get("revision", ""), wanted)
-            case "good":
-                return self._commit(status.get("lastGoodRevision", ""), wanted)
-            case "rollback":
-                return rollback.get("state", "none")
-            case "bad":
-                return [self._commit(hash_, self._names()) for hash_ in rollback.get("badRevisions", [])]
-            case "history":
-                return [
-                    f"{self._commit(p['revision'], self._names())} {p['result']}" for p in status.get("history", [])
-                ]
-            case "events":
-                told, self._replay.events = self._replay.events, []
-                return told
-            case "source":
-                return self._source()
-            case "annotations":
-                return (self._replay.stage.kustomization or {}).get("metadata", {}).get("annotations", {})
-            case "flagged":
-                problem = status.get("delivery", {}).get("commitProblem", "")
-                return wanted if wanted in problem else problem
-            case "contract":
-                return "exists" if self._replay.stage.contract else "gone"
-        return None
+        if name in ("ready", "detected", "healthy", "rolledBack", "stalled"):
+            return self._condition(name[0].upper() + name[1:], str(wanted))
+        found: dict[str, Callable[[Any], Any]] = {
+            "says": lambda parts: {kind: self._said(kind, part) for kind, part in parts.items()},
+            "verdicts": self._verdicts,
+            "measured": lambda kinds: {kind: self._promise(kind).get("measured", "none") for kind in kinds},
+            "delivery": lambda commit: self._commit(self._delivery.get("revision", ""), commit),
+            "good": lambda commit: self._commit(self._status.get("lastGoodRevision", ""), commit),
+            "rollback": lambda _: self._rollback.get("state", "none"),
+            "bad": lambda _: [self._commit(hash_, []) for hash_ in self._rollback.get("badRevisions", [])],
+            "history": lambda _: self._history(),
+            "flagged": lambda part: _part(part, self._delivery.get("commitProblem", "")),
+            "events": lambda _: self._events(),
+            "effects": lambda _: None,
+            "source": lambda _: self._source(),
+            "annotations": lambda _: (self._replay.stage.kustomization or {})["metadata"].get("annotations", {}),
+            "contract": lambda _: "exists" if self._replay.stage.contract else "gone",
+        }
+        return found[name](wanted)
+
+    @property
+    def _delivery(self) -> Mapping[str, Any]:
+        return self._status.get("delivery", {})
+
+    @property
+    def _rollback(self) -> Mapping[str, Any]:
+        return self._status.get("rollback", {})
+
+    def _events(self) -> list[str]:
+        told, self._replay.events = self._replay.events, []
+        return told
+
+    def _history(self) -> list[str]:
+        return [f"{self._commit(past['revision'], [])} {past['result']}" for past in self._status.get("history", [])]
 
     def _condition(self, kind: str, wanted: str) -> str:
         found = next((c for c in self._status.get("conditions", []) if c["type"] == kind), None)
@@ -270,27 +270,31 @@ class Expectation:
 
     def _said(self, kind: str, part: str) -> str:
         found = next((c["message"] for c in self._status.get("conditions", []) if c["type"] == kind), "")
-        return part if part in found else found
+        return _part(part, found)
 
-    def _promises(self, name: str, wanted: Mapping[str, str]) -> Mapping[str, str]:
-        promises = {p["name"]: p for p in self._status.get("delivery", {}).get("promises", [])}
-        if name == "measured":
-            return {kind: promises.get(kind, {}).get("measured", "none") for kind in wanted}
-        told = {kind: promises.get(kind, {}) for kind in wanted}
+    def _promise(self, kind: str) -> Mapping[str, Any]:
+        return next((p for p in self._delivery.get("promises", []) if p["name"] == kind), {})
+
+    def _verdicts(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """The verdicts, with their reasons where the story gives them."""
+        told = {kind: self._promise(kind) for kind in wanted}
         return {
             kind: f"{p['verdict']} {p['reason']}" if p and " " in wanted[kind] else p.get("verdict", "none")
             for kind, p in told.items()
         }
 
-    def _names(self) -> list[str]:
-        return [commit for _, commit in self._replay.stage.pushes]
-
     def _commit(self, found: str, among: object) -> str:
         """The story's own word for a revision, where it is one of these."""
-        known = {revision(commit, ""): commit for commit in [*words(among), *self._names()]}
+        pushed = [commit for _, commit in self._replay.stage.pushes]
+        known = {revision(commit, ""): commit for commit in [*words(among), *pushed]}
         return known.get(found.rpartition("@")[2], found or "none")
 
     def _source(self) -> str:
         raw = self._replay.stage.kustomization
         name = raw["spec"]["sourceRef"]["name"] if raw else ""
         return "the pin" if name in self._replay.stage.pins else "its own" if name == NAME else name
+
+
+def _part(part: str, whole: str) -> str:
+    """The part where the whole has it, else the whole, to be shown."""
+    return part if part in whole else whole

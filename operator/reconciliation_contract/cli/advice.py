@@ -60,11 +60,13 @@ def advise(view: View, now: datetime) -> Advice:
 
 
 def _in_force(view: View, contract: Contract, undo: Rollback) -> Advice:
-    release = Option(f"go back to {short(undo.bad.name)} now, bad as it is", f"release {view.name}")
+    release = Option(_released(view, undo), f"release {view.name}")
     match undo.state:
         case RollbackState.PROPOSED:
             approve = Option(f"go back to {short(undo.good.name)}", f"approve {view.name}")
-            return Advice("It waits for a person's approval; a new commit withdraws the proposal.", (approve, FIX))
+            decline = Option("decline that", f"release {view.name}")
+            told = "It waits for a person's approval; a new commit withdraws the proposal."
+            return Advice(told, (approve, FIX, decline))
         case RollbackState.INTENDED | RollbackState.SWITCHING:
             due = clock(undo.started_at + contract.rollback.within)
             watch = Option("watch it", f"get {view.name} --watch")
@@ -80,6 +82,13 @@ def _in_force(view: View, contract: Contract, undo: Rollback) -> Advice:
         case RollbackState.FAILED:
             look = Option(f"look at it: kubectl -n {view.namespace} describe kustomization {contract.kustomization}")
             return Advice("Nothing more is done until a new commit arrives.", (FIX, look, release))
+
+
+def _released(view: View, undo: Rollback) -> str:
+    head = view.memory.delivery
+    if head is not None and head.hash != undo.bad.hash:
+        return f"let {short(head.revision)} through now"
+    return f"follow the source again, to {short(undo.bad.name)}, bad as it is"
 
 
 # A failure without a rollback --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
@@ -116,7 +117,7 @@ class Connection:
         return [str(item["metadata"]["name"]) for item in _items(self._call(_Ask("GET", NAMESPACES)))]
 
     def annotate(self, contract: Raw, annotations: Mapping[str, str | None]) -> Raw:
-        """Set annotations of this very contract, or remove them (None); raises `Changed` if it was replaced."""
+        """Set annotations of this very contract, or remove them (None); `Changed` if it was replaced."""
         meta = contract["metadata"]
         patch = {"metadata": {"uid": meta["uid"], "annotations": dict(annotations)}}
         return self._call(_Ask("PATCH", CONTRACTS, meta["namespace"], meta["name"], patch))
@@ -171,17 +172,13 @@ class Connection:
             yield Seen(item, gone=kind == "DELETED")
 
     def _stream(self, namespace: str, query: Mapping[str, str], seconds: int) -> Iterator[tuple[str, Raw]]:
-        """Yield type and object of each event; a stream that breaks off just ends."""
+        """Yield type and object of each event; a stream that breaks off, or does not come about, just ends."""
         query = {**query, "watch": "1", "timeoutSeconds": str(seconds)}
-        with self._open(_Ask("GET", CONTRACTS, namespace, query=query), seconds + _PATIENCE) as answer:
-            while True:
-                try:
-                    line = answer.readline()
-                    event = json.loads(line) if line else None
-                except (OSError, HTTPException, ValueError):
-                    return
-                if event is None:
-                    return
+        with (
+            suppress(Unreachable),
+            self._open(_Ask("GET", CONTRACTS, namespace, query=query), seconds + _PATIENCE) as answer,
+        ):
+            while event := _event(answer):
                 yield str(event.get("type")), event.get("object") or {}
 
     def _call(self, ask: _Ask) -> Raw:
@@ -222,6 +219,16 @@ def _opener(access: Access) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(*handlers)
 
 
+def _event(answer: HTTPResponse) -> Raw | None:
+    """Read the next line of a watch; None at its end, and where it makes no sense."""
+    try:
+        line = answer.readline()
+        read = json.loads(line) if line else None
+    except (OSError, HTTPException, ValueError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
 def _items(answer: Raw) -> list[Raw]:
     return [item for item in answer.get("items") or () if isinstance(item, Mapping)]
 
@@ -251,8 +258,10 @@ def refusal(code: int, body: bytes, ask: _Ask) -> Problem:
             return Absent(f"there is no {ask.name} among the {ask.resource.plural}{ask.where}")
         case 404:
             return Absent(f"the cluster has no {ask.resource.plural}; install what they belong to")
-        case 409:
+        case 422 if "metadata.uid" in told:
             return Changed(f"{ask.name} was replaced by another meanwhile; look at it again")
+        case 409:
+            return Changed(f"{ask.name} was changed at the same time; try again")
         case 429 | 500 | 502 | 503 | 504:
             return Unreachable(f"the API server cannot answer now ({code}): {told}; try again")
         case _:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
-from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigNode, KubeConfigMerger
 
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.cli.problem import Problem
@@ -81,4 +81,10 @@ def _read(where: str) -> Mapping[str, Any]:
 
 def _contexts(where: str) -> dict[str, Mapping[str, Any]]:
     """Read the contexts by name."""
-    return {str(one["name"]): one.get("context") or {} for one in _read(where).get("contexts") or ()}
+    nodes = (_plain(node) for node in _read(where).get("contexts") or ())
+    return {str(one["name"]): _plain(one.get("context")) or {} for one in nodes}
+
+
+def _plain(node: Any) -> Any:
+    """Unwrap what the client wraps to remember the file that it came from."""
+    return node.value if isinstance(node, ConfigNode) else node

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.api.status import timestamp
-from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, clean, table
-from reconciliation_contract.cli.view import View, abbreviated, ago, short, took
+from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, columns, table
+from reconciliation_contract.cli.view import View, abbreviated, ago, brief, short, took
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.observation import Condition
 from reconciliation_contract.core.promises import Verdict
@@ -20,36 +20,49 @@ TONES: Final = {"True": Tone.GOOD, "False": Tone.BAD, "Unknown": Tone.WARNING}
 _RESULTS: Final[dict[str, Tone]] = {Result.HEALTHY: Tone.GOOD, Result.ROLLED_BACK: Tone.BAD, "Failing": Tone.BAD}
 _WIDE: Final = 100
 """Columns from which on a revision is shown with its branch."""
-_STAGES: Final = (("DETECT", "detected"), ("APPLY", "applied"), ("HEALTHY", "healthy"))
+_COLUMNS: Final = ("NAMESPACE", "NAME", "READY", "REVISION", "DETECT", "APPLY", "HEALTHY", "LAST GOOD", "STATUS")
+_DROPPED: Final = ((), ("DETECT", "APPLY"), ("DETECT", "APPLY", "LAST GOOD"))
+"""Columns that a narrow terminal does not show."""
+_STATUS: Final = 6
+"""Columns that the status needs beside its heading to be worth its place."""
 
 
-def contracts(screen: Screen, views: Sequence[View], *, namespaces: bool, heading: bool = True) -> list[str]:
-    """Show contracts as a table; ``namespaces`` names the namespace of each."""
-    rows = [_contract(screen, view) for view in views]
-    if heading:
-        names = ("NAMESPACE", "NAME", "READY", "REVISION", *(name for name, _ in _STAGES), "LAST GOOD", "STATUS")
-        rows.insert(0, [Cell(name) for name in names])
-    return table(screen, rows if namespaces else [row[1:] for row in rows])
+def contracts(screen: Screen, views: Sequence[View], *, namespaces: bool) -> list[str]:
+    """Show contracts as a table; ``namespaces`` names the namespace of each.
+
+    On a terminal too narrow for all columns the less important ones are left out.
+    """
+    cells = [_contract(screen, view) for view in views]
+    wanted = [name for name in _COLUMNS if namespaces or name != "NAMESPACE"]
+    lines: list[str] = []
+    for dropped in _DROPPED:
+        names = [name for name in wanted if name not in dropped]
+        lines = table(screen, [[Cell(name) for name in names], *([row[name] for name in names] for row in cells)])
+        if screen.width is None or columns(lines[0]) <= screen.width - _STATUS:
+            break
+    return lines
 
 
-def _contract(screen: Screen, view: View) -> list[Cell]:
+def _contract(screen: Screen, view: View) -> dict[str, Cell]:
     ready, memory = view.condition("Ready"), view.memory
     named = short if screen.width is None or screen.width >= _WIDE else abbreviated
-    return [
-        Cell(view.namespace),
-        Cell(view.name),
-        Cell(ready.status, TONES.get(ready.status, Tone.PLAIN)),
-        Cell(named(memory.delivery.revision) if memory.delivery else ABSENT),
-        *(Cell(took(view.elapsed(stage))) for _, stage in _STAGES),
-        Cell(abbreviated(memory.good.revision) if memory.good else ABSENT),
-        Cell(_status(ready)),
-    ]
+    return {
+        "NAMESPACE": Cell(view.namespace),
+        "NAME": Cell(view.name),
+        "READY": Cell(ready.status, TONES.get(ready.status, Tone.PLAIN)),
+        "REVISION": Cell(named(memory.delivery.revision) if memory.delivery else ABSENT),
+        "DETECT": Cell(took(view.elapsed("detected"))),
+        "APPLY": Cell(took(view.elapsed("applied"))),
+        "HEALTHY": Cell(took(view.elapsed("healthy"))),
+        "LAST GOOD": Cell(abbreviated(memory.good.revision) if memory.good else ABSENT),
+        "STATUS": Cell(_status(ready)),
+    }
 
 
 def _status(ready: Condition) -> str:
     if not ready.reason:
         return "not looked at yet; is the operator running?"
-    return clean(f"{ready.reason}: {ready.message}")
+    return brief(f"{ready.reason}: {ready.message}")
 
 
 # Deliveries --------------------------------------------------------------------------------------------------------
@@ -81,10 +94,10 @@ def _delivery(screen: Screen, line: _Line, now: datetime) -> list[Cell]:
         ended = timestamp(line.ended_at) if screen.width is None else ago(line.ended_at, now)
     return [
         Cell(abbreviated(line.revision)),
-        Cell(clean(line.subject) or ABSENT),
+        Cell(line.subject or ABSENT),
         Cell(line.result, _RESULTS.get(line.result, Tone.PLAIN)),
         Cell(took(line.latency)),
-        Cell(",".join(clean(name) for name in line.broken) or ABSENT),
+        Cell(",".join(line.broken) or ABSENT),
         Cell(ended),
     ]
 

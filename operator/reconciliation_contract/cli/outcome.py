@@ -33,9 +33,9 @@ _UNDER_WAY: frozenset[str] = frozenset({reasons.ROLLING_BACK, reasons.PERSISTENT
 
 
 def ready(view: View) -> Outcome | None:
-    """Wait until Ready says True; a broken promise or a rollback ends it too."""
+    """Wait until Ready says True and nothing is under way; a broken promise or a rollback ends it too."""
     said = view.condition("Ready")
-    if not view.seen:
+    if not view.seen or (said.status == "True" and not all(one.concluded for one in view.memory.judgements)):
         return None
     if said.status == "True":
         return Outcome(Exit.DONE, f"ready: {said.message}")
@@ -130,7 +130,9 @@ def released(bad: str) -> Goal:
     def ended(view: View) -> Outcome | None:
         undo = view.memory.rollback
         over = undo is None or undo.bad.hash != bad
-        return Outcome(Exit.DONE, "the Kustomization follows its own source again") if over else None
+        return (
+            Outcome(Exit.DONE, "no rollback is in force; the Kustomization follows its own source") if over else None
+        )
 
     return ended
 

@@ -9,7 +9,7 @@ from typing import Final
 from reconciliation_contract.cli.advice import advise
 from reconciliation_contract.cli.listing import TONES
 from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, clean, paragraph, table
-from reconciliation_contract.cli.view import View, ago, date, short, took
+from reconciliation_contract.cli.view import View, ago, brief, date, short, took
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.duration import spoken
@@ -47,18 +47,18 @@ def page(screen: Screen, view: View, program: str, now: datetime) -> list[str]:
 
 def _field(screen: Screen, label: str, text: str) -> list[str]:
     """Write a labelled text; its further lines stand below its first."""
-    lines = paragraph(screen, clean(text) or ABSENT, _INDENT, f"{label:<{_LABEL}}")
+    lines = paragraph(screen, brief(text) or ABSENT, _INDENT, f"{label:<{_LABEL}}")
     return [screen.paint(label, Tone.STRONG) + lines[0][len(label) :], *lines[1:]]
 
 
 def _head(screen: Screen, view: View) -> list[str]:
     contract, ready = view.contract, view.condition("Ready")
     bound = f", bound to Kustomization {contract.kustomization}" if isinstance(contract, Contract) else ""
-    state = screen.paint(ready.status, TONES.get(ready.status, Tone.PLAIN))
+    state = screen.paint(clean(ready.status), TONES.get(ready.status, Tone.PLAIN))
     lines = _field(screen, "Contract", f"{view.namespace}/{view.name}{bound}")
     lines.append(f"{screen.paint('Ready', Tone.STRONG)}{' ' * (_LABEL - 5)}{state}  {clean(ready.reason)}".rstrip())
     if ready.message:
-        lines += paragraph(screen, clean(ready.message), _INDENT)
+        lines += paragraph(screen, brief(ready.message), _INDENT)
     return lines
 
 
@@ -66,7 +66,7 @@ def _head(screen: Screen, view: View) -> list[str]:
 
 
 def _delivery(screen: Screen, view: View, delivery: Delivery, now: datetime) -> list[str]:
-    subject = f"  {delivery.subject}" if delivery.subject else ""
+    subject = f' "{delivery.subject}"' if delivery.subject else ""
     lines = _field(screen, "Delivery", f"{short(delivery.revision)}{subject}")
     if delivery.adopted:
         lines += paragraph(screen, "It was there before the contract, so it is not judged.", _INDENT)
@@ -100,7 +100,7 @@ def _promises(screen: Screen, judgements: Iterable[Judgement]) -> list[str]:
             Cell(judgement.promise),
             Cell(judgement.verdict, _VERDICTS.get(judgement.verdict, Tone.PLAIN)),
             Cell(f"{took(judgement.measured)} of {spoken(judgement.within)}"),
-            Cell(clean(judgement.message)),
+            Cell(brief(judgement.message)),
         ]
         for judgement in judgements
     ]
@@ -118,7 +118,7 @@ def _labelled(screen: Screen, label: str, lines: list[str]) -> list[str]:
 
 
 def _rollback(screen: Screen, view: View, undo: Rollback, now: datetime) -> list[str]:
-    lines = _field(screen, "Rollback", f"{undo.state}  from {short(undo.bad.name)} to {short(undo.good.name)}")
+    lines = _field(screen, "Rollback", f"{undo.state}, from {short(undo.bad.name)} to {short(undo.good.name)}")
     because = f"{undo.reason}: {undo.message}" if undo.message else undo.reason
     lines += _field(screen, "  because", because)
     if undo.asked_by:
@@ -139,7 +139,7 @@ def _course(view: View, undo: Rollback, now: datetime) -> str:
 
 def _good(screen: Screen, good: Good, now: datetime) -> list[str]:
     checked = "its health was checked" if good.checked else "applied; its health was not checked"
-    return _field(screen, "Last good", f"{short(good.revision)}  since {date(good.since, now)}, {checked}")
+    return _field(screen, "Last good", f"{short(good.revision)}, since {date(good.since, now)}, {checked}")
 
 
 # Conditions and advice ---------------------------------------------------------------------------------------------
@@ -148,11 +148,14 @@ def _good(screen: Screen, good: Good, now: datetime) -> list[str]:
 def _conditions(screen: Screen, view: View) -> list[str]:
     """Show what is not as it should be; Ready stands at the top of the page."""
     lines: list[str] = []
+    told = {view.condition("Ready").message}
     for name, condition in sorted(view.memory.conditions.items()):
         bad = condition.status == _UNWISHED[name] if name in _UNWISHED else condition.status != "True"
         explains = name == "RolledBack" and condition.reason not in _QUIET
-        if name != "Ready" and (bad or explains):
-            lines += _field(screen, clean(name)[: _LABEL - 1], f"{condition.reason}: {condition.message}")
+        if (bad or explains) and condition.message not in told:
+            told.add(condition.message)
+            label = "" if lines else "Conditions"
+            lines += _field(screen, label, f"{name} is {condition.status}, {condition.reason}: {condition.message}")
     return lines
 
 
@@ -163,6 +166,6 @@ def _advice(screen: Screen, view: View, program: str, now: datetime) -> list[str
         label = "" if number else "You can"
         lines += _field(screen, label, option.what)
         if option.command:
-            command = f"{program} -n {view.namespace} {option.command}"
+            command = f"{program} {option.command} -n {view.namespace}"
             lines.append(_INDENT + "  " + screen.paint(command, Tone.FAINT))
     return lines

@@ -70,7 +70,7 @@ def way(view: View, to: str) -> Way:
     head = Revision(memory.delivery.revision, memory.delivery.hash)
     undo = memory.rollback
     if undo is not None and undo.state is RollbackState.PROPOSED:
-        raise Problem(f"a rollback to {short(undo.good.name)} is proposed already: approve {view.name}")
+        raise Problem(f"a rollback to {short(undo.good.name)} is proposed already; {_try(view, 'approve')}")
     if undo is not None:
         raise Problem(f"{view.name} is being rolled back already ({undo.state}, to {short(undo.good.name)})")
     others = [revision for revision in healthy_revisions(memory) if revision.hash != head.hash]
@@ -79,8 +79,8 @@ def way(view: View, to: str) -> Way:
     else:
         good = _last_good(view, head, others)
     if head.hash in memory.bad:
-        forget = f"forget {view.name} {head.hash[:12]}"
-        raise Problem(f"{short(head.name)} was rolled back from once; to allow it again, first: {forget}")
+        again = _try(view, "forget", head.hash[:12])
+        raise Problem(f"{short(head.name)} was rolled back from once; to allow it again, first {again}")
     return Way(head, good)
 
 
@@ -129,12 +129,11 @@ def approve(view: View, signature: Signature) -> Petition:
 
 
 def release(view: View, signature: Signature) -> Petition:
-    """End the rollback in force; a hold ends with it, for it would catch the next rollback."""
+    """End the rollback in force, or decline a proposed one; a hold ends with it, for it would catch the next one."""
     undo = _in_force(view, "release")
-    if undo.state is RollbackState.PROPOSED:
-        raise Problem(f"nothing is rolled back yet, so there is nothing to release; pause {view.name} to keep it so")
     asked: Annotations = {RELEASE: undo.bad.hash} | ({HOLD: None} if HOLD in view.annotations else {})
-    return Petition(_cleared(view, undo.bad.hash) | asked | signature.annotations, f"released {short(undo.bad.name)}")
+    verb = "declined to go back from" if undo.state is RollbackState.PROPOSED else "released"
+    return Petition(_cleared(view, undo.bad.hash) | asked | signature.annotations, f"{verb} {short(undo.bad.name)}")
 
 
 def hold(view: View, signature: Signature) -> Petition:
@@ -156,7 +155,7 @@ def forget(view: View, text: str, signature: Signature) -> Petition:
     found = resolve(text, known, "the revisions rolled back from")
     undo = view.memory.rollback
     if undo is not None and undo.bad.hash == found.hash:
-        raise Problem(f"{short(found.name)} is rolled back from just now; release {view.name} first")
+        raise Problem(f"{short(found.name)} is rolled back from just now; first {_try(view, 'release')}")
     told = f"{short(found.name)} counts as bad no more"
     return Petition(_cleared(view, found.hash) | {FORGET: found.hash} | signature.annotations, told)
 
@@ -184,6 +183,12 @@ def _in_force(view: View, verb: str) -> Rollback:
     if undo.state is RollbackState.RELEASING:
         raise Problem(f"there is nothing to {verb}: the rollback of {view.name} is ending already")
     return undo
+
+
+def _try(view: View, *words: str) -> str:
+    """Name the command that helps."""
+    command, *more = words
+    return "try: " + " ".join(("flux-contract", command, view.name, *more, "-n", view.namespace))
 
 
 def _cleared(view: View, bad: str) -> Annotations:

@@ -34,7 +34,7 @@ def plan(
     lines = [screen.paint(f"Rollback of {view.namespace}/{view.name}", Tone.STRONG)]
     for cell, text in _fields(view, way, kustomization, signature, now):
         lines += paragraph(screen, clean(text), " " * _LABEL, f"  {cell.text:<{_LABEL - 2}}")
-    release = f"{program} -n {view.namespace} release {view.name}"
+    release = f"{program} release {view.name} -n {view.namespace}"
     until = f"a commit arrives that is not known to be bad, or: {release}"
     return [*lines, *paragraph(screen, until, " " * _LABEL, f"  {'until':<{_LABEL - 2}}")]
 
@@ -57,7 +57,8 @@ def _named(memory: Memory, revision: Revision) -> str:
     delivery = memory.delivery
     subjects = {past.hash: past.subject for past in reversed(memory.history)}
     subjects |= {delivery.hash: delivery.subject} if delivery else {}
-    return f"{short(revision.name)}  {subjects.get(revision.hash, '')}".rstrip()
+    subject = subjects.get(revision.hash, "")
+    return short(revision.name) + (f' "{subject}"' if subject else "")
 
 
 def _since(memory: Memory, revision: Revision, now: datetime) -> str:

@@ -23,6 +23,10 @@ class Problem(Exception):
     """Something that a person has to mend; the message says how."""
 
 
+class Misuse(Problem):
+    """The command line makes no sense as a whole."""
+
+
 class Absent(Problem):
     """The API server has no such object, or no such kind."""
 
@@ -32,4 +36,4 @@ class Unreachable(Problem):
 
 
 class Changed(Problem):
-    """The object was replaced by another of the same name meanwhile."""
+    """The object is not the one that was looked at any more."""

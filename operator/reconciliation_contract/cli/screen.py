@@ -6,7 +6,7 @@ import shutil
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TextIO
 
@@ -97,6 +97,7 @@ def table(screen: Screen, rows: Sequence[Sequence[Cell]], indent: str = "", flex
     """Align rows of equal length. On a terminal the ``flexible`` column is cut to what is left of the line."""
     if not rows:
         return []
+    rows = [[replace(cell, text=clean(cell.text)) for cell in row] for row in rows]
     widths = [max(columns(row[n].text) for row in rows) for n in range(len(rows[0]))]
     if screen.width is not None:
         excess = columns(indent) + sum(widths) + len(GAP) * (len(widths) - 1) - screen.width

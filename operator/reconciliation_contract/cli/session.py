@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from datetime import UTC, datetime, timedelta
+from typing import Final, TextIO
 
 from reconciliation_contract.api.contract import REQUESTED_AT
 from reconciliation_contract.cli.connection import Connection
 from reconciliation_contract.cli.outcome import Goal, Outcome, progress
 from reconciliation_contract.cli.petition import Annotations, Petition
 from reconciliation_contract.cli.problem import Absent, Exit, Problem
-from reconciliation_contract.cli.screen import Screen, Tone, clean
-from reconciliation_contract.cli.view import View, view_of
+from reconciliation_contract.cli.screen import Screen, Tone, paragraph
+from reconciliation_contract.cli.view import View, brief, view_of
+from reconciliation_contract.core.duration import spoken
 
 _LISTED: Final = 10
 """Contracts that are named where one is not found."""
@@ -39,6 +40,10 @@ class Console:
     def note(self, text: str) -> None:
         """Write what only a person wants to know."""
         print(text, file=self.err, flush=True)
+
+    def tell(self, when: str, text: str) -> None:
+        """Write a step on the way."""
+        self.note("\n".join(paragraph(self.notes, text, " " * (len(when) + 2), f"{when}  ")))
 
     def confirm(self, question: str) -> bool:
         """Ask a person; raises `Problem` where there is none."""
@@ -85,27 +90,27 @@ class Session:
         self.console.note(f"{view.name}: {petition.told}")
         return mark
 
-    def follow(self, view: View, goal: Goal, seconds: float) -> Outcome:
-        """Wait for a goal and tell of the way there; the time may run out."""
+    def follow(self, view: View, goal: Goal, seconds: float, *, quiet: bool = False) -> Outcome:
+        """Wait for a goal and, unless ``quiet``, tell of the way there; the time may run out.
+
+        Raises `Problem` where the contract is deleted meanwhile.
+        """
         told = ""
         for seen in self.connection.watch(view.namespace, view.name, seconds):
             if seen.gone:
-                return Outcome(Exit.FAILED, f"{view.name} was deleted")
+                raise Problem(f"{view.name} was deleted meanwhile")
             now = view_of(seen.raw)
             ended = goal(now)
             if ended is not None:
                 return ended
-            if (text := clean(progress(now))) != told:
+            if (text := brief(progress(now))) != told:
                 told = text
-                self.console.note(f"{self.now():%H:%M:%S}  {text}")
-        return Outcome(Exit.TIMED_OUT, f"timed out; {told or 'nothing is known of it'}")
+                if not quiet:
+                    self.console.tell(f"{self.now():%H:%M:%S}", text)
+        return Outcome(Exit.TIMED_OUT, f"timed out after {spoken(timedelta(seconds=seconds))}; {told}")
 
     def conclude(self, name: str, outcome: Outcome) -> Exit:
         """Say how waiting ended."""
         tone = {Exit.DONE: Tone.GOOD, Exit.TIMED_OUT: Tone.WARNING}.get(outcome.code, Tone.BAD)
-        self.console.say([self.console.screen.paint(f"{name}: {clean(outcome.message)}", tone)])
+        self.console.say([self.console.screen.paint(f"{name}: {brief(outcome.message)}", tone)])
         return outcome.code
-
-
-Arguments = Any
-"""What argparse read; see `arguments` for the names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ Raw = Mapping[str, Any]
 
 SHORT: Final = 8
 """Characters of a hash that people see, as the flux command line shows it."""
+_LONG_HASH: Final = re.compile(r"(sha1:[0-9a-f]{40})")
 _BRANCH: Final = 20
 """Characters of a branch that people see."""
 
@@ -97,6 +99,11 @@ def short(revision: str) -> str:
         return cut(clean(revision), _BRANCH + SHORT)
     name = branch.removesuffix("@")
     return f"{cut(name, _BRANCH)}@sha1:{hash_[:SHORT]}" if name else f"sha1:{hash_[:SHORT]}"
+
+
+def brief(text: str) -> str:
+    """Make a message of the operator fit for people: safe to print, and with short hashes."""
+    return _LONG_HASH.sub(lambda found: found.group(1)[: len("sha1:") + SHORT], clean(text))
 
 
 def abbreviated(revision: str) -> str:

@@ -103,7 +103,8 @@ def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     if names(requests.approve, rollback.bad.hash):
         approved = replace(rollback, started_at=now, asked_by=f"{requests.by or 'somebody'} (approved)")
         return enter(memory, approved, RollbackState.INTENDED)
-    return Step(memory)
+    # A hold can be left by a rollback that was given up in the same moment; nothing is to be undone yet.
+    return Step(memory, (AllowDeletion(),) if contract.finalized else ())
 
 
 def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, why: str) -> Step:

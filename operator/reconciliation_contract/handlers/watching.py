@@ -101,7 +101,7 @@ def _log_in(registry: kopf.OperatorRegistry, access: Access) -> None:
             token=access.token(),
             certificate_path=found.cert_file,
             private_key_path=found.key_file,
-            # kopf refuses what equals a log-in that was rejected once, and ends; a spurious 401 leaves the same token.
+            # kopf ends when a log-in equals one that was rejected; after a spurious 401 the token is the same.
             expiration=datetime.now(UTC) + timedelta(days=1),
         )
 

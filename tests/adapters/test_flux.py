@@ -1,0 +1,216 @@
+"""The acts on Flux's objects: what a pinned copy holds, whose it is, and who acts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.adapters.flux import Flux, identity, pinned
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.effects import SwitchSource
+from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.errors import Refused
+from tests.adapters.scripted import Asked, scripted
+from tests.support.virtual_time import START
+
+GOOD = "a" * 40
+SOURCE = SourceRef("GitRepository", "apps", "shop")
+PIN = SourceRef("GitRepository", "apps", "shop-123456-aaaaaaa")
+OWNER = "reconciliation.dev/contract-uid"
+
+
+def contract(name: str = "shop", account: str | None = None) -> Contract:
+    """A contract on the Kustomization `shop`."""
+    return Contract("apps", name, "uid-1", 1, START, "shop", service_account=account)
+
+
+def source(**spec: Any) -> dict[str, Any]:
+    """A raw GitRepository that follows `main`."""
+    spec = {"url": "https://git.example/shop", "interval": "1m", "ref": {"branch": "main"}, **spec}
+    return {"metadata": {"name": "shop", "namespace": "apps"}, "spec": spec}
+
+
+COPIED: dict[str, Any] = {
+    "secretRef": {"name": "git"},
+    "serviceAccountName": "git",
+    "provider": "generic",
+    "timeout": "90s",
+    "verify": {"mode": "HEAD", "secretRef": {"name": "keys"}},
+    "proxySecretRef": {"name": "proxy"},
+    "ignore": "/*\n!/deploy",
+    "recurseSubmodules": True,
+    "include": [{"repository": {"name": "base"}}],
+    "sparseCheckout": ["deploy"],
+}
+
+
+@pytest.mark.parametrize("field", COPIED)
+def test_what_decides_the_content_is_copied(field: str) -> None:
+    """Each field that decides what the artifact holds, or how it is fetched, is the source's own."""
+    body = pinned(source(**{field: COPIED[field]}), PIN, GOOD, contract())
+
+    assert body["spec"][field] == COPIED[field]
+
+
+def test_what_is_not_given_is_not_invented() -> None:
+    """The copy has the source's URL, one commit, a long interval and nothing else."""
+    body = pinned(source(suspend=True), PIN, GOOD, contract())
+
+    assert body == {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "GitRepository",
+        "metadata": {
+            "name": PIN.name,
+            "namespace": "apps",
+            "labels": {"reconciliation.dev/contract": "shop"},
+            "annotations": {OWNER: "uid-1", **_original(body)},
+        },
+        "spec": {
+            "url": "https://git.example/shop",
+            "interval": "24h",
+            "ref": {"branch": "main", "commit": GOOD},
+        },
+    }
+
+
+def _original(body: dict[str, Any]) -> dict[str, str]:
+    """The annotation that names the source; checked by its value."""
+    return {key: value for key, value in body["metadata"]["annotations"].items() if key != OWNER and value == "shop"}
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ({"branch": "main"}, {"branch": "main", "commit": GOOD}),
+        ({"tag": "v1"}, {"commit": GOOD}),
+        ({"semver": ">=1"}, {"commit": GOOD}),
+        ({"name": "refs/heads/main"}, {"commit": GOOD}),
+        ({"branch": "main", "commit": "b" * 40}, {"branch": "main", "commit": GOOD}),
+        (None, {"commit": GOOD}),
+    ],
+    ids=str,
+)
+def test_the_commit_is_pinned_whatever_the_ref(ref: dict[str, str] | None, expected: dict[str, str]) -> None:
+    """Only a branch is kept beside the commit: Flux prefers name and tag to a commit's absence, never to a commit."""
+    assert pinned(source(ref=ref), PIN, GOOD, contract())["spec"]["ref"] == expected
+
+
+def test_the_copy_belongs_to_the_same_shard() -> None:
+    """Other labels of the source, which may select it for something else, are not copied."""
+    raw = source()
+    raw["metadata"]["labels"] = {"sharding.fluxcd.io/key": "blue", "team": "shop"}
+
+    labels = pinned(raw, PIN, GOOD, contract())["metadata"]["labels"]
+
+    assert labels == {"reconciliation.dev/contract": "shop", "sharding.fluxcd.io/key": "blue"}
+
+
+def test_a_long_name_still_makes_a_valid_label() -> None:
+    """A label has 63 characters at most and ends in a letter or digit."""
+    label = pinned(source(), PIN, GOOD, contract("a" * 62 + "-b"))["metadata"]["labels"][
+        "reconciliation.dev/contract"
+    ]
+
+    assert label == "a" * 62
+
+
+@pytest.mark.parametrize(("account", "user"), [("", ""), ("deployer", "system:serviceaccount:apps:deployer")])
+def test_an_account_acts_as_its_user(account: str, user: str) -> None:
+    """Without an account the operator acts as itself."""
+    assert identity("apps", account) == user
+
+
+def answering(found: dict[str, Any] | None, *, exists: bool = False) -> Any:
+    """A server with the source and, if so, an object of the pinned copy's name."""
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.method == "POST":
+            return (409, {"message": "exists"}) if exists or found else (201, {})
+        if asked.path.endswith(PIN.name):
+            return (200, found) if found else (404, {})
+        return 200, source()
+
+    return answer
+
+
+def owned(uid: str) -> dict[str, Any]:
+    """A pinned copy that belongs to a contract."""
+    return {"metadata": {"uid": "uid-9", "annotations": {OWNER: uid}}}
+
+
+async def test_a_copy_that_is_ours_already_is_fine() -> None:
+    """A second try after a crash finds the copy and is content."""
+    async with scripted(answering(owned("uid-1"))) as (cluster, script):
+        await Flux(cluster).ensure_pin(contract(), PIN, SOURCE, GOOD)
+
+    assert [asked.method for asked in script.asked] == ["GET", "POST", "GET"]
+
+
+async def test_a_copy_of_somebody_else_is_refused() -> None:
+    """An object of that name without our mark, or with another's, is left alone and told."""
+    async with scripted(answering(owned("uid-2"))) as (cluster, _):
+        with pytest.raises(Refused, match="belongs to somebody else"):
+            await Flux(cluster).ensure_pin(contract(), PIN, SOURCE, GOOD)
+
+
+async def test_only_our_own_copy_is_deleted() -> None:
+    """Ours is deleted by its uid; another's, or none, is not touched."""
+    deleted = []
+    for found in (owned("uid-1"), owned("uid-2"), None):
+        async with scripted(answering(found)) as (cluster, script):
+            await Flux(cluster).delete_pin(contract(), PIN)
+            deleted.append([asked.body for asked in script.asked if asked.method == "DELETE"])
+
+    assert deleted == [[{"preconditions": {"uid": "uid-9"}}], [], []]
+
+
+async def test_the_switch_changes_the_name_of_the_source_and_the_marks_only() -> None:
+    """Everything else of the Kustomization is its owner's."""
+    act = SwitchSource("uid-7", "42", PIN, {"reconciliation.dev/rolled-back-from": "b", "removed": None})
+    async with scripted() as (cluster, script):
+        await Flux(cluster).switch(contract(), act)
+
+    (asked,) = script.asked
+    assert asked.path.endswith("/namespaces/apps/kustomizations/shop")
+    assert asked.body == {
+        "metadata": {
+            "uid": "uid-7",
+            "resourceVersion": "42",
+            "annotations": {"reconciliation.dev/rolled-back-from": "b", "removed": None},
+        },
+        "spec": {"sourceRef": {"name": PIN.name}},
+    }
+
+
+async def test_writes_run_as_the_contracts_account_and_reads_as_ourselves() -> None:
+    """The account of the contract comes before the default one."""
+    default = "system:serviceaccount:apps:flux-applier"
+    named = "system:serviceaccount:apps:deployer"
+    users = []
+    for account in (None, "deployer"):
+        async with scripted(answering(None)) as (cluster, script):
+            flux = Flux(cluster, "flux-applier")
+            await flux.ensure_pin(contract(account=account), PIN, SOURCE, GOOD)
+            await flux.switch(contract(account=account), SwitchSource("u", "1", PIN, {}))
+            users.append([asked.headers.get("Impersonate-User") for asked in script.asked])
+
+    assert users == [[None, default, default], [None, named, named]]
+
+
+async def test_two_at_once_make_one_copy() -> None:
+    """Two replicas that create the same copy at once are both content."""
+    made: list[Asked] = []
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.method == "POST":
+            made.append(asked)
+            return (201, {}) if len(made) == 1 else (409, {"message": "exists"})
+        return 200, (owned("uid-1") if asked.path.endswith(PIN.name) else source())
+
+    async with scripted(answer) as (cluster, _):
+        flux = Flux(cluster)
+        await asyncio.gather(*(flux.ensure_pin(contract(), PIN, SOURCE, GOOD) for _ in range(2)))
+
+    assert len(made) == 2

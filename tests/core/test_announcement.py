@@ -1,0 +1,88 @@
+"""Which changes of memory are told as events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.announcement import announcements
+from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.core.observation import Condition
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from tests.support.builders import sha
+from tests.support.builders_core import (
+    Case,
+    delivery,
+    failing,
+    moment,
+    rolling_back,
+)
+
+MINUTE = timedelta(minutes=1)
+DELIVERY = delivery(failures=None)
+KEPT = Judgement(PromiseName.RECONCILIATION, Verdict.KEPT, MINUTE, reasons.WITHIN_BUDGET, "healthy after 9s of 1m")
+BROKEN = replace(KEPT, verdict=Verdict.BROKEN, reason=reasons.BUDGET_EXCEEDED, message="not healthy within 1m")
+BEFORE = Memory(delivery=DELIVERY, judgements=(KEPT,))
+
+
+def step(reason: str, status: str = "False") -> Memory:
+    return Memory(conditions={"RolledBack": Condition(status, reason, f"about {reason}")})
+
+
+HEALED = Memory(
+    delivery=delivery(failures=None, stages=replace(DELIVERY.stages, healthy=moment(9))), judgements=(KEPT,)
+)
+UNDOING = replace(step(reasons.ROLLING_BACK), rollback=rolling_back(RollbackState.ACTIVE).memory.rollback)
+EVENTS: dict[str, tuple[Memory, Memory, list[tuple[bool, str]]]] = {
+    "nothing happened": (HEALED, HEALED, []),
+    "a delivery": (BEFORE, HEALED, [(False, "Delivered")]),
+    "an adopted delivery": (
+        Memory(),
+        replace(HEALED, delivery=replace(HEALED.delivery or DELIVERY, adopted=True)),
+        [],
+    ),
+    "a delivery of another revision": (
+        replace(HEALED, delivery=replace(HEALED.delivery or DELIVERY, hash=sha("A"))),
+        HEALED,
+        [(False, "Delivered")],
+    ),
+    "a broken promise": (BEFORE, replace(BEFORE, judgements=(BROKEN,)), [(True, reasons.PROMISE_BROKEN)]),
+    "a broken promise that gains its measure": (
+        replace(BEFORE, judgements=(BROKEN,)),
+        replace(BEFORE, judgements=(replace(BROKEN, measured=MINUTE),)),
+        [],
+    ),
+    "a broken promise of the next delivery": (
+        replace(BEFORE, judgements=(BROKEN,), delivery=delivery("A")),
+        replace(BEFORE, judgements=(BROKEN,)),
+        [(True, reasons.PROMISE_BROKEN)],
+    ),
+    "a rollback begins": (step(reasons.RECOVERED), step(reasons.ROLLING_BACK), [(True, reasons.ROLLING_BACK)]),
+    "the first look finds all well": (Memory(), step(reasons.RECOVERED), []),
+    "a rollback ends": (UNDOING, step(reasons.RELEASED), [(False, reasons.RELEASED)]),
+    "an objection that nothing came of": (step(reasons.RECOVERED), step(reasons.CANCELLED), []),
+    "the same again": (step(reasons.NOT_CURABLE), step(reasons.NOT_CURABLE), []),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_each_transition_is_told_once(name: str) -> None:
+    """Warnings for what a person must hear, nothing where nothing of note changed."""
+    before, after, expected = EVENTS[name]
+
+    events = announcements(before, after)
+
+    assert [(e.warning, e.reason) for e in events] == expected
+
+
+def test_a_pass_tells_what_it_did() -> None:
+    """The events of a pass are those of its change of memory."""
+    case: Case = failing()
+
+    told_ = [e for e in case.decide().effects if isinstance(e, EmitEvent)]
+
+    assert [e.reason for e in told_] == [reasons.ROLLING_BACK]

@@ -1,0 +1,226 @@
+"""How a rollback begins otherwise: by a person's request or from a lost memory; and what is cleaned up first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.effects import AllowDeletion, DeletePin, EmitEvent
+from reconciliation_contract.core.memory import Past, Result, RollbackState
+from reconciliation_contract.core.request import Requests
+from tests.support.builders import at, revision, sha
+from tests.support.builders_core import (
+    CONTRACT,
+    OWN,
+    PIN,
+    delivery,
+    failing,
+    good,
+    pin,
+    rolling_back,
+    source,
+    standing,
+)
+
+# What is left over ---------------------------------------------------------------------------------------------------
+
+
+def test_a_stray_pin_is_removed() -> None:
+    """A pinned source that no rollback needs is left from a crash."""
+    case = failing().but(seen__strays=(pin(),), memory__good=None)
+
+    effects = case.decide().effects
+
+    assert DeletePin(PIN) in effects
+
+
+def test_a_stray_pin_in_use_is_left() -> None:
+    """What the Kustomization takes its manifests from is never removed."""
+    case = failing().but(
+        seen__strays=(pin(artifact=None),), seen__kustomization=standing("A", source=PIN), memory__delivery=None
+    )
+
+    effects = case.decide().effects
+
+    assert DeletePin(PIN) not in effects
+
+
+def test_an_observing_operator_removes_no_stray() -> None:
+    """It has no right to, and being refused would keep a deletion from ending."""
+    case = failing().but(seen__strays=(pin(),), seen__acts=False, contract__deleting=True)
+
+    effects = [e for e in case.decide().effects if not isinstance(e, EmitEvent)]
+
+    assert effects == [AllowDeletion()]
+
+
+def test_a_deletion_without_a_rollback_cleans_up_first() -> None:
+    """Strays go before the contract does, because afterwards nobody knows whose they are."""
+    case = failing().but(seen__strays=(pin(),), contract__deleting=True)
+
+    effects = [e for e in case.decide().effects if not isinstance(e, EmitEvent)]
+
+    assert effects == [DeletePin(PIN), AllowDeletion()]
+
+
+def test_a_finalizer_that_nothing_needs_is_taken_off() -> None:
+    """Without a rollback nothing holds a deletion."""
+    case = failing().but(memory__good=None)
+
+    assert AllowDeletion() in case.decide().effects
+    assert AllowDeletion() not in case.but(contract__finalized=False).decide().effects
+
+
+# A lost memory -------------------------------------------------------------------------------------------------------
+
+
+def _wiped() -> Any:
+    held = standing("A", 97, source=PIN, hold={"reconciliation.dev/rolled-back-from": sha("B")}, parent="a/b")
+    strays = (pin(original="shop"),)
+    case = failing().but(seen__kustomization=held, seen__strays=strays, memory__delivery=None, memory__good=None)
+    return case.but(seen__source=None)
+
+
+def test_a_rollback_is_found_again_after_the_status_was_lost() -> None:
+    """The mark and the pin tell what is in force, so that a fix still releases it and its revision stays bad."""
+    memory = _wiped().decide().memory
+
+    assert memory.rollback is not None
+    assert memory.rollback.state is RollbackState.ACTIVE
+    assert (memory.rollback.bad.hash, memory.rollback.source) == (sha("B"), OWN)
+    assert memory.bad == (sha("B"),)
+
+
+def test_a_lost_rollback_is_released_before_a_deletion() -> None:
+    """Losing the status must not leave the Kustomization on the pin for ever."""
+    case = _wiped().but(contract__deleting=True)
+
+    decision = case.decide()
+
+    assert decision.memory.rollback is not None
+    assert AllowDeletion() not in decision.effects
+
+
+# A person's request --------------------------------------------------------------------------------------------------
+
+
+def _asking(**changes: Any) -> Any:
+    ask = Requests(rollback_from=sha("B")[:8], rollback_to=sha("A")[:8], by="ann", why="wrong prices")
+    before = Past(revision("A"), sha("A"), Result.HEALTHY, at(-300))
+    case = failing().but(seen__kustomization=standing("B", 50), memory__history=(before,), contract__requests=ask)
+    return case.but(**({"delivery__failures": None} | changes))
+
+
+def test_a_person_can_roll_back_a_healthy_revision() -> None:
+    """The request names both ends, is signed, and costs no budget."""
+    memory = _asking().decide().memory
+
+    assert memory.rollback is not None
+    assert memory.rollback.asked_by == "ann: wrong prices"
+    assert memory.rollback.reason == reasons.REQUESTED
+    assert memory.begun == ()
+
+
+REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
+    "the head is another": {"contract__requests": Requests(rollback_from=sha("C"), rollback_to=sha("A"))},
+    "the target was never healthy": {"contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("C"))},
+    "the target is the head": {"contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("B"))},
+    "it was done before": {"memory__bad": (sha("B"),)},
+    "the Kustomization is suspended": {"kustomization__suspended": True},
+    "the operator only observes": {"seen__acts": False},
+    "the same person released it": {
+        "contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("A"), release=sha("B"))
+    },
+    "there is no Kustomization": {"seen__kustomization": None},
+    "nothing is delivered": {"memory__delivery": None, "seen__source": source("B", artifact=None)},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_REQUESTS)
+def test_a_request_that_cannot_be_met_does_nothing(name: str) -> None:
+    """A request is no licence: the world must be as the person thinks it is."""
+    case = _asking(**REFUSED_REQUESTS[name])
+
+    memory = case.decide().memory
+
+    assert memory.rollback is None
+
+
+def test_forgetting_makes_a_revision_tryable_again() -> None:
+    """A person who knows that the cause is gone lifts the ban on a second rollback."""
+    case = failing().but(memory__bad=(sha("B"), sha("X")), contract__requests=Requests(forget=sha("B")))
+
+    memory = case.decide().memory
+
+    assert memory.bad == (sha("X"),)
+    assert memory.rollback is not None
+
+
+def test_nothing_is_forgotten_during_its_rollback() -> None:
+    """A request left standing must not make the switch repeatable."""
+    case = rolling_back(RollbackState.SWITCHING, contract__requests=Requests(forget=sha("B")))
+
+    assert case.decide().memory.bad == (sha("B"),)
+
+
+def test_the_pin_is_the_contracts_own() -> None:
+    """Two contracts of the same name, one after the other, never share a pin."""
+    other = replace(CONTRACT, uid="c-another")
+
+    pins = [failing().but(contract=contract).decide().memory.rollback for contract in (CONTRACT, other)]
+
+    assert pins[0] is not None
+    assert pins[1] is not None
+    assert pins[0].pin != pins[1].pin
+
+
+def test_nothing_begins_without_a_failed_attempt() -> None:
+    """A delivery under way is no failure."""
+    case = failing().but(memory__delivery=delivery(failures=None), kustomization__failures=())
+
+    decision = case.decide()
+
+    assert decision.memory.rollback is None
+    assert decision.memory.conditions["RolledBack"].reason == reasons.RECOVERED
+
+
+# What a rollback does not undo ----------------------------------------------------------------------------------------
+
+REMAINS: dict[str, tuple[dict[str, Any], str]] = {
+    "the Kustomization has changed": (
+        {"kustomization__spec": "new", "memory__good": good(spec="old")},
+        "own spec has changed",
+    ),
+    "values are substituted": ({"kustomization__substitutes": True}, "substituted values"),
+    "nothing is pruned": ({"kustomization__prunes": False}, "does not prune"),
+    "an apply stopped half-way": (
+        {"delivery__failures__reason": "ReconciliationFailed", "kustomization__failures": ()},
+        "stopped half-way",
+    ),
+    "an immutable field is involved": (
+        {"delivery__failures__message": "spec.selector: field is immutable", "kustomization__failures": ()},
+        "immutable field",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REMAINS)
+def test_what_is_not_undone_is_said(name: str) -> None:
+    """A rollback that leaves something behind says so from the start."""
+    changes, part = REMAINS[name]
+
+    undo = failing().but(**changes).decide().memory.rollback
+
+    assert undo is not None
+    assert [text for text in undo.remains if part in text]
+
+
+def test_a_plain_rollback_leaves_nothing() -> None:
+    """Where nothing is known to stay, nothing is said."""
+    undo = failing().decide().memory.rollback
+
+    assert undo is not None
+    assert undo.remains == ()
