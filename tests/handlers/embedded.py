@@ -33,6 +33,8 @@ async def started(
         registry, configuration = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
         configure(configuration)
+        # kopf kills the process ten minutes after the end of its operator, and virtual minutes pass at once.
+        configuration.process.ultimate_exiting_timeout = None
         async with operator.running():
             watching = asyncio.create_task(
                 kopf.operator(
@@ -51,7 +53,7 @@ async def started(
                 stop.set()
                 await asyncio.wait((watching,))
                 problem = watching.exception()
-                if early or problem is not None:  # without its chain, which can be of millions of links
+                if early or problem is not None:
                     raise AssertionError(f"the operator ended by itself: {problem!r:.300}") from None
 
 

@@ -14,9 +14,9 @@ import pytest
 from reconciliation_contract.cli.operator import main, parser, serve, settings_of
 from reconciliation_contract.config import Listen, Settings
 from tests.handlers.embedded import SETTINGS
-from tests.support.api_server import CONTRACTS, ApiServer
+from tests.support.api_server import CONTRACTS, elsewhere
 from tests.support.api_server_flux import Flux
-from tests.support.virtual_time import eventually, now
+from tests.support.virtual_time import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -140,13 +140,15 @@ def test_a_port_in_use_ends_it_with_a_message(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.looptime
 async def test_a_signal_ends_it_in_peace(number: signal.Signals) -> None:
-    """The operator as the command line runs it does its work, and stops when it is told to."""
+    """The operator as the command line runs it does its work, and stops when it is told to.
+
+    In real time: it reads the real clock, and kopf kills the process some minutes after such an end.
+    """
     before = asyncio.all_tasks()
-    async with ApiServer() as api:
+    with elsewhere() as api:
         Flux(api).standing()
-        running = asyncio.create_task(serve(SETTINGS, api.access, now))
+        running = asyncio.create_task(serve(SETTINGS, api.access))
         await eventually(lambda: running.done() or api.accepted(CONTRACTS), "the first status", within=20)
 
         os.kill(os.getpid(), number)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -52,6 +53,7 @@ __all__ = [
     "ApiServer",
     "Raw",
     "Seen",
+    "elsewhere",
 ]
 
 _BOOKMARK: Final = 60.0
@@ -309,6 +311,25 @@ class ApiServer:
             _, kind, thing = entry
             if seen.namespace in ("", thing["metadata"].get("namespace")) and seen.plural not in self.frozen:
                 await response.write(_line(kind, thing))
+
+
+@contextmanager
+def elsewhere() -> Iterator[ApiServer]:
+    """An API server in a thread of its own: kopf waits at its end for all tasks of its loop, those of a server too.
+
+    Change its objects only while nobody watches.
+    """
+    loop, api = asyncio.new_event_loop(), ApiServer()
+    thread = threading.Thread(target=loop.run_forever, name="api server", daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(api.__aenter__(), loop).result(10)
+    try:
+        yield api
+    finally:
+        asyncio.run_coroutine_threadsafe(api.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
 def _patched(seen: Seen, known: Raw) -> Raw:

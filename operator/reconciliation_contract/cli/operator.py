@@ -6,8 +6,7 @@ import argparse
 import asyncio
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import kopf
@@ -18,7 +17,7 @@ from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.config import Listen, Settings
 from reconciliation_contract.errors import ClusterError
 from reconciliation_contract.handlers.watching import configure, register
-from reconciliation_contract.wiring import Operator, utc_now
+from reconciliation_contract.wiring import Operator
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,10 +95,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     )
 
 
-async def serve(settings: Settings, access: Access, clock: Callable[[], datetime] = utc_now) -> None:
+async def serve(settings: Settings, access: Access) -> None:
     """Run until a signal asks to stop, which kopf listens for. Raises `ClusterError` where the start fails."""
     async with Cluster(access) as cluster:
-        operator = Operator(settings, cluster, clock)
+        operator = Operator(settings, cluster)
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
         configure(kopf_settings)
