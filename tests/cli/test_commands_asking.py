@@ -36,7 +36,7 @@ def test_a_rollback_needs_somebody_to_confirm_it(api: Api, run: Run) -> None:
     """Without a terminal and without --yes nothing is written."""
     api.contracts = [contract(failing())]
 
-    result = run("rollback", "shop", *WHY)
+    result = run("rollback", "shop", *WHY, "--timeout", "1ms")
 
     assert result.code == 1
     assert "nobody is there to confirm it; add --yes" in result.err
