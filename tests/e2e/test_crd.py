@@ -36,6 +36,8 @@ DEFAULTS = {
         "after": {"failures": 3, "duration": "5m"},
         "within": "2m",
         "settle": "30s",
+        "maxAge": "1h",
+        "budget": {"rollbacks": 3, "per": "24h"},
     },
     "suspend": False,
 }

@@ -130,8 +130,10 @@ def _sentence(error: ErrorDetails) -> str:
             return (
                 f"{field} is {excerpt(value)}, which cannot be a name; write the name of an object in the namespace"
             )
-        case "greater_than_equal" | "less_than_equal":
-            return f"{field} is {excerpt(value)}; write a number from 1 to 100"
+        case "greater_than_equal":
+            return f"{field} is {excerpt(value)}; write at least {context['ge']}"
+        case "less_than_equal":
+            return f"{field} is {excerpt(value)}; write at most {context['le']}"
         case kind:
             return f"{field} is {excerpt(value)}; write {_WANTED.get(kind, error['msg'])}"
 

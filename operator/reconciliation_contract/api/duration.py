@@ -77,9 +77,3 @@ def _exact(text: str) -> Fraction:
 
 def _microseconds(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
-
-
-def _hint(shortest: timedelta, longest: timedelta) -> str:
-    return (
-        f"write a duration from {format_duration(shortest)} to {format_duration(longest)}, such as 30s, 5m or 1h30m"
-    )
