@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,11 @@ def image(workspace: Workspace, name: str = "shop") -> str:
     return str(found)
 
 
+def _detected(status: dict[str, Any], sha: str) -> bool:
+    delivery = status.get("delivery", {})
+    return delivery.get("revision", "").endswith(sha) and "detected" in delivery.get("stages", {})
+
+
 def test_a_person_goes_back_and_lets_go(operator: OperatorProcess, workspace: Workspace, run: Run) -> None:
     """Rollback to a healthy revision, hold against a new commit, and let that through: all by command."""
     push, first = delivered(workspace)
@@ -96,6 +102,7 @@ def test_a_person_goes_back_and_lets_go(operator: OperatorProcess, workspace: Wo
     held = run("hold", "shop", "--why", "audit")
     third = push("3")
     workspace.wait_reason("shop", "Held", "RolledBack")
+    workspace.wait("shop", lambda status: _detected(status, third), "the third release to be detected")
     page = run("get", "shop").out
 
     assert held.code == 0

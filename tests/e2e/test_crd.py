@@ -250,5 +250,5 @@ def test_columns_show_the_status(api: Cluster) -> None:
         "LAST",
         "GOOD",
     ]
-    assert "main@sha1:" in narrow
+    assert "@sha1:" in narrow
     assert "shop" in wide.splitlines()[1].split()
