@@ -21,6 +21,8 @@ from reconciliation_contract.store import Key, Record, Store, newer
 
 _log = logging.getLogger(__name__)
 
+_WITHOUT_FLUX: Final = 5.0
+"""Seconds between comparisons while Flux is not installed: somebody waits for it to be noticed."""
 _FIRST_PAUSE: Final = 0.2
 """Seconds between comparisons until the store is filled."""
 _Versioned = Record | Kustomization | Source
@@ -68,7 +70,8 @@ class Sweep:
         while True:
             try:
                 await self._once()
-                pause = longest if self.synced.is_set() else _FIRST_PAUSE
+                steady = longest if self._store.flux_installed else min(longest, _WITHOUT_FLUX)
+                pause = steady if self.synced.is_set() else _FIRST_PAUSE
             except ClusterError as error:
                 if str(error) != self._problem:
                     _log.warning("the cluster cannot be compared with what is known", extra={"error": str(error)})
