@@ -71,11 +71,22 @@ def _follow(contract: Contract, memory: Memory, seen: Observation, now: datetime
     """Go on with the current delivery; begin the next one where the target has moved."""
     goal, first = timeline.target(seen), memory.delivery is None
     memory = _advance(contract, memory, seen, now)
-    if goal is None or (memory.delivery and memory.delivery.hash == goal.hash):
+    if goal is None or (memory.delivery and memory.delivery.hash == goal.hash) or _awaits_look(memory, seen):
         return memory
     delivery = Delivery(goal.revision, goal.hash, started_at=now, adopted=first and _predates(contract, seen))
     memory = replace(_finish(memory, seen, now), delivery=delivery, judgements=())
     return _advance(contract, memory, seen, now)
+
+
+def _awaits_look(memory: Memory, seen: Observation) -> bool:
+    """Whether the delivery was found in Git before Flux had it, and Git has not been looked at again yet.
+
+    After a restart the older artifact alone would look like a way back.
+    """
+    delivery, artifact = memory.delivery, seen.source.artifact if seen.source else None
+    if seen.git.looked or delivery is None or delivery.stages.detected is not None or artifact is None:
+        return False
+    return artifact.value.updated_at <= delivery.started_at
 
 
 def _advance(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
