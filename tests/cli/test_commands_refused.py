@@ -86,7 +86,7 @@ WRONG: dict[str, tuple[dict[tuple[str, str], tuple[int, str]], tuple[str, ...], 
     "a revision that was never healthy": (
         {},
         ("rollback", "shop", *WHY, "--to", FIX),
-        f"{FIX} is none of the revisions that were healthy under this contract; there are: main@sha1:dd44dd44",
+        f"{FIX[:8]} is none of the revisions that were healthy under this contract; there are: main@sha1:dd44dd44",
     ),
 }
 

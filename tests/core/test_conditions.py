@@ -16,7 +16,7 @@ from reconciliation_contract.core.memory import Memory, Past, Result, RollbackSt
 from reconciliation_contract.core.observation import Condition, Kustomization, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.standing import Standing
-from tests.support.builders import at, revision, sha
+from tests.support.builders import at, brief, revision, sha
 from tests.support.builders_core import (
     CONTRACT,
     OWN,
@@ -207,7 +207,7 @@ def test_a_commit_that_flux_has_not_is_told() -> None:
     found = told(Memory(delivery=waiting, judgements=(OPEN,)))["Detected"]
 
     assert (found.status, found.reason) == ("False", reasons.NOT_DETECTED)
-    assert revision("B") in found.message
+    assert brief("B") in found.message
 
 
 HEALTH: dict[str, tuple[Memory, Kustomization | None, str, str]] = {
@@ -251,7 +251,7 @@ def test_while_rolled_back_healthy_names_the_bad_revision() -> None:
     healthy = told(case.memory, case.seen)["Healthy"]
 
     assert (healthy.status, healthy.reason) == ("False", reasons.ROLLED_BACK)
-    assert healthy.message == f"{revision('B')} never became healthy"
+    assert healthy.message == f"{brief('B')} never became healthy"
 
 
 STANDINGS: dict[str, tuple[Memory, Standing | None, str]] = {

@@ -23,7 +23,7 @@ from tests.core.rollback_situations import (
     SWITCHING,
     arriving,
 )
-from tests.support.builders import at, revision, sha
+from tests.support.builders import at, brief, sha
 from tests.support.builders_core import (
     MARK,
     PIN,
@@ -215,7 +215,7 @@ def test_a_failed_rollback_names_the_good_revision() -> None:
     told = case.decide().memory.conditions["Ready"]
 
     assert told.reason == reasons.TARGET_FAILED
-    assert told.message == f"{revision('A')} fails too: still not healthy"
+    assert told.message == f"{brief('A')} fails too: still not healthy"
 
 
 def test_the_target_must_still_be_the_known_good_one() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciliation_contract.core.cause import CURABLE_REASONS, classify
 from reconciliation_contract.core.duration import spoken
-from reconciliation_contract.core.text import LIMIT, bounded
+from reconciliation_contract.core.text import LIMIT, bounded, cleaned
 from tests.support.builders import ATTEMPT_FAILED, FAILED, PHASES
 
 SPOKEN: dict[str, timedelta] = {
@@ -55,6 +55,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "a token in a URL": ("https://ghp_abc@github.com/a/b.git: denied", "https://github.com/a/b.git: denied"),
     "a user of SSH": ("ssh://git@example.com/x", "ssh://example.com/x"),
+    "a password with an @": ("https://ann:p@s3cret@example.com/x", "https://example.com/x"),
+    "a password in a URL broken by what is not seen": (
+        "https:\u200b//ann:s3cret@example.com/x",
+        "https://example.com/x",
+    ),
+    "a commit": (f"main@sha1:{'0123456789' * 4} is applied", "main@sha1:01234567 is applied"),
+    "a commit alone": ("0123456789" * 4, "01234567"),
+    "a digest of something else": (f"sha256:{'ab' * 32}", f"sha256:{'ab' * 32}"),
     "a signed query": ("GET https://s3/x?X-Amz-Signature=abc&y=1: 403", "GET https://s3/x 403"),
     "a quoted URL with a query": ('Post "https://hook/x?token=abc": EOF', 'Post "https://hook/x": EOF'),
     "lines": ("one\ntwo\r\n\tthree", "one two three"),
@@ -92,6 +100,15 @@ def test_any_text_becomes_one_visible_line(text: str, limit: int) -> None:
     assert len(once) <= limit
     assert not {unicodedata.category(ch) for ch in once} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     assert bounded(once, limit) == once
+
+
+def test_a_password_cut_in_two_is_not_shown() -> None:
+    """Of a text that is too long to be read whole, no first half of a password is left."""
+    url = "https://ann:s3cret@example.com/x"
+    spaces = " " * (LIMIT * 256 - len("https://ann:s3c"))
+
+    assert bounded(spaces + url) == "https://"
+    assert "s3cret" not in cleaned(url, 300)
 
 
 @given(st.text("ab:/@? \n", max_size=60))

@@ -40,6 +40,11 @@ def revision(commit: str, ref: str = "main") -> str:
     return f"{ref}@sha1:{sha(commit)}" if ref else f"sha1:{sha(commit)}"
 
 
+def brief(commit: str) -> str:
+    """How a message names a commit."""
+    return f"main@sha1:{sha(commit)[:8]}"
+
+
 def stamp(moment: datetime) -> str:
     """A time stamp of the API server: whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

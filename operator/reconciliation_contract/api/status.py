@@ -16,7 +16,7 @@ from reconciliation_contract.core.memory import Good, Memory, Past
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
-from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.text import bounded, cleaned
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Span, Stages, origin
 
 Wire = dict[str, Any]
@@ -58,7 +58,7 @@ def _lean(wire: Wire) -> Wire:
 
 def _revision(name: str) -> str:
     """Write a revision. Too long a name of a branch loses its beginning, for what counts is the hash at the end."""
-    return bounded(name[-_REVISION:], _REVISION)
+    return cleaned(name[-_REVISION:], _REVISION)
 
 
 def _condition(name: str, condition: Condition, memory: Memory) -> Wire:
