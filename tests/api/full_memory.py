@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import (
     BAD_REVISIONS,
     HISTORY,
+    INCIDENTS,
     Good,
+    Incident,
     Memory,
     Past,
     Result,
@@ -132,6 +135,25 @@ def full_memory(*, adopted: bool = False) -> Memory:
             Dependency("Git", None, LONG),
             Dependency("source-controller", True, ""),
             *(Dependency("GitRepository", False, LONG) for _ in range(20)),
+        ),
+        incidents=tuple(
+            Incident(
+                key=f"Dependency/{n}",
+                promise="Reconciliation",
+                reason="BudgetExceeded",
+                severity=Severity.CRITICAL,
+                opened_at=after(n),
+                message=LONG * 2,
+                revision=revision(0),
+                cause=LONG,
+                count=3,
+                told_at=after(n + 1),
+                well_since=after(n + 2),
+                closed_at=after(n + 3),
+                relapses=2,
+                told={"flux": 3, "kubernetes": 2},
+            )
+            for n in range(INCIDENTS)
         ),
         begun=tuple(after(n) for n in range(BEGUN)),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},

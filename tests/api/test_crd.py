@@ -142,6 +142,8 @@ def test_every_duration_of_a_spec_is_bounded_with_a_hint(schema: Schema) -> None
         "rollback.settle": ["write a duration from 1ms to 24h"],
         "rollback.maxAge": ["write a duration from 1ms to 8760h"],
         "rollback.budget.per": ["write a duration from 1ms to 8760h"],
+        "alerts.after": ["write a duration from 0s to 24h"],
+        "alerts.remindEvery": ["write a duration from 0s to 8760h"],
     }
 
 

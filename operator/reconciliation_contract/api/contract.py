@@ -11,10 +11,10 @@ from pydantic_core import ErrorDetails
 
 from reconciliation_contract.api.excerpt import excerpt
 from reconciliation_contract.api.flux import parent_of
-from reconciliation_contract.api.models import PromisesSpec, RollbackSpec, Spec
+from reconciliation_contract.api.models import AlertsSpec, PromisesSpec, RollbackSpec, Spec
 from reconciliation_contract.api.raw import Raw, moment, read_map, read_number, read_strings, read_text
 from reconciliation_contract.api.request import parse_requests
-from reconciliation_contract.core.contract import Contract, InvalidContract, Promises, RollbackPolicy
+from reconciliation_contract.core.contract import AlertPolicy, Contract, InvalidContract, Promises, RollbackPolicy
 
 GROUP: Final = "reconciliation.dev"
 VERSION: Final = "v1alpha1"
@@ -75,6 +75,7 @@ def _contract(identity: _Identity, created: datetime, spec: Spec, meta: Raw) -> 
         kustomization=spec.kustomization_ref.name,
         promises=_promises(spec.promises),
         rollback=_policy(spec.rollback),
+        alerts=_alerts(spec.alerts),
         service_account=spec.service_account_name,
         suspended=spec.suspend,
         requests=parse_requests(read_strings(annotations)),
@@ -103,6 +104,12 @@ def _policy(spec: RollbackSpec) -> RollbackPolicy:
         max_age=spec.max_age,
         budget=spec.budget.rollbacks,
         budget_per=spec.budget.per,
+    )
+
+
+def _alerts(spec: AlertsSpec) -> AlertPolicy:
+    return AlertPolicy(
+        severity=spec.severity, after=spec.after, remind_every=spec.remind_every, suspended=spec.suspend
     )
 
 

@@ -12,7 +12,14 @@ from typing import Annotated, Final, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from reconciliation_contract.api.fields import Between, Budget, Flag, Name, Wire, rules
-from reconciliation_contract.core.contract import DriftMode, Promises, RollbackMode, RollbackPolicy
+from reconciliation_contract.core.contract import (
+    AlertPolicy,
+    DriftMode,
+    Promises,
+    RollbackMode,
+    RollbackPolicy,
+    Severity,
+)
 
 IMMUTABLE: Final = "cannot be changed; make another contract instead"
 DETECTION_FIRST: Final = (
@@ -22,6 +29,7 @@ DETECTION_FIRST: Final = (
 
 _PROMISES: Final = Promises()
 _ROLLBACK: Final = RollbackPolicy()
+_ALERTS: Final = AlertPolicy()
 
 
 class KustomizationRef(Wire):
@@ -127,6 +135,19 @@ class RollbackSpec(Wire):
     """How many rollbacks may happen in a time, so that a contract never flaps."""
 
 
+class AlertsSpec(Wire):
+    """When people are told that a promise is broken, and how loudly. Where is a setting of the operator."""
+
+    severity: Severity = _ALERTS.severity
+    """How much a broken promise matters. A rollback that failed is always Critical, for only a person can help."""
+    after: Annotated[timedelta, Between(shortest=timedelta(0), longest=timedelta(hours=24))] = _ALERTS.after
+    """How long the trouble must last before anybody is told, at most 24h. 0s tells at once."""
+    remind_every: Annotated[timedelta, Between(shortest=timedelta(0))] = _ALERTS.remind_every
+    """Time between two messages about trouble that lasts. 0s tells only its beginning and its end."""
+    suspend: Flag = False
+    """Set to true to tell nobody. What was open is forgotten without a word."""
+
+
 class Spec(Wire):
     """What is promised of a Flux Kustomization. Everything but kustomizationRef has a default."""
 
@@ -137,6 +158,8 @@ class Spec(Wire):
     """What is promised of every commit."""
     rollback: RollbackSpec = RollbackSpec()
     """What happens when a revision keeps failing."""
+    alerts: AlertsSpec = AlertsSpec()
+    """When people are told that a promise is broken, and how loudly."""
     service_account_name: Name | None = None
     """ServiceAccount in the same namespace whose rights the operator uses when it changes Flux objects for this
     contract. Without it the operator's own rights are used."""

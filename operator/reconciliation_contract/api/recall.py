@@ -14,7 +14,18 @@ from typing import TypeVar
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
-from reconciliation_contract.core.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
+from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.memory import (
+    INCIDENTS,
+    Good,
+    Incident,
+    Memory,
+    Past,
+    Result,
+    Revision,
+    Rollback,
+    RollbackState,
+)
 from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
@@ -39,6 +50,7 @@ def parse(status: object) -> Memory:
             read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
         },
         dependencies=tuple(_read_dependency(item) for item in read_list(raw, "dependencies")),
+        incidents=tuple(i for item in read_list(raw, "incidents")[:INCIDENTS] if (i := _read_incident(item))),
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
@@ -186,3 +198,26 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
 
 def _read_revision(raw: Raw, key: str) -> Revision:
     return Revision(read_text(raw, key), revision_hash(read_text(raw, key)))
+
+
+def _read_incident(raw: Raw) -> Incident | None:
+    key, opened = read_text(raw, "key"), moment(raw.get("openedAt"))
+    if not key or opened is None:
+        return None
+    told = read_map(raw, "told")
+    return Incident(
+        key=key,
+        promise=read_text(raw, "promise"),
+        reason=read_text(raw, "reason"),
+        severity=_member(Severity, read_text(raw, "severity")) or Severity.WARNING,
+        opened_at=opened,
+        message=read_text(raw, "message"),
+        revision=read_text(raw, "revision"),
+        cause=read_text(raw, "cause"),
+        count=max(0, read_number(raw, "count")),
+        told_at=moment(raw.get("toldAt")),
+        well_since=moment(raw.get("wellSince")),
+        closed_at=moment(raw.get("closedAt")),
+        relapses=max(0, read_number(raw, "relapses")),
+        told={sink: read_number(told, sink) for sink in list(told)[:16] if read_number(told, sink) > 0},
+    )

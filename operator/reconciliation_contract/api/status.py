@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciliation_contract.api.duration import format_duration
-from reconciliation_contract.core.memory import Good, Memory, Past
+from reconciliation_contract.core.memory import Good, Incident, Memory, Past
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
 from reconciliation_contract.core.text import bounded, cleaned
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Span, Stages, origin
+from reconciliation_contract.core.trouble import LONGEST
 
 Wire = dict[str, Any]
 
@@ -43,6 +44,7 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "rollback": _rollback(memory),
             "statistics": _statistics(memory),
             "dependencies": [_dependency(found) for found in memory.dependencies[:16]],
+            "incidents": [_incident(incident) for incident in memory.incidents],
         }
     )
 
@@ -206,3 +208,23 @@ def _statistics(memory: Memory) -> Wire | None:
 def _dependency(found: Dependency) -> Wire:
     ready = "Unknown" if found.ready is None else str(found.ready)
     return _lean({"name": found.name, "ready": ready, "message": bounded(found.message)})
+
+
+def _incident(incident: Incident) -> Wire:
+    times = {"closedAt": incident.closed_at, "wellSince": incident.well_since, "toldAt": incident.told_at}
+    return _lean(
+        {
+            "key": incident.key[:_WORD],
+            "promise": incident.promise[:_WORD],
+            "reason": incident.reason[:_WORD],
+            "severity": incident.severity.value,
+            "openedAt": timestamp(incident.opened_at),
+            **{name: timestamp(at) for name, at in times.items() if at},
+            "message": bounded(incident.message, LONGEST),
+            "revision": _revision(incident.revision),
+            "cause": bounded(incident.cause, _WORD),
+            "count": incident.count or None,
+            "relapses": incident.relapses or None,
+            "told": dict(sorted(incident.told.items())),
+        }
+    )

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from reconciliation_contract.api.fields import ATOMIC, Count, Elapsed, Path, Revision, Text, Wire, Word, list_map
-from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
+from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.timeline import Witness
 
@@ -250,6 +251,40 @@ class RollbackStatus(Wire):
     """When the last rollbacks began that nobody asked for, oldest first. The budget is counted from them."""
 
 
+class IncidentStatus(Wire):
+    """A time in which something is truly broken, for one cause."""
+
+    key: Word
+    """What tells causes apart, whatever the revision. Delivery is the way of the newest revision, Dependency/NAME
+    something that delivery depends on, anything else is the promise of that name."""
+    promise: Word
+    """Name of the promise that is broken first."""
+    reason: Word
+    """One word for why, stable enough for scripts."""
+    severity: Severity
+    """How much it matters."""
+    opened_at: AwareDatetime
+    """When it began."""
+    closed_at: AwareDatetime | None = None
+    """When it was over. An incident that is over is kept for an hour, to know it when it comes back."""
+    well_since: AwareDatetime | None = None
+    """Since when all has been well. It is over when that has stayed so for a while."""
+    message: Text | None = None
+    """What was told last."""
+    revision: Revision | None = None
+    """The revision that was told of, as Flux names it."""
+    cause: Word | None = None
+    """The root cause that it may share with other contracts. Those are told of in one message."""
+    count: Count | None = None
+    """Messages due so far: the opening, the reminders and the recovery."""
+    told_at: AwareDatetime | None = None
+    """When the last of them became due."""
+    relapses: Count | None = None
+    """How often it seemed to be over and was not."""
+    told: Annotated[dict[str, Count], Field(max_length=16)] | None = None
+    """How many of the messages each sink has taken."""
+
+
 class Status(Wire):
     """What the operator found out. It is written by the operator only."""
 
@@ -278,3 +313,5 @@ class Status(Wire):
     """Figures over the deliveries of the history."""
     dependencies: Annotated[list[DependencyStatus], Field(max_length=16, json_schema_extra=ATOMIC)] | None = None
     """What delivery depends on, in the order in which a delivery meets it."""
+    incidents: Annotated[list[IncidentStatus], Field(max_length=INCIDENTS, json_schema_extra=ATOMIC)] | None = None
+    """What is broken, and what was lately; people are told of each once when it begins and once when it is over."""

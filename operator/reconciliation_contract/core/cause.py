@@ -76,6 +76,11 @@ def classify(reason: str, message: str) -> Cause:
     return Cause(curable=not remedy, remedy=remedy)
 
 
+def unreachable(message: str) -> bool:
+    """Whether a message tells of something that does not answer, whoever asked it."""
+    return re.search(_TROUBLE, _plain(message)) is not None
+
+
 def _plain(message: str) -> str:
     """Without what differs between versions: case, line breaks, quotes."""
     return " ".join(re.sub(r"[\"'`]", "", message.lower()).split())

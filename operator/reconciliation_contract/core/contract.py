@@ -56,6 +56,27 @@ class RollbackPolicy:
     budget_per: timedelta = timedelta(hours=24)
 
 
+class Severity(StrEnum):
+    """How much an incident matters, the least first."""
+
+    INFO = "Info"
+    WARNING = "Warning"
+    CRITICAL = "Critical"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPolicy:
+    """When people are told, and how loudly."""
+
+    severity: Severity = Severity.WARNING
+    """That of a broken promise; what only a person can mend is critical whatever is said here."""
+    after: timedelta = timedelta(0)
+    """How long an incident must last before it is told."""
+    remind_every: timedelta = timedelta(hours=4)
+    """Between two messages of an incident that lasts; 0 for none but the first."""
+    suspended: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     """A valid ``ReconciliationContract``."""
@@ -68,6 +89,7 @@ class Contract:
     kustomization: str
     promises: Promises = field(default_factory=Promises)
     rollback: RollbackPolicy = field(default_factory=RollbackPolicy)
+    alerts: AlertPolicy = field(default_factory=AlertPolicy)
     service_account: str | None = None
     """Whose rights the acts on Flux objects use, by impersonation; the operator's own where none is named."""
     suspended: bool = False

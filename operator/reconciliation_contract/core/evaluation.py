@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciliation_contract.core import conditions, promises, reasons, rollback, timeline
+from reconciliation_contract.core import conditions, incident, promises, reasons, rollback, timeline
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.dependency import blame, dependencies
@@ -47,8 +47,10 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     took = Step(memory) if idle else rollback.step(contract, memory, seen, now)
     memory = _mark(contract, took.memory, seen, now) if seen.fresh and not contract.suspended else took.memory
     memory = replace(memory, conditions=conditions.derive(contract, memory, seen, took.standing, now))
+    memory = replace(memory, incidents=incident.follow(contract, memory, seen, now))
     rechecks = [
         took.recheck_at,
+        *incident.rechecks(contract, memory),
         _settles_at(contract, memory, seen),
         *(j.deadline for j in memory.judgements),
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.timeline import Delivery
@@ -15,6 +16,8 @@ HISTORY = 10
 """Finished deliveries kept."""
 BAD_REVISIONS = 20
 """Revisions remembered as bad, the newest kept."""
+INCIDENTS = 5
+"""Incidents remembered, the newest kept."""
 
 
 class Result(StrEnum):
@@ -111,6 +114,35 @@ class Rollback:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """A time in which a promise is truly broken for one cause, from the first sign to the recovery."""
+
+    key: str
+    """What tells causes apart, the same for every revision: ``Delivery``, ``Drift``, ``Dependency/NAME``."""
+    promise: str
+    reason: str
+    severity: Severity
+    opened_at: datetime
+    """When it began."""
+    message: str
+    """What was said last, or is about to be."""
+    revision: str = ""
+    cause: str = ""
+    """The root cause that it shares with other contracts; empty where it is the contract's own."""
+    count: int = 0
+    """Messages due so far; 0 while it has not lasted long enough to be told."""
+    told_at: datetime | None = None
+    """When the last of them became due."""
+    well_since: datetime | None = None
+    closed_at: datetime | None = None
+    """When it was over, once it stayed so."""
+    relapses: int = 0
+    """How often it seemed to be over and was not."""
+    told: Mapping[str, int] = field(default_factory=dict)
+    """How many of the messages each sink has taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Everything known from earlier passes."""
 
@@ -128,6 +160,8 @@ class Memory:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     """How what delivery depends on stood when all of it had been looked at."""
+    incidents: tuple[Incident, ...] = ()
+    """Those that are open, and those that were lately; oldest first."""
     observed_generation: int = 0
     handled_request: str = ""
 

@@ -221,3 +221,7 @@ class Observation:
     """Git has been looked at since the operator began; before that, silence says nothing."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""
+    sinks: tuple[str, ...] = ()
+    """Where incidents are told."""
+    told: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By incident and sink: how many messages were taken, as far as the status does not say so yet."""
