@@ -14,8 +14,9 @@ help: ## list the targets
 demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled back, fixed
 	@$(BIN)/python -m playground demo
 
-test: check ## all tests, the real-cluster ones included
+test: $(STAMP) ## all tests, the real-cluster ones included
 	@$(BIN)/python -m playground build
+	@$(MAKE) check
 	$(BIN)/pytest -m e2e tests
 
 check: $(STAMP) ## lint, types, import rules and the fast tests

@@ -16,6 +16,7 @@ from playground.port import NoFreePortsError
 from playground.process import ProcessDiedError
 from playground.progress import Progress
 from playground.toolchain import NoGoError
+from playground.toolset import CLUSTER, MONITORING
 from playground.waiting import WaitTimeoutError
 
 EXPECTED_ERRORS = (BuildError, NoGoError, NoFreePortsError, ProcessDiedError, WaitTimeoutError, BrokenBuildError)
@@ -74,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "build",
         help="only build the programs, or check the built ones",
-        description="Build the programs into the cache, or check every file of an earlier build by its hash.",
+        description="Build the programs into the cache, or check every file of an earlier build by its hash:"
+        " those of the cluster, and Prometheus and Alertmanager, which the tests need.",
     )
     # Its options are its own; it shows them itself.
     commands.add_parser(
@@ -135,10 +137,11 @@ def _run_on(cluster: Cluster) -> None:
 
 def _build() -> int:
     progress = Progress()
-    binaries = provide(progress)
-    with progress.timed("Checked"):
-        open_build(binaries.directory, thorough=True)
-    print(binaries.directory)
+    for tools in (CLUSTER, MONITORING):
+        binaries = provide(progress, tools=tools)
+        with progress.timed("Checked"):
+            open_build(binaries.directory, thorough=True)
+        print(binaries.directory)
     return 0
 
 

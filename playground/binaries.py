@@ -1,4 +1,4 @@
-"""The programs of the cluster: built once from Go modules, kept in the per-user cache.
+"""Programs for the cluster and for tests: built once from Go modules, kept in the per-user cache.
 
 A build is a directory named after what it was made from. It is filled under another name beside its place and
 renamed when complete, with a manifest of sizes and hashes written last; so a directory without a manifest, or
@@ -19,19 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playground.assets import write_assets
 from playground.cache import cache_directory, exclusive
 from playground.compilation import FLAGS, Compilation
 from playground.progress import Progress
 from playground.toolchain import Go, find_go
+from playground.toolset import CLUSTER, Toolset
 
-MODULE = Path(__file__).parent / "go"
 MANIFEST = "manifest.json"
 RECIPE = "1"
 """Raise it when the same modules give another directory, as after a change in `assets`."""
-
-NAMES = {"server": "etcd"}
-"""Programs whose Go package has another name than the program."""
 
 
 class BrokenBuildError(Exception):
@@ -55,26 +51,26 @@ class Binaries:
         return self.directory / name
 
 
-def provide(progress: Progress, *, cache: Path | None = None, module: Path = MODULE) -> Binaries:
-    """Return the programs, built first if need be (6 to 8 minutes the first time).
+def provide(progress: Progress, *, cache: Path | None = None, tools: Toolset = CLUSTER) -> Binaries:
+    """Return the programs, built first if need be, which takes minutes.
 
     Any complete build of the same modules and flags is used, whichever Go made it; so a later start needs no Go.
     """
     root = (cache or cache_directory()) / "playground"
-    existing = find_build(root, module)
+    existing = find_build(root, tools)
     if existing is not None:
         return existing
 
     def waiting() -> None:
-        progress.say("Another process is building the cluster's programs; waiting for it ...")
+        progress.say(f"Another process is building {tools.title}; waiting for it ...")
 
     with exclusive(root / "build.lock", waiting):
-        return find_build(root, module) or _build(root, module, progress)
+        return find_build(root, tools) or _build(root, tools, progress)
 
 
-def find_build(root: Path, module: Path = MODULE) -> Binaries | None:
+def find_build(root: Path, tools: Toolset = CLUSTER) -> Binaries | None:
     """Return a complete build of these modules, or None; broken ones are passed over."""
-    for directory in sorted(root.glob(f"{inputs_key(module)}-go*")):
+    for directory in sorted(root.glob(f"{inputs_key(tools)}-go*")):
         try:
             return open_build(directory)
         except BrokenBuildError:
@@ -100,44 +96,44 @@ def open_build(directory: Path, *, thorough: bool = False) -> Binaries:
         raise BrokenBuildError(f"{directory}: {error}") from error
 
 
-def inputs_key(module: Path) -> str:
+def inputs_key(tools: Toolset) -> str:
     """Name what goes into a build except for the Go version: modules, their hashes, flags, platform."""
     digest = hashlib.sha256()
     for part in (
-        (module / "go.mod").read_bytes(),
-        (module / "go.sum").read_bytes(),
-        "\0".join(FLAGS).encode(),
+        (tools.module / "go.mod").read_bytes(),
+        (tools.module / "go.sum").read_bytes(),
+        "\0".join((*FLAGS, *tools.tags)).encode(),
         f"{platform.system()}/{platform.machine()}/{RECIPE}".encode(),
     ):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()[:16]
 
 
-def build_key(module: Path, go_version: str) -> str:
+def build_key(tools: Toolset, go_version: str) -> str:
     """Name a build: its inputs and the Go that compiles them."""
-    return f"{inputs_key(module)}-{go_version}"
+    return f"{inputs_key(tools)}-{go_version}"
 
 
-def _build(root: Path, module: Path, progress: Progress) -> Binaries:
+def _build(root: Path, tools: Toolset, progress: Progress) -> Binaries:
     go = find_go(root.parent, progress)
-    final = root / build_key(module, go.version)
+    final = root / build_key(tools, go.version)
     _remove_leftovers(root, final, progress)
     with tempfile.TemporaryDirectory(prefix="building-", dir=root) as name:
         unfinished = Path(name) / "build"
-        _fill(unfinished, module, go, progress)
+        _fill(unfinished, tools, go, progress)
         unfinished.rename(final)
     return open_build(final)
 
 
-def _fill(directory: Path, module: Path, go: Go, progress: Progress) -> None:
+def _fill(directory: Path, tools: Toolset, go: Go, progress: Progress) -> None:
     programs = directory / "bin"
     programs.mkdir(parents=True)
-    compilation = Compilation(go, module, progress)
+    compilation = Compilation(go, tools, progress)
     compilation.run(programs)
-    for built, wanted in NAMES.items():
+    for built, wanted in tools.names.items():
         (programs / built).rename(programs / wanted)
     found = compilation.modules()
-    write_assets({path: module.directory for path, module in found.items()}, directory)
+    tools.write_assets({path: module.directory for path, module in found.items()}, directory)
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     manifest = {
         "go": go.version,

@@ -1,4 +1,4 @@
-"""One `go build` over all programs of the cluster, with progress for the person who waits."""
+"""One `go build` over a set of programs, with progress for the person who waits."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from playground.assets import FLUX, KWOK
 from playground.process import tethered
 from playground.progress import Progress, elapsed
 from playground.toolchain import Go
+from playground.toolset import Toolset
 
 FLAGS = ("-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w")
 """Small programs that name no path of the machine that built them; leaving out DWARF saves a minute."""
-USUAL_TIME = "6 to 8 minutes the first time on 2 cores; seconds when Go's own cache is warm"
-COMPONENT_MODULES = (*FLUX, KWOK, "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3")
 SHOWN_ERROR_LINES = 30
 TICK = 0.5
 """Seconds between two looks at the clock while the compiler is silent."""
@@ -45,9 +43,9 @@ class Module:
 class Compilation:
     """Runs `go` in the wrapper module, in the foreground."""
 
-    def __init__(self, go: Go, module: Path, progress: Progress) -> None:
+    def __init__(self, go: Go, tools: Toolset, progress: Progress) -> None:
         self._go = go
-        self._module = module
+        self._tools = tools
         self._progress = progress
         self._downloaded = 0
         self._compiled = 0
@@ -59,7 +57,7 @@ class Compilation:
 
         Interrupted, it stops the compilers it started before it passes the interruption on.
         """
-        self._progress.say(f"Building the cluster's programs with {self._go.version} ({USUAL_TIME}).")
+        self._progress.say(f"Building {self._tools.title} with {self._go.version} ({self._tools.usual_time}).")
         packages = self._go_output("list", "-deps", "tool")
         self._total = len(packages.split())
         self._go_output("build", "-v", *FLAGS, "-o", f"{target}{os.sep}", "tool")
@@ -67,21 +65,25 @@ class Compilation:
 
     def modules(self) -> dict[str, Module]:
         """Return version and folder of the modules that the components come from."""
-        answer = self._go_output("list", "-m", "-json=Path,Version,Dir", *COMPONENT_MODULES)
+        answer = self._go_output("list", "-m", "-json=Path,Version,Dir", *self._tools.components)
         return {found["Path"]: Module(found["Version"], Path(found["Dir"])) for found in _json_documents(answer)}
 
     def _go_output(self, *arguments: str) -> str:
+        tags = ",".join(self._tools.tags)
         environment = {
             **os.environ,
             "CGO_ENABLED": "0",
             "GOTOOLCHAIN": "local",
             "GOWORK": "off",
             # A user's own flags must not change what is built.
-            "GOFLAGS": "-mod=readonly -buildvcs=false",
+            "GOFLAGS": f"-mod=readonly -buildvcs=false -tags={tags}",
         }
         tail: deque[str] = deque(maxlen=SHOWN_ERROR_LINES)
         command = [str(self._go.command), *arguments]
-        with tempfile.TemporaryFile("w+") as output, _group(command, self._module, environment, output) as process:
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            _group(command, self._tools.module, environment, output) as process,
+        ):
             follower = threading.Thread(target=self._follow, args=(process.stderr, tail))
             follower.start()
             # Go says nothing while it compiles a large package or links; the clock still moves.

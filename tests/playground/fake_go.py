@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from playground.toolset import CLUSTER, Toolset
 
 SCRIPT = """#!{python}
 import json, os, pathlib, signal, sys
@@ -39,6 +41,11 @@ class FakeGo:
     home: Path
     module: Path
     """A wrapper module for it to build."""
+
+    @property
+    def tools(self) -> Toolset:
+        """What is built for the cluster, from that module."""
+        return replace(CLUSTER, module=self.module)
 
     @property
     def bin(self) -> Path:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from playground.binaries import Binaries, BrokenBuildError, build_key, inputs_ke
 from playground.cache import exclusive
 from playground.compilation import BuildError
 from playground.progress import Progress
+from playground.toolset import CLUSTER, MONITORING
 from playground.waiting import wait_until
 from tests.playground.fake_go import FakeGo
 from tests.playground.running import ROOT, is_running
@@ -25,7 +27,7 @@ QUIET = Progress(quiet=True)
 
 
 def build(go: FakeGo, cache: Path, progress: Progress = QUIET) -> Binaries:
-    return provide(progress, cache=cache, module=go.module)
+    return provide(progress, cache=cache, tools=go.tools)
 
 
 def test_programs_are_built_once(fake_go: FakeGo, tmp_path: Path) -> None:
@@ -58,15 +60,15 @@ def test_manifests_of_the_modules_are_kept_with_the_programs(fake_go: FakeGo, tm
 @pytest.mark.parametrize("name", ["go.mod", "go.sum"])
 def test_other_modules_are_another_build(fake_go: FakeGo, name: str) -> None:
     """The key follows the contents of go.mod and of go.sum."""
-    before = inputs_key(fake_go.module)
+    before = inputs_key(fake_go.tools)
     (fake_go.module / name).write_text("something else")
 
-    assert inputs_key(fake_go.module) != before
+    assert inputs_key(fake_go.tools) != before
 
 
 def test_another_go_is_another_build(fake_go: FakeGo) -> None:
     """The key names the Go version."""
-    assert build_key(fake_go.module, "go1.26.1") != build_key(fake_go.module, "go1.27.0")
+    assert build_key(fake_go.tools, "go1.26.1") != build_key(fake_go.tools, "go1.27.0")
 
 
 def test_a_failed_build_leaves_nothing_and_says_why(fake_go: FakeGo, tmp_path: Path) -> None:
@@ -86,8 +88,9 @@ def test_a_killed_build_is_redone(fake_go: FakeGo, tmp_path: Path) -> None:
     fake_go.set("hang")
     code = (
         "import sys; from pathlib import Path; from playground.binaries import provide;"
-        "from playground.progress import Progress;"
-        f"provide(Progress(), cache=Path({str(tmp_path)!r}), module=Path({str(fake_go.module)!r}))"
+        "from playground.progress import Progress; from tests.playground.fake_go import FakeGo;"
+        f"go = FakeGo(Path({str(fake_go.home)!r}), Path({str(fake_go.module)!r}));"
+        f"provide(Progress(), cache=Path({str(tmp_path)!r}), tools=go.tools)"
     )
     builder = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
     pid_file = fake_go.home / "pid"
@@ -160,3 +163,14 @@ def test_progress_is_shown_in_a_pipe(fake_go: FakeGo, tmp_path: Path) -> None:
 
     assert "6 to 8 minutes the first time" in shown.getvalue()
     assert "Built in " in shown.getvalue()
+
+
+def test_other_build_tags_are_another_build(fake_go: FakeGo) -> None:
+    """What is compiled in or left out is part of the key."""
+    assert inputs_key(replace(fake_go.tools, tags=("small",))) != inputs_key(fake_go.tools)
+
+
+def test_what_only_tests_need_is_a_build_of_its_own() -> None:
+    """A demo never waits for Prometheus to be compiled."""
+    assert inputs_key(MONITORING) != inputs_key(CLUSTER)
+    assert "prometheus/prometheus" not in (CLUSTER.module / "go.mod").read_text()
