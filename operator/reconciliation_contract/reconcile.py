@@ -43,6 +43,7 @@ from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
+from reconciliation_contract.removal import Removals
 from reconciliation_contract.store import Key, Record, Store
 from reconciliation_contract.surroundings import Surroundings
 
@@ -61,6 +62,7 @@ class Reach:
     flux: Flux
     events: Events
     lookout: Lookout
+    removals: Removals
     surroundings: Surroundings
     metrics: Metrics
     clock: Callable[[], datetime]
@@ -109,6 +111,7 @@ class Reconciler:
         record = self._store.contracts.get(key)
         if record is None:
             self._reach.lookout.forget(key)
+            self._reach.removals.forget(key)
             self._reach.metrics.forgot(key)
             self._refused.pop(key, None)
             self._fleet.pop(key, None)
@@ -118,6 +121,8 @@ class Reconciler:
         seen = self._observe(key, record, memory, now)
         decision = evaluate(record.contract, memory, seen, now)
         record = await self._write(key, record, decision, seen)
+        if isinstance(record.contract, Contract):
+            self._reach.removals.attend(key, record.contract, decision.memory)
         self._reach.metrics.passed(key, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._refused.pop(key, None)  # it was about something else
@@ -137,6 +142,7 @@ class Reconciler:
         seen = replace(
             seen,
             git=git,
+            departures=self._reach.removals.facts(key, seen.kustomization, memory),
             complete=git.looked,
             controllers=around.controllers,
             cancels_health_checks=around.cancels_health_checks,

@@ -14,11 +14,13 @@ from reconciliation_contract.adapters.endpoints import served
 from reconciliation_contract.adapters.events import Events
 from reconciliation_contract.adapters.flux import Flux
 from reconciliation_contract.adapters.git import Git, GitSettings
+from reconciliation_contract.adapters.live import LiveObjects
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.config import Settings
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Reach, Reconciler
+from reconciliation_contract.removal import Removals
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.surroundings import Surroundings
 from reconciliation_contract.sweep import Sweep
@@ -48,6 +50,7 @@ class Operator:
         self.metrics = Metrics()
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
+        self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock)
         self.events = Events(cluster, clock, socket.gethostname())
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
         reach = Reach(
@@ -55,6 +58,7 @@ class Operator:
             flux=Flux(cluster, settings.default_service_account),
             events=self.events,
             lookout=self.lookout,
+            removals=self.removals,
             surroundings=self.surroundings,
             metrics=self.metrics,
             clock=clock,
@@ -90,6 +94,7 @@ class Operator:
     async def stop(self) -> None:
         """End all work; a second call does nothing."""
         self.lookout.close()
+        self.removals.close()
         await self.events.close()
         for task in self._tasks:
             task.cancel()

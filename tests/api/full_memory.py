@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+<<<<<<< HEAD
 from reconciliation_contract.core.contract import Severity
+=======
+from reconciliation_contract.core.departure import Departure, Departures, Took
+from reconciliation_contract.core.inventory import Entry
+from reconciliation_contract.core.manifest import ObjectKey
+>>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.memory import (
     BAD_REVISIONS,
     HISTORY,
@@ -107,6 +113,14 @@ def _rollback() -> Rollback:
     )
 
 
+def departures() -> Departures:
+    """A thousand objects that wait for finalizers."""
+    keys = (ObjectKey("apps.example.com", "Deployment", "apps", f"{n:0253}") for n in range(1000))
+    pending = tuple(Departure(Entry(key, "v1alpha1"), T0, account=LONG) for key in keys)
+    took = Took(timedelta(seconds=1), timedelta(seconds=2))
+    return Departures("0123456789abcdef", None, 1100, 10, took, pending, unseen_at=T0)
+
+
 def full_memory(*, adopted: bool = False) -> Memory:
     """Everything that can be remembered of a contract, as large as it gets."""
     pasts = (
@@ -156,6 +170,7 @@ def full_memory(*, adopted: bool = False) -> Memory:
             for n in range(INCIDENTS)
         ),
         begun=tuple(after(n) for n in range(BEGUN)),
+        departures=departures().kept(),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},
         observed_generation=3,
         handled_request="2026-11-23T04:00:00Z",

@@ -136,6 +136,7 @@ def test_every_duration_of_a_spec_is_bounded_with_a_hint(schema: Schema) -> None
         "promises.detection.within": ["write a duration from 1ms to 8760h"],
         "promises.reconciliation.within": ["write a duration from 1ms to 8760h"],
         "promises.validation.within": ["write a duration from 1ms to 8760h"],
+        "promises.deletion.within": ["write a duration from 1ms to 8760h"],
         "promises.drift.interval": ["write a duration from 10s to 8760h"],
         "rollback.after.duration": ["write a duration from 1ms to 8760h"],
         "rollback.within": ["write a duration from 1ms to 8760h"],

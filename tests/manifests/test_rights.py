@@ -157,3 +157,13 @@ def test_an_opt_in_left_as_it_is_does_not_open_everything(name: str, overlay: Ov
     rendering = overlay({"namespace": "apps", "components": [f"../deploy/components/{name}"]})
 
     assert all(right.names for right in rendering.rights())
+
+
+def test_the_live_opt_in_only_reads_workloads(overlay: Overlay) -> None:
+    """What follows deliveries sees workloads everywhere, writes nothing, and reads nothing of the core group."""
+    rendering = overlay({"components": ["../deploy/components/live"]})
+
+    kinds = ("deployments", "statefulsets", "daemonsets")
+    assert rendering.rights() == {
+        Right(f"{NAME}-live", "", "apps", kind, verb) for kind in kinds for verb in ("get", "list", "watch")
+    }

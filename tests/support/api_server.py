@@ -23,6 +23,7 @@ from kubernetes import client
 
 from reconciliation_contract.adapters.access import Access
 from tests.support.api_server_objects import (
+    CONFIG_MAPS,
     CONTRACTS,
     CRDS,
     DEPLOYMENTS,
@@ -41,6 +42,7 @@ from tests.support.api_server_objects import (
 )
 
 __all__ = [
+    "CONFIG_MAPS",
     "CONTRACTS",
     "CRDS",
     "DEPLOYMENTS",
@@ -274,7 +276,7 @@ class ApiServer:
                 return known
 
     def _list(self, seen: Seen) -> Raw:
-        items = self.objects.list(seen.plural, seen.namespace)
+        items = [thing for thing in self.objects.list(seen.plural, seen.namespace) if _selected(seen, thing)]
         start, limit = int(seen.query.get("continue", "0")), int(seen.query.get("limit", "0")) or len(items)
         page, more = items[start : start + limit], start + limit < len(items)
         if "as=PartialObjectMetadataList" in seen.headers.get("Accept", ""):
@@ -309,7 +311,8 @@ class ApiServer:
             if entry is None:
                 return
             _, kind, thing = entry
-            if seen.namespace in ("", thing["metadata"].get("namespace")) and seen.plural not in self.frozen:
+            ours = seen.namespace in ("", thing["metadata"].get("namespace")) and _selected(seen, thing)
+            if (ours or kind == "BOOKMARK") and seen.plural not in self.frozen:
                 await response.write(_line(kind, thing))
 
 
@@ -356,6 +359,13 @@ def _json_patched(changes: list[Raw], known: Raw) -> Raw:
             case step:
                 raise Refusal(422, f"this server does not know the step {step}")
     return wanted
+
+
+def _selected(seen: Seen, thing: Raw) -> bool:
+    """Whether an object has the labels that a list or watch is limited to."""
+    wanted = (pair.split("=") for pair in seen.query.get("labelSelector", "").split(",") if pair)
+    labels = thing["metadata"].get("labels") or {}
+    return all(labels.get(key) == value for key, value in wanted)
 
 
 def _must_be(known: Raw, field: str, value: str | None) -> None:

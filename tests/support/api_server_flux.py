@@ -25,10 +25,15 @@ def condition(thing: Mapping[str, Any], name: str) -> Raw:
     return next((item for item in found if item["type"] == name), {})
 
 
-def verdict(contract: Mapping[str, Any], promise: str) -> str:
-    """The verdict on a promise of the current delivery; empty while there is none."""
+def promise(contract: Mapping[str, Any], name: str) -> Raw:
+    """What is said of a promise of the current delivery; empty while there is nothing."""
     found = contract.get("status", {}).get("delivery", {}).get("promises") or []
-    return next((item["verdict"] for item in found if item["name"] == promise), "")
+    return next((item for item in found if item["name"] == name), {})
+
+
+def verdict(contract: Mapping[str, Any], name: str) -> str:
+    """The verdict on a promise of the current delivery; empty while there is none."""
+    return str(promise(contract, name).get("verdict", ""))
 
 
 class Flux:
@@ -83,6 +88,16 @@ class Flux:
         checking = _reconciling(f"Running health checks for revision {revision(hash_)} with a timeout of 30s")
         ready = _condition("Ready", "Unknown", "Progressing", "Reconciliation in progress")
         self._status([ready, checking], lastAttemptedRevision=revision(hash_))
+
+    def own(self, plural: str, name: str, spec: Raw | None = None, **metadata: Any) -> Raw:
+        """Apply an object of the Kustomization's, with the labels that Flux puts on it."""
+        labels = {f"kustomize.toolkit.fluxcd.io/{key}": getattr(self, key) for key in ("name", "namespace")}
+        return self.api.create(plural, self.namespace, name, spec or {}, metadata={"labels": labels, **metadata})
+
+    def inventory(self, *ids: str) -> None:
+        """Say what there is: ids of the namespace's objects, as in `settings__ConfigMap`."""
+        entries = [{"id": f"{self.namespace}_{id_}", "v": "v1"} for id_ in ids]
+        self.api.change(KUSTOMIZATIONS, self.namespace, self.name, {"status": {"inventory": {"entries": entries}}})
 
     def deliver(self, hash_: str) -> None:
         """Have a commit applied and healthy."""

@@ -19,6 +19,7 @@ CONTRACTS: Final = "reconciliationcontracts"
 KUSTOMIZATIONS: Final = "kustomizations"
 SOURCES: Final = "gitrepositories"
 SECRETS: Final = "secrets"
+CONFIG_MAPS: Final = "configmaps"
 EVENTS: Final = "events"
 DEPLOYMENTS: Final = "deployments"
 LEASES: Final = "leases"
@@ -34,6 +35,9 @@ KINDS: Final = {
     EVENTS: ("events.k8s.io/v1", "Event"),
     CRDS: ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
     SECRETS: ("v1", "Secret"),
+    CONFIG_MAPS: ("v1", "ConfigMap"),
+    "statefulsets": ("apps/v1", "StatefulSet"),
+    "daemonsets": ("apps/v1", "DaemonSet"),
     "namespaces": ("v1", "Namespace"),
 }
 """apiVersion and kind by plural."""

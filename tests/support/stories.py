@@ -41,6 +41,16 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
         "resumed",
     ),
     "pin": ("ready", "failing", "deleted"),
+    "object": (
+        "COMMIT leaves",
+        "COMMIT comes back",
+        "COMMIT is there",
+        "COMMIT hangs",
+        "COMMIT is gone",
+        "COMMIT is protected",
+        "COMMIT is recreated",
+        "COMMIT may not be read",
+    ),
     "person": (
         "undoes the rollback",
         "approves COMMIT",
@@ -54,8 +64,8 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
     "operator": ("stops", "starts", "is refused", "is allowed", "loses sight", "sees again"),
     "contract": ("created", "gone"),
 }
-"""What each actor can do or show; ``COMMIT`` is a word that names a commit."""
-ORDER = ("push", "git", "source", "pin", "kustomization", "person", "parent", "operator", "contract")
+"""What each actor can do or show; ``COMMIT`` is a word that names a commit, or an object of the inventory."""
+ORDER = ("push", "git", "source", "pin", "object", "kustomization", "person", "parent", "operator", "contract")
 """Within one step, things happen in this order."""
 EXPECTATIONS = frozenset(
     [

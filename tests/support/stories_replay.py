@@ -167,6 +167,8 @@ class Replay:
             meta = meta | {"resourceVersion": str(int(meta["resourceVersion"]) + 1)}
             self.stage.contract = self.stage.contract | {"status": status, "metadata": meta}
             store.put_contract(self.stage.contract)
+        if isinstance(record.contract, Contract):
+            self.stage.live.remembered(record.contract, decision.memory, now)
         acted, problem = self._perform(decision, record.contract)
         self._due = decision.recheck_at + _JUST_AFTER if decision.recheck_at else None
         return written or acted or problem != refusal or not decision.settled, problem
@@ -181,6 +183,7 @@ class Replay:
                 record.contract, memory, acts=self.story.acts, refused=self.stage.refused and refusal
             )
             seen = replace(seen, git=self.stage.git(now, self._since)) if seen.source else seen
+            seen = replace(seen, departures=self.stage.live.departures)
         decision = evaluate(record.contract, memory, seen, now)
         self.passes.append((memory, decision))
         return record, decision, seen

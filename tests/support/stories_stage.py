@@ -23,6 +23,7 @@ from tests.support import builders
 from tests.support.builders import Object, sha
 from tests.support.builders_check import Impossible, check_kustomization, check_source
 from tests.support.stories import BadStory, Happening, Story, made_at
+from tests.support.stories_live import LiveObjects
 
 LOOK = timedelta(seconds=5)
 """How often the operator looks at Git."""
@@ -44,6 +45,7 @@ class Stage:
         self.pushes: list[tuple[datetime, str]] = []
         self.readable = True
         self.refused = ""
+        self.live = LiveObjects()
         self._commits: dict[str, str] = {}
 
     # What the story says --------------------------------------------------------------------------------------------
@@ -59,6 +61,7 @@ class Stage:
             "person": self._person,
             "parent": self._parent,
             "contract": self._change_contract,
+            "object": lambda d, at: self.live.happen(d.deed.removeprefix("COMMIT "), d.commit, at),
         }
         acting[deed.actor](deed, now)
 

@@ -23,6 +23,7 @@ FIELD_MANAGER: Final = "reconciliation-contract"
 _JSON_PATCH: Final = "application/json-patch+json"
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _TABLE: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PARTIAL: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _IN_FLIGHT: Final = 32
 """Requests under way at once."""
 _PAGE: Final = 500
@@ -80,6 +81,15 @@ class Cluster:
     async def get(self, resource: Resource, namespace: str, name: str, *, user: str = "") -> Raw:
         """Read one object."""
         return await self._request("GET", resource.path(namespace, name), "read", user=user)
+
+    async def get_metadata(self, resource: Resource, namespace: str, name: str) -> Raw:
+        """Read an object's metadata and nothing else of it."""
+        found = await self._request("GET", resource.path(namespace, name), "get", accept=_PARTIAL)
+        return found.get("metadata") or {}
+
+    async def discover(self, path: str) -> Raw:
+        """Read a document of the API's own discovery."""
+        return await self._request("GET", path, "discover")
 
     async def create(self, resource: Resource, namespace: str, body: Raw, *, user: str = "") -> Raw:
         """Create an object; raises `Conflict` where one of that name exists."""

@@ -91,6 +91,7 @@ def _promises(spec: PromisesSpec) -> Promises:
         validation=spec.validation.within,
         drift_mode=spec.drift.mode,
         drift_interval=spec.drift.interval,
+        deletion=spec.deletion.within,
     )
 
 

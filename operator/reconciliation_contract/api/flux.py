@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,6 +20,7 @@ from typing import Final
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.raw import Raw, moment, read_list, read_map, read_number, read_strings, read_text
 from reconciliation_contract.core.cause import excerpt
+from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.observation import (
     Artifact,
     Condition,
@@ -97,6 +99,7 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
     old = before or record
     record = replace(
         record,
+        inventory=_inventory(status, old.inventory, received_at, exact=exact),
         attempted=_since(old.attempted, attempted, received_at, exact=exact),
         applied=_since(old.applied, _applied(status), received_at, exact=exact),
         delivered=_stands(
@@ -108,6 +111,15 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         ),
     )
     return replace(record, failures=_failures(record, old.failures if before else ()))
+
+
+def _inventory(status: Raw, before: Since[Inventory] | None, at: datetime, *, exact: bool) -> Since[Inventory] | None:
+    entries = read_map(status, "inventory").get("entries")
+    if not isinstance(entries, list):
+        return before  # a failed first attempt has none yet; Flux never takes one back
+    lines = ((read_text(item, "id"), read_text(item, "v")) for item in entries if isinstance(item, Mapping))
+    found = Inventory.of(lines, before.value if before else None)
+    return before if before and before.value is found else Since(found, at, exact=exact)
 
 
 def _applied(status: Raw) -> str:

@@ -70,6 +70,13 @@ class DriftPromise(Wire):
     """How often the cluster is compared with Git. At least 10s, as every comparison costs the API server work."""
 
 
+class DeletionPromise(Wire):
+    """What a commit deletes is gone in time."""
+
+    within: Budget = _PROMISES.deletion
+    """Longest time from an object leaving the Kustomization's inventory to its being gone from the cluster."""
+
+
 class PromisesSpec(Wire):
     """What is promised of every commit, each with the longest time that still counts as kept."""
 
@@ -87,6 +94,8 @@ class PromisesSpec(Wire):
     """The manifests of a commit pass a server-side dry-run in time."""
     drift: DriftPromise = DriftPromise()
     """The cluster matches Git."""
+    deletion: DeletionPromise = DeletionPromise()
+    """What a commit deletes is gone in time."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
+<<<<<<< HEAD
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import (
     INCIDENTS,
@@ -26,6 +27,11 @@ from reconciliation_contract.core.memory import (
     Rollback,
     RollbackState,
 )
+=======
+from reconciliation_contract.core.departure import Departure, Departures, Took
+from reconciliation_contract.core.inventory import entry
+from reconciliation_contract.core.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
+>>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
@@ -50,7 +56,11 @@ def parse(status: object) -> Memory:
             read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
         },
         dependencies=tuple(_read_dependency(item) for item in read_list(raw, "dependencies")),
+<<<<<<< HEAD
         incidents=tuple(i for item in read_list(raw, "incidents")[:INCIDENTS] if (i := _read_incident(item))),
+=======
+        departures=_read_departures(read_map(raw, "deletion")),
+>>>>>>> 6322367 (Promise that what a commit deletes is gone)
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
@@ -81,6 +91,24 @@ def _read_condition(raw: Raw) -> Condition:
 def _read_dependency(raw: Raw) -> Dependency:
     ready = {"True": True, "False": False}.get(read_text(raw, "ready"))
     return Dependency(read_text(raw, "name"), ready, read_text(raw, "message"))
+
+
+def _read_departures(raw: Raw) -> Departures:
+    shortest, longest = _span(raw, "shortest"), _span(raw, "longest")
+    return Departures(
+        inventory=read_text(raw, "inventory"),
+        left=read_number(raw, "left"),
+        spared=read_number(raw, "spared"),
+        slowest=Took(shortest, longest) if shortest is not None and longest is not None else None,
+        pending=tuple(found for item in read_list(raw, "pending") if (found := _read_departure(item))),
+        more=read_number(raw, "more"),
+        unseen_at=moment(raw.get("unseenAt")),
+    )
+
+
+def _read_departure(raw: Raw) -> Departure | None:
+    found, left_at = entry(read_text(raw, "id"), read_text(raw, "v")), moment(raw.get("leftAt"))
+    return Departure(found, left_at, account=read_text(raw, "message")) if found and left_at else None
 
 
 def _read_ref(raw: Raw) -> SourceRef:

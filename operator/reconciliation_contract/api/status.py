@@ -12,7 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciliation_contract.api.duration import format_duration
+<<<<<<< HEAD
 from reconciliation_contract.core.memory import Good, Incident, Memory, Past
+=======
+from reconciliation_contract.core.departure import Departure, Departures
+from reconciliation_contract.core.memory import Good, Memory, Past
+>>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
@@ -42,6 +47,7 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "delivery": _delivery(memory.delivery, memory.judgements) if memory.delivery else None,
             "history": [_past(past) for past in memory.history],
             "rollback": _rollback(memory),
+            "deletion": _deletion(memory.departures),
             "statistics": _statistics(memory),
             "dependencies": [_dependency(found) for found in memory.dependencies[:16]],
             "incidents": [_incident(incident) for incident in memory.incidents],
@@ -188,6 +194,33 @@ def _rollback(memory: Memory) -> Wire:
             "requestedBy": bounded(undo.asked_by),
             "notUndone": list(undo.remains),
             **bad,
+        }
+    )
+
+
+def _deletion(found: Departures) -> Wire:
+    took = found.slowest
+    return _lean(
+        {
+            "inventory": found.inventory,
+            "left": found.left or None,
+            "spared": found.spared or None,
+            "shortest": format_duration(took.shortest) if took else None,
+            "longest": format_duration(took.longest) if took else None,
+            "pending": [_departure(each) for each in found.pending],
+            "more": found.more or None,
+            "unseenAt": timestamp(found.unseen_at) if found.unseen_at else None,
+        }
+    )
+
+
+def _departure(found: Departure) -> Wire:
+    return _lean(
+        {
+            "id": found.entry.id[:_REVISION],
+            "v": found.entry.version[:_WORD],
+            "leftAt": timestamp(found.left_at),
+            "message": bounded(found.account),
         }
     )
 

@@ -11,8 +11,13 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from reconciliation_contract.api.fields import ATOMIC, Count, Elapsed, Path, Revision, Text, Wire, Word, list_map
+<<<<<<< HEAD
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Result, RollbackState
+=======
+from reconciliation_contract.api.status_live import DeletionStatus
+from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
+>>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.timeline import Witness
 
@@ -309,6 +314,8 @@ class Status(Wire):
     """The last finished deliveries, newest first."""
     rollback: RollbackStatus | None = None
     """The rollback in force, and the revisions rolled back from so far."""
+    deletion: DeletionStatus | None = None
+    """What has left the Kustomization's inventory with the current delivery."""
     statistics: StatisticsStatus | None = None
     """Figures over the deliveries of the history."""
     dependencies: Annotated[list[DependencyStatus], Field(max_length=16, json_schema_extra=ATOMIC)] | None = None

@@ -34,6 +34,7 @@ class Promises:
     validation: timedelta = timedelta(seconds=30)
     drift_mode: DriftMode = DriftMode.DETECT
     drift_interval: timedelta = timedelta(minutes=10)
+    deletion: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)

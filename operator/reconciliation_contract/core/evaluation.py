@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
+<<<<<<< HEAD
 from reconciliation_contract.core import conditions, incident, promises, reasons, rollback, timeline
+=======
+from reconciliation_contract.core import conditions, deletion, promises, reasons, rollback, timeline
+>>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import blame, dependencies
 from reconciliation_contract.core.effects import AllowDeletion, Effect
 from reconciliation_contract.core.grounds import unfitness
@@ -17,6 +23,9 @@ from reconciliation_contract.core.promises import Judgement, PromiseName, Verdic
 from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Step
 from reconciliation_contract.core.timeline import Delivery, Span
+
+CLAUSES: Final = (deletion.judge,)
+"""The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     if seen.fresh and not contract.suspended:
         memory = _forget(contract, memory)
         memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
+        memory = replace(memory, departures=_departures(contract, memory, seen, now))
     idle = contract.suspended and not contract.deleting  # a deletion ends in every state
     took = Step(memory) if idle else rollback.step(contract, memory, seen, now)
     memory = _mark(contract, took.memory, seen, now) if seen.fresh and not contract.suspended else took.memory
@@ -57,6 +67,13 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     due = min((at for at in rechecks if at is not None and at >= now), default=None)
     told = announcements(before, memory)
     return Decision(memory, (*took.effects, *told), due, settled=memory.rollback == before.rollback)
+
+
+def _departures(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Departures:
+    """What to remember of what has left the inventory."""
+    if seen.departures is None or memory.delivery is None:
+        return memory.departures
+    return seen.departures.count_for(memory.delivery.started_at, contract.promises.deletion, now).kept()
 
 
 def _forget(contract: Contract, memory: Memory) -> Memory:
@@ -144,12 +161,13 @@ def _judge(contract: Contract, memory: Memory, seen: Observation, now: datetime)
     delivery = memory.delivery
     if delivery is None:
         return memory
-    others = tuple(j for j in memory.judgements if j.promise is PromiseName.ROLLBACK)
-    judged = (
-        promises.settle(memory.judgement(course.promise), _one(course, delivery, seen, now))
-        for course in promises.courses(contract.promises, delivery, blame(seen))
-    )
-    return replace(memory, judgements=(*judged, *others))
+    courses = promises.courses(contract.promises, delivery, blame(seen))
+    fresh = [_one(course, delivery, seen, now) for course in courses]
+    if not delivery.adopted:
+        fresh += [said for clause in CLAUSES if (said := clause(contract, memory, seen, now))]
+    known = {judgement.promise: judgement for judgement in memory.judgements}
+    judged = known | {said.promise: promises.settle(known.get(said.promise), said) for said in fresh}
+    return replace(memory, judgements=tuple(judged[name] for name in PromiseName if name in judged))
 
 
 def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: datetime) -> Judgement:
@@ -203,12 +221,17 @@ def _mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
         return memory
     message, switched = f"never became healthy; rolled back: {undo.reason}", _switched(undo, seen)
     kept = tuple(
-        promises.conclude(j, Verdict.BROKEN, reasons.ROLLED_BACK, message) if switched else j
+        promises.conclude(j, _undone(j.promise), reasons.ROLLED_BACK, message) if switched else j
         for j in memory.judgements
         if j.promise is not PromiseName.ROLLBACK
     )
     mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, now))
     return replace(memory, judgements=(*kept, mine))
+
+
+def _undone(promise: PromiseName) -> Verdict:
+    """What a rollback makes of a pending promise: what the revision deleted is wanted again."""
+    return Verdict.SUPERSEDED if promise is PromiseName.DELETION else Verdict.BROKEN
 
 
 def _switched(undo: Rollback, seen: Observation) -> bool:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from reconciliation_contract.core.departure import Departures
+from reconciliation_contract.core.inventory import Inventory
+
 T = TypeVar("T")
 
 
@@ -95,6 +98,8 @@ class Kustomization:
     """Values are substituted from ConfigMaps or Secrets, which no revision holds."""
     hold: Mapping[str, str] = field(default_factory=dict)
     """Those of its annotations that a rollback sets, with their present values."""
+    inventory: Since[Inventory] | None = None
+    """What it has made; None where it has never applied anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,8 @@ class Observation:
     """kustomize-controller ends a health check when a new revision arrives; None where it cannot be told."""
     complete: bool = True
     """Git has been looked at since the operator began; before that, silence says nothing."""
+    departures: Departures | None = None
+    """What has left the inventory; None where nobody follows it."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""
     sinks: tuple[str, ...] = ()

@@ -142,7 +142,7 @@ def settle(known: Judgement | None, fresh: Judgement) -> Judgement:
     if known is None or not known.concluded:
         return fresh
     late = known.verdict is Verdict.BROKEN and known.measured is None and fresh.verdict is Verdict.BROKEN
-    if late and fresh.measured is not None and known.reason == reasons.BUDGET_EXCEEDED:
+    if late and fresh.measured is not None and known.reason == fresh.reason:
         return fresh
     return known
 

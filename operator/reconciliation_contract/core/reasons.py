@@ -28,6 +28,9 @@ UNOBSERVED: Final = "Unobserved"
 UNMEASURED: Final = "Unmeasured"
 """Git cannot be read or the commit time cannot be believed. Let the operator read the repository."""
 
+NOT_PERMITTED: Final = "NotPermitted"
+"""The operator may not look at what the promise is about. The message names the verb and the resource; grant it."""
+
 # Conditions -----------------------------------------------------------------------------------------------
 
 PROMISES_KEPT: Final = "PromisesKept"

@@ -1,0 +1,58 @@
+"""What becomes of the objects of a story's inventory, as the operator's followers find it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.departure import Departures, Fate, Live, fate
+from reconciliation_contract.core.inventory import Entry, Inventory
+from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.core.memory import Memory
+from tests.support.builders import NAME, NAMESPACE
+from tests.support.builders_check import Impossible
+
+OWNER = f"{NAMESPACE}/{NAME}"
+
+
+def config_map(name: str) -> Entry:
+    """An object of an inventory."""
+    return Entry(ObjectKey("", "ConfigMap", NAMESPACE, name), "v1")
+
+
+class LiveObjects:
+    """The objects that a story speaks of; each deed is a look that finds it."""
+
+    def __init__(self) -> None:
+        self.departures: Departures | None = None
+
+    def happen(self, deed: str, name: str, now: datetime) -> None:
+        """Let an object leave or come back, or let a look find it so; raises `Impossible`."""
+        known, entry = self.departures or Departures(), config_map(name)
+        if deed == "leaves":
+            self.departures = known.leave((entry,), now, prunes=True)
+            return
+        waiting = next((each for each in known.pending if each.entry == entry), None)
+        if waiting is None:
+            raise Impossible(f"{name} has not left, or is gone already")
+        if deed == "comes back":
+            self.departures = known.come_back(Inventory.of([(entry.id, entry.version)]))
+            return
+        hangs = Live(OWNER, deleted_at=now, finalizers={"example.com/hold": "holder"})
+        found = {
+            "is there": Live(OWNER),
+            "hangs": hangs,
+            "is gone": None,
+            "is protected": Live(OWNER, "kustomize.toolkit.fluxcd.io/prune: disabled"),
+            "is recreated": Live("apps/other"),
+        }
+        after = fate(waiting, found.get(deed, hangs), OWNER, now)
+        if deed == "may not be read":
+            after = type(waiting)(entry, waiting.left_at, Fate.UNREADABLE, "the operator may not get it", now)
+        self.departures = known.look({entry.key: after})
+
+    def remembered(self, contract: Contract, memory: Memory, now: datetime) -> None:
+        """Go on after a pass, as the followers do."""
+        if self.departures and memory.delivery:
+            begun = memory.delivery.started_at
+            self.departures = self.departures.count_for(begun, contract.promises.deletion, now)
