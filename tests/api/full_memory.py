@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-<<<<<<< HEAD
 from reconciliation_contract.core.contract import Severity
-=======
 from reconciliation_contract.core.departure import Departure, Departures, Took
 from reconciliation_contract.core.inventory import Entry
 from reconciliation_contract.core.manifest import ObjectKey
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.memory import (
     BAD_REVISIONS,
     HISTORY,

@@ -14,8 +14,9 @@ from typing import TypeVar
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
-<<<<<<< HEAD
 from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.departure import Departure, Departures, Took
+from reconciliation_contract.core.inventory import entry
 from reconciliation_contract.core.memory import (
     INCIDENTS,
     Good,
@@ -27,11 +28,6 @@ from reconciliation_contract.core.memory import (
     Rollback,
     RollbackState,
 )
-=======
-from reconciliation_contract.core.departure import Departure, Departures, Took
-from reconciliation_contract.core.inventory import entry
-from reconciliation_contract.core.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
@@ -56,11 +52,8 @@ def parse(status: object) -> Memory:
             read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
         },
         dependencies=tuple(_read_dependency(item) for item in read_list(raw, "dependencies")),
-<<<<<<< HEAD
         incidents=tuple(i for item in read_list(raw, "incidents")[:INCIDENTS] if (i := _read_incident(item))),
-=======
         departures=_read_departures(read_map(raw, "deletion")),
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )

@@ -12,12 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciliation_contract.api.duration import format_duration
-<<<<<<< HEAD
-from reconciliation_contract.core.memory import Good, Incident, Memory, Past
-=======
 from reconciliation_contract.core.departure import Departure, Departures
-from reconciliation_contract.core.memory import Good, Memory, Past
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
+from reconciliation_contract.core.memory import Good, Incident, Memory, Past
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics

@@ -11,13 +11,9 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from reconciliation_contract.api.fields import ATOMIC, Count, Elapsed, Path, Revision, Text, Wire, Word, list_map
-<<<<<<< HEAD
+from reconciliation_contract.api.status_live import DeletionStatus
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Result, RollbackState
-=======
-from reconciliation_contract.api.status_live import DeletionStatus
-from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.timeline import Witness
 

@@ -6,11 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-<<<<<<< HEAD
-from reconciliation_contract.core import conditions, incident, promises, reasons, rollback, timeline
-=======
-from reconciliation_contract.core import conditions, deletion, promises, reasons, rollback, timeline
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
+from reconciliation_contract.core import conditions, deletion, incident, promises, reasons, rollback, timeline
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.departure import Departures

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-<<<<<<< HEAD
 from reconciliation_contract.core.contract import Severity
-=======
 from reconciliation_contract.core.departure import Departures
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
 from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.timeline import Delivery
@@ -164,13 +161,10 @@ class Memory:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     """How what delivery depends on stood when all of it had been looked at."""
-<<<<<<< HEAD
     incidents: tuple[Incident, ...] = ()
     """Those that are open, and those that were lately; oldest first."""
-=======
     departures: Departures = field(default_factory=Departures)
     """What has left the inventory with the current delivery, the pending ones bounded."""
->>>>>>> 6322367 (Promise that what a commit deletes is gone)
     observed_generation: int = 0
     handled_request: str = ""
 
