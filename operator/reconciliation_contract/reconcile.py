@@ -137,8 +137,9 @@ class Reconciler:
         artifact = seen.source.artifact if seen.source else None
         git = self._reach.lookout.facts(key, seen.source, artifact.value.hash if artifact else "")
         around = self._reach.surroundings.facts
-        if seen.source and (seen.source.namespace, seen.source.name) in around.hooked:
-            seen = replace(seen, source=replace(seen.source, webhook=True))
+        if seen.source:
+            hooked = around.hooked_at(seen.source.namespace, seen.source.name)
+            seen = replace(seen, source=replace(seen.source, webhook=hooked))
         seen = replace(
             seen,
             git=git,
@@ -146,6 +147,7 @@ class Reconciler:
             complete=git.looked,
             controllers=around.controllers,
             cancels_health_checks=around.cancels_health_checks,
+            selectors=around.selectors,
             lacking=self._reach.surroundings.lacking(contract),
         )
         failures = memory.delivery.failures if memory.delivery else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ RIGHTS_LAST: Final = timedelta(minutes=5)
 LACKING_LASTS: Final = timedelta(seconds=10)
 """How long a right that was lacking is believed to be: whoever grants it watches the status."""
 _GATE: Final = "CancelHealthCheckOnNewRevision=true"
+_SELECTOR: Final = re.compile(r"^--watch-label-selector[=\n](.*)$", re.MULTILINE)
 _NEEDED: Final = (
     ("patch", "kustomize.toolkit.fluxcd.io", "kustomizations"),
     ("create", "source.toolkit.fluxcd.io", "gitrepositories"),
@@ -50,9 +52,17 @@ class Facts:
 
     controllers: tuple[Dependency, ...] = ()
     cancels_health_checks: bool | None = None
-    hooked: frozenset[Key] = frozenset()
-    """GitRepositories that a Receiver tells of pushes."""
+    hooked: frozenset[Key] | None = None
+    """GitRepositories that a Receiver tells of pushes, ``*`` for any of a namespace; None where that is hidden."""
+    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each copy of a controller watches, by the controller's name; those that can be looked at."""
     lacking: Mapping[Identity, str] = field(default_factory=dict)
+
+    def hooked_at(self, namespace: str, name: str) -> bool | None:
+        """Whether a Receiver tells of pushes to a GitRepository; None where it cannot be told."""
+        if self.hooked is not None and (namespace, name) in self.hooked:
+            return True
+        return None if self.hooked is None or (namespace, "*") in self.hooked else False
 
 
 class Surroundings:
@@ -102,10 +112,12 @@ class Surroundings:
         flux = self._settings.flux_namespace
         deployments = await self._list(DEPLOYMENTS, flux)
         leases = await self._list(LEASES, flux)
+        receivers = await self._list(RECEIVERS)
         return Facts(
             controllers=tuple(self._controller(name, deployments, leases) for name in CONTROLLERS),
             cancels_health_checks=_gated(deployments),
-            hooked=frozenset(_hooked(await self._list(RECEIVERS) or ())),
+            hooked=None if receivers is None else frozenset(_hooked(receivers)),
+            selectors={name: tuple(map(_selector, _called(name, deployments or []))) for name in CONTROLLERS},
             lacking=await self._rights(),
         )
 
@@ -195,8 +207,16 @@ def _gated(deployments: list[Raw] | None) -> bool | None:
     return all(_GATE in str(read_map(read_map(read_map(d, "spec"), "template"), "spec")) for d in found)
 
 
-def _hooked(receivers: list[Raw] | tuple[()]) -> Iterator[Key]:
-    """GitRepositories named by Receivers; selections by label are not followed."""
+def _selector(deployment: Raw) -> str:
+    """What a controller was started to watch; empty where it watches everything."""
+    pod = read_map(read_map(read_map(deployment, "spec"), "template"), "spec")
+    args = [container.get("args") for container in read_list(pod, "containers")]
+    found = _SELECTOR.search("\n".join(str(word) for words in args if isinstance(words, list) for word in words))
+    return found.group(1) if found else ""
+
+
+def _hooked(receivers: list[Raw]) -> Iterator[Key]:
+    """GitRepositories named by Receivers. A selection by label has ``*`` for its name; it is not followed."""
     for receiver in receivers:
         namespace = read_text(read_map(receiver, "metadata"), "namespace")
         spec = read_map(receiver, "spec")

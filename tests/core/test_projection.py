@@ -226,3 +226,17 @@ REVISIONS = {
 def test_revisions_are_compared_by_hash(revision: str) -> None:
     """The part before the hash depends on how the ref is written."""
     assert flux.revision_hash(revision) == REVISIONS[revision]
+
+
+def test_the_shard_is_read_from_the_label() -> None:
+    """Of both kinds, and nothing where the label is no text."""
+    raws = [builders.kustomization(), builders.git_repository()]
+    for raw, value in zip(raws, ("shard1", 7), strict=True):
+        raw["metadata"]["labels"] = {"sharding.fluxcd.io/key": value}
+
+    found = (
+        flux.kustomization(raws[0], at(0), live=False, before=None),
+        flux.source(raws[1], at(0), live=False, before=None),
+    )
+
+    assert [record.shard for record in found] == ["shard1", ""]

@@ -11,6 +11,7 @@ from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import SwitchSource
 from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.core.shard import KEY as SHARD_KEY
 from reconciliation_contract.errors import Conflict, Missing, Refused
 
 _COPIED: Final = (
@@ -27,7 +28,6 @@ _COPIED: Final = (
     "sparseCheckout",
 )
 """Fields of a GitRepository that decide what its artifact holds and how it is fetched."""
-_SHARD: Final = "sharding.fluxcd.io/key"
 _INTERVAL: Final = "24h"
 """A pinned commit never changes, and each look at it is a full clone."""
 
@@ -37,7 +37,7 @@ def pinned(source: Mapping[str, Any], pin: SourceRef, hash_: str, contract: Cont
     spec = read_map(source, "spec")
     branch = read_text(read_map(spec, "ref"), "branch")
     labels = read_map(read_map(source, "metadata"), "labels")
-    shard = {_SHARD: labels[_SHARD]} if _SHARD in labels else {}
+    shard = {SHARD_KEY: labels[SHARD_KEY]} if SHARD_KEY in labels else {}
     return {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",

@@ -19,6 +19,7 @@ from typing import Final
 
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.raw import Raw, moment, read_list, read_map, read_number, read_strings, read_text
+from reconciliation_contract.core import shard
 from reconciliation_contract.core.cause import excerpt
 from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.observation import (
@@ -76,6 +77,7 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         observed_generation=read_number(status, "observedGeneration"),
         deleting="deletionTimestamp" in meta,
         suspended=spec.get("suspend") is True,
+        shard=_shard(meta),
         path=read_text(spec, "path"),
         interval=_duration(spec, "interval"),
         retry_interval=_duration(spec, "retryInterval") or _duration(spec, "interval"),
@@ -184,6 +186,7 @@ def source(raw: Raw, received_at: datetime, *, live: bool, before: Source | None
         url=read_text(spec, "url"),
         ref={key: ref[key] for key in ("commit", "name", "semver", "tag", "branch") if key in ref},
         secret=read_text(read_map(spec, "secretRef"), "name"),
+        shard=_shard(meta),
         interval=_duration(spec, "interval"),
         suspended=spec.get("suspend") is True,
         deleting="deletionTimestamp" in meta,
@@ -229,6 +232,10 @@ def condition(status: Raw, name: str) -> Condition:
         message=read_text(raw, "message")[:4096],
         transitioned_at=moment(raw.get("lastTransitionTime")),
     )
+
+
+def _shard(meta: Raw) -> str:
+    return read_text(read_map(meta, "labels"), shard.KEY)[:63]
 
 
 def _raw_condition(status: Raw, name: str) -> Raw:

@@ -199,7 +199,8 @@ def _feasible(contract: Contract, memory: Memory, seen: Observation) -> Conditio
     findings = feasibility.explain(contract, seen)
     if not findings:
         return Condition(TRUE, reasons.FEASIBLE, "nothing in the set-up stands against the promises")
-    return Condition(FALSE, findings[0].rule, feasibility.summary(findings))
+    status = FALSE if findings[0].obstacle else TRUE
+    return Condition(status, findings[0].reason, feasibility.summary(findings))
 
 
 def _rolled_back(memory: Memory, standing: Standing | None) -> Condition:

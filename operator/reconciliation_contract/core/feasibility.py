@@ -1,7 +1,8 @@
 """Which promises cannot be kept as things are set up, and what to change: before a commit shows it.
 
-Each rule looks at settings only, never at a delivery. A rule that cannot know (for example whether a Receiver exists)
-stays silent: a warning that is wrong once is not read twice.
+Each rule looks at settings only, never at a delivery. An obstacle is a promise that this set-up will break sooner or
+later; a remark is what a promise does not mean here, often on purpose. A rule that cannot know (whether a Receiver
+exists, how a controller was started) stays silent: a warning that is wrong once is not read twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from reconciliation_contract.core import reasons, shard
 from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.observation import Kustomization, Observation, Source
@@ -25,9 +27,11 @@ SHORTEST_TIMEOUT: Final = timedelta(seconds=30)
 class Finding:
     """One promise that the set-up cannot keep, or weakens."""
 
-    rule: str
+    reason: str
     message: str
     """What does not fit, and what to change."""
+    obstacle: bool
+    """It stands against a promise; otherwise it is a remark on what a promise means here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,17 @@ Rule = Callable[[Setup], str]
 
 
 def explain(contract: Contract, seen: Observation) -> tuple[Finding, ...]:
-    """Every rule that fires, in a fixed order; none while there is nothing to look at."""
+    """Every rule that fires, obstacles first; none while there is nothing to look at."""
     kustomization, source = seen.kustomization, seen.source
     if kustomization is None or source is None:
         return ()
     setup = Setup(contract, kustomization, source, seen)
-    return tuple(Finding(name, message) for name, rule in RULES.items() if (message := rule(setup)))
+    return tuple(
+        Finding(reason, message, obstacle=rules is OBSTACLES)
+        for rules in (OBSTACLES, REMARKS)
+        for reason, rule in rules.items()
+        if (message := rule(setup))
+    )
 
 
 def summary(findings: Iterable[Finding]) -> str:
@@ -64,11 +73,13 @@ def effective_timeout(kustomization: Kustomization) -> timedelta:
 
 
 def _detection_interval(setup: Setup) -> str:
-    if setup.source.webhook or setup.source.interval * JITTER <= setup.contract.promises.detection:
+    longest = setup.source.interval * JITTER
+    if setup.source.webhook is not False or longest <= setup.contract.promises.detection or _fixed_ref(setup):
         return ""
+    pace, promised = spoken(setup.source.interval), spoken(setup.contract.promises.detection)
     return (
-        f"the GitRepository looks at Git every {spoken(setup.source.interval)}, so a commit may wait longer than the "
-        f"{spoken(setup.contract.promises.detection)} promised for detection; shorten its interval or add a Receiver"
+        f"the GitRepository looks at Git every {pace} ± 5 %, so a commit may wait {spoken(longest)}, longer than the "
+        f"{promised} promised for detection; shorten its interval, add a Receiver or promise more"
     )
 
 
@@ -85,12 +96,12 @@ def _reconciliation_timeout(setup: Setup) -> str:
 def _rollback_timeout(setup: Setup) -> str:
     timeout, within = effective_timeout(setup.kustomization), setup.contract.rollback.within
     idle = setup.contract.rollback.mode is RollbackMode.DISABLED or not setup.kustomization.checks_health
-    if idle or timeout <= within or setup.seen.cancels_health_checks:
+    if idle or timeout <= within or setup.seen.cancels_health_checks is not False:
         return ""
     return (
         f"a health check in progress may delay a rollback by {spoken(timeout)}, longer than the {spoken(within)} "
         "promised; shorten the Kustomization's timeout or start kustomize-controller with "
-        "--feature-gates=CancelHealthCheckOnNewRevision=true and promise more"
+        "--feature-gates=CancelHealthCheckOnNewRevision=true"
     )
 
 
@@ -146,15 +157,44 @@ def _inside(setup: Setup) -> str:
     )
 
 
-RULES: Final[dict[str, Rule]] = {
-    "ContractInsideKustomization": _inside,
-    "Suspended": _suspended,
-    "FixedRef": _fixed_ref,
-    "SourceInterval": _detection_interval,
-    "KustomizationTimeout": _reconciliation_timeout,
-    "RollbackDelay": _rollback_timeout,
-    "NoHealthChecks": _health,
-    "PruneDisabled": _prune,
-    "SemverRange": _semver,
+def _unwatched(setup: Setup) -> str:
+    for controller, kind, thing in (
+        ("source-controller", "GitRepository", setup.source),
+        ("kustomize-controller", "Kustomization", setup.kustomization),
+    ):
+        selectors = setup.seen.selectors.get(controller, ())
+        if selectors and not any(shard.may_watch(selector, thing.shard) for selector in selectors):
+            label = f"label {shard.KEY}={thing.shard}" if thing.shard else f"no label {shard.KEY}"
+            return (
+                f"no {controller} looks at the {kind}, which has {label}: they watch {' or '.join(selectors)}; "
+                "mend the label or start a controller for it"
+            )
+    return ""
+
+
+def _observing(setup: Setup) -> str:
+    if setup.seen.acts or setup.contract.rollback.mode is RollbackMode.DISABLED:
+        return ""
+    return (
+        "the operator only observes, so nothing is rolled back; give it the role to act, or set spec.rollback.mode: "
+        "Disabled"
+    )
+
+
+OBSTACLES: Final[dict[str, Rule]] = {
+    reasons.CONTRACT_INSIDE: _inside,
+    reasons.SUSPENDED: _suspended,
+    reasons.NOT_WATCHED: _unwatched,
+    reasons.SOURCE_INTERVAL: _detection_interval,
+    reasons.KUSTOMIZATION_TIMEOUT: _reconciliation_timeout,
+    reasons.ROLLBACK_DELAY: _rollback_timeout,
 }
-"""By name, the gravest first."""
+"""What stands against a promise, the gravest first."""
+REMARKS: Final[dict[str, Rule]] = {
+    reasons.OBSERVE_ONLY: _observing,
+    reasons.NO_HEALTH_CHECKS: _health,
+    reasons.PRUNE_DISABLED: _prune,
+    reasons.FIXED_REF: _fixed_ref,
+    reasons.SEMVER_RANGE: _semver,
+}
+"""What a promise does not mean here."""

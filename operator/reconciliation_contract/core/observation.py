@@ -90,6 +90,8 @@ class Kustomization:
     """Failed attempts at the revision now attempted, oldest first, bounded; those that were seen."""
     parent: str = ""
     """``namespace/name`` of the Kustomization that applies this one; empty where there is none."""
+    shard: str = ""
+    """Its shard of Flux's controllers; empty where it has no such label."""
     manifests: Mapping[str, str] = field(default_factory=dict)
     """Digest of the manifests built from a revision, by the revision's hash; from Flux's own history."""
     spec: str = ""
@@ -130,8 +132,10 @@ class Source:
     deleting: bool = False
     ready: Condition = field(default_factory=Condition)
     artifact: Since[Artifact] | None = None
-    webhook: bool = False
-    """A Receiver tells Flux of pushes, so the interval does not matter."""
+    webhook: bool | None = None
+    """A Receiver tells Flux of pushes, so the interval does not matter; None where it cannot be told."""
+    shard: str = ""
+    """Its shard of Flux's controllers; empty where it has no such label."""
     contract_uid: str = ""
     """For a pinned copy: the contract it was made for."""
     original: str = ""
@@ -226,6 +230,9 @@ class Observation:
     """Git has been looked at since the operator began; before that, silence says nothing."""
     departures: Departures | None = None
     """What has left the inventory; None where nobody follows it."""
+    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each copy of a controller of Flux watches, by the controller's name: a label selector, empty for all. None
+    of a controller that cannot be looked at."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""
     sinks: tuple[str, ...] = ()
