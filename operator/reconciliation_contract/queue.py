@@ -36,6 +36,11 @@ class Queue(Generic[K]):
         """Count the keys that wait, the delayed ones included."""
         return len(self._due) + len(self._again)
 
+    def overdue(self) -> list[float]:
+        """How many seconds each key has been due that nobody looks at yet."""
+        now = asyncio.get_running_loop().time()
+        return [now - at for at in self._due.values() if at <= now]
+
     def add(self, key: K, delay: float = 0.0) -> None:
         """Ask for a look at ``key`` in ``delay`` seconds; the earliest request wins."""
         if key in self._working and delay <= 0:

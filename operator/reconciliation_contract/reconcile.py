@@ -90,7 +90,8 @@ class Reconciler:
 
     async def _attempt(self, key: Key) -> None:
         try:
-            await self.look(key)
+            with self._reach.metrics.passing():
+                await self.look(key)
         except Conflict:
             self._queue.retry(key)  # the watch brings the newer version; this is for when it does not
         except Missing:
@@ -123,7 +124,7 @@ class Reconciler:
         record = await self._write(key, record, decision, seen)
         if isinstance(record.contract, Contract):
             self._reach.removals.attend(key, record.contract, decision.memory)
-        self._reach.metrics.passed(key, memory, decision.memory)
+        self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._refused.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)

@@ -91,6 +91,10 @@ class Surroundings:
         """The right that acts for this contract lack; empty where none is known to be lacking."""
         return self.facts.lacking.get(self._identity(contract), "")
 
+    def works(self, controller: str) -> bool | None:
+        """Whether a controller of Flux works, as far as that was seen."""
+        return next((found.ready for found in self.facts.controllers if found.name == controller), None)
+
     def _identity(self, contract: Contract) -> Identity:
         return contract.namespace, contract.service_account or self._settings.default_service_account
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster, Resource
@@ -59,6 +59,10 @@ class Sweep:
         if self._stale():
             return f"observations are stale: {self._problem or 'the watches do not progress'}"
         return ""
+
+    def age(self) -> timedelta | None:
+        """How long ago the watches were last seen to be alive; None before the first time."""
+        return None if self._alive_at is None else self._clock() - self._alive_at
 
     def skip(self, plural: str, key: Key, version: str) -> None:
         """Do not wait for an object that the watch brought but nobody could read: it must not stop the others."""
@@ -129,7 +133,8 @@ class Sweep:
         return {key}
 
     def _stale(self) -> bool:
-        return self._alive_at is None or self._clock() - self._alive_at > self._settings.stale_after
+        age = self.age()
+        return age is None or age > self._settings.stale_after
 
     def _judge(self) -> None:
         fresh = not self._stale()

@@ -8,6 +8,8 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 
 from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.adapters.endpoints import served
@@ -22,10 +24,13 @@ from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Reach, Reconciler
 from reconciliation_contract.removal import Removals
 from reconciliation_contract.store import Key, Store
-from reconciliation_contract.surroundings import Surroundings
+from reconciliation_contract.surroundings import CONTROLLERS, Surroundings
 from reconciliation_contract.sweep import Sweep
 
 _log = logging.getLogger(__name__)
+
+_PULSE: Final = 1.0
+"""Seconds between two looks at how late the event loop is."""
 
 
 def utc_now() -> datetime:
@@ -42,12 +47,13 @@ class Operator:
         cluster: Cluster,
         clock: Callable[[], datetime] = utc_now,
         reader: Git | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.store = Store()
         self.queue: Queue[Key] = Queue()
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
         self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock)
@@ -66,6 +72,15 @@ class Operator:
         self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.sweep = Sweep(self.store, cluster, self.tell, clock, settings)
+        self._be_sensed()
+
+    def _be_sensed(self) -> None:
+        self.metrics.sense(
+            queue_length=lambda: float(len(self.queue.overdue())),
+            queue_age=lambda: max(self.queue.overdue(), default=0.0),
+            watch_age=lambda: age.total_seconds() if (age := self.sweep.age()) is not None else None,
+            controllers={name: partial(self.surroundings.works, name) for name in CONTROLLERS},
+        )
 
     def tell(self, keys: set[Key]) -> None:
         """Ask for a look at these contracts; before the first sweep it is remembered for later."""
@@ -79,13 +94,14 @@ class Operator:
         self._tasks = [asyncio.create_task(self._after_look(work), name=name) for name, work in self._duties()]
         self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
         self._tasks.append(asyncio.create_task(self._after_sync(self.surroundings.run), name="surroundings"))
+        self._tasks.append(asyncio.create_task(_measure_lag(self.metrics.lagged), name="lag"))
         try:
             async with served(
                 settings.health,
                 settings.metrics,
                 alive=self._alive,
                 ready=self.sweep.unready,
-                registry=self.metrics.registry,
+                scrape=self.metrics.scrape,
             ):
                 yield
         finally:
@@ -116,3 +132,11 @@ class Operator:
         """Begin when everything that exists is known: a half-filled store would look like missing objects."""
         await self.sweep.synced.wait()
         await work()
+
+
+async def _measure_lag(note: Callable[[float], None]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _PULSE
+        await asyncio.sleep(_PULSE)
+        note(max(0.0, loop.time() - due))

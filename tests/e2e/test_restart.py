@@ -196,7 +196,9 @@ def test_nothing_changed_nothing_written(start_operator: StartOperator, workspac
         another = start_operator()
         for running in (operator, another):
             wait_until(
-                lambda running=running: (running.sample("flux_contract_passes_total") or 0) >= 2, PATIENCE, "passes"
+                lambda running=running: (running.sample("flux_contract_pass_duration_seconds_count") or 0) >= 2,
+                PATIENCE,
+                "passes",
             )
         workspace.reconcile("source", "shop")
         workspace.reconcile("kustomization", "shop")

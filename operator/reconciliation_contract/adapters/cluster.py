@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,6 +19,8 @@ from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 
 Raw = Mapping[str, Any]
+Note = Callable[[str, str, float], None]
+"""Takes method, HTTP status (``none`` without an answer) and duration in seconds of each request."""
 
 FIELD_MANAGER: Final = "reconciliation-contract"
 _JSON_PATCH: Final = "application/json-patch+json"
@@ -58,8 +61,9 @@ EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 class Cluster:
     """A connection to the API server; an async context manager."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, note: Note = lambda *_: None) -> None:
         self._access = access
+        self._note = note
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
 
@@ -166,12 +170,14 @@ class Cluster:
         params = dict(query or {}) | ({"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") else {})
         data = json.dumps(body) if body is not None else None
         url = self._access.server + path
+        began, code = time.perf_counter(), "none"
         try:
             async with (
                 self._slots,
                 self._session.request(method, url, params=params, data=data, headers=headers) as answer,
             ):
                 text = await answer.text()
+                code = str(answer.status)
                 if answer.ok:
                     return _mapping(text)
                 raise _refusal(answer.status, verb, path, text)
@@ -179,6 +185,8 @@ class Cluster:
             raise Unavailable(verb, path, str(error) or type(error).__name__) from error
         except ValueError as error:
             raise Unavailable(verb, path, "the answer is not JSON") from error
+        finally:
+            self._note(method, code, time.perf_counter() - began)
 
     def _identity(self, user: str) -> dict[str, str]:
         token = self._access.token()

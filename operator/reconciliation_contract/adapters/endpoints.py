@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from reconciliation_contract.config import Listen
 from reconciliation_contract.errors import Unavailable
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Probe = Callable[[], str]
 """Return what is wrong; empty when all is well."""
+Scrape = Callable[[str], tuple[str, Iterator[bytes]]]
+"""Return content type and body for an Accept header."""
 
 
 def _answer(probe: Probe) -> Handler:
-    async def handle(_: web.Request) -> web.Response:
+    async def handle(_: web.Request) -> web.StreamResponse:
         problem = probe()
         return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
 
     return handle
 
 
-def _scrape(registry: CollectorRegistry) -> Handler:
-    async def handle(request: web.Request) -> web.Response:
-        encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encoder(registry), headers={"Content-Type": content_type})
+def _serve(scrape: Scrape) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        content_type, body = scrape(request.headers.get("Accept", ""))
+        response = web.StreamResponse(headers={"Content-Type": content_type})
+        await response.prepare(request)
+        for part in body:
+            await response.write(part)
+            await asyncio.sleep(0)  # a large scrape must not hold up the passes
+        await response.write_eof()
+        return response
 
     return handle
 
 
 @asynccontextmanager
 async def served(
-    health: Listen, metrics: Listen, *, alive: Probe, ready: Probe, registry: CollectorRegistry
+    health: Listen, metrics: Listen, *, alive: Probe, ready: Probe, scrape: Scrape
 ) -> AsyncIterator[None]:
     """Serve while the context lasts. Raises `Unavailable` where an address cannot be listened on."""
     probes, scrapes = web.Application(), web.Application()
     probes.router.add_get("/healthz", _answer(alive))
     probes.router.add_get("/readyz", _answer(ready))
-    scrapes.router.add_get("/metrics", _scrape(registry))
+    scrapes.router.add_get("/metrics", _serve(scrape))
     async with AsyncExitStack() as stack:
         for app, listen in ((probes, health), (scrapes, metrics)):
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

@@ -14,6 +14,7 @@ import kopf
 from reconciliation_contract import logs
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.config import Listen, Settings
 from reconciliation_contract.errors import ClusterError
 from reconciliation_contract.handlers.watching import configure, register
@@ -97,8 +98,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 async def serve(settings: Settings, access: Access) -> None:
     """Run until a signal asks to stop, which kopf listens for. Raises `ClusterError` where the start fails."""
-    async with Cluster(access) as cluster:
-        operator = Operator(settings, cluster)
+    metrics = Metrics()
+    async with Cluster(access, metrics.requested) as cluster:
+        operator = Operator(settings, cluster, metrics=metrics)
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
         configure(kopf_settings)

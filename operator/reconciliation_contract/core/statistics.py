@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 
 from reconciliation_contract.core.memory import Past, Result
@@ -40,15 +40,20 @@ def statistics(history: Sequence[Past]) -> Statistics | None:
     if not counted:
         return None
     lead = sorted(past.latency for past in counted if past.latency is not None)
-    recoveries = sorted(found for index in range(len(history)) if (found := _recovery(history, index)) is not None)
     return Statistics(
         deliveries=len(counted),
         kept=sum(1 for past in counted if past.result is Result.HEALTHY and not past.broken),
         lead_time_median=percentile(lead, 50),
         lead_time_p95=percentile(lead, 95),
         failures=sum(1 for past in counted if _failed(past)),
-        recovery_median=percentile(recoveries, 50),
+        recovery_median=percentile(sorted(recoveries(history).values()), 50),
     )
+
+
+def recoveries(history: Sequence[Past]) -> dict[datetime, timedelta]:
+    """How long each failure lasted that has ended, by when it began."""
+    found = ((past.failed_at, _recovery(history, index)) for index, past in enumerate(history))
+    return {began: duration for began, duration in found if began is not None and duration is not None}
 
 
 def percentile(ordered: Sequence[timedelta], share: int) -> timedelta | None:

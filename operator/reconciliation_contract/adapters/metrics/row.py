@@ -1,0 +1,119 @@
+"""What a scrape says of one contract: written when the contract changes, and only joined when somebody scrapes.
+
+Ten thousand contracts are 150,000 lines, which prometheus-client takes seconds to write. The lines are those that it
+would write; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.core.promises import Verdict
+
+Declared = Contract | InvalidContract
+Sample = tuple[Mapping[str, str], float]
+"""Labels besides the contract's own, and the value."""
+
+STAGES: Final = ("committed", "detected", "applied", "healthy")
+_KEPT: Final = {Verdict.KEPT: 1.0, Verdict.BROKEN: 0.0}
+_TRUTH: Final = {"True": 1.0, "False": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A gauge that each contract has, or has several times."""
+
+    name: str
+    text: str
+    samples: Callable[[Declared, Memory], Iterator[Sample]]
+
+
+def _info(contract: Declared, _: Memory) -> Iterator[Sample]:
+    if isinstance(contract, InvalidContract):
+        labels = {"kustomization": "", "rollback_mode": "", "suspended": "false", "valid": "false"}
+    else:
+        suspended = str(contract.suspended).lower()
+        mode = contract.rollback.mode.value
+        labels = {
+            "kustomization": contract.kustomization,
+            "rollback_mode": mode,
+            "suspended": suspended,
+            "valid": "true",
+        }
+    yield labels, 1.0
+
+
+def _condition(name: str) -> Callable[[Declared, Memory], Iterator[Sample]]:
+    def samples(_: Declared, memory: Memory) -> Iterator[Sample]:
+        condition = memory.conditions.get(name)
+        if condition and condition.status in _TRUTH:
+            yield {}, _TRUTH[condition.status]
+
+    return samples
+
+
+def _rolled_back(_: Declared, memory: Memory) -> Iterator[Sample]:
+    yield {}, 1.0 if memory.rollback and memory.rollback.state is RollbackState.ACTIVE else 0.0
+
+
+def _promises(_: Declared, memory: Memory) -> Iterator[Sample]:
+    for judgement in memory.judgements:
+        if judgement.verdict in _KEPT:
+            yield {"promise": judgement.promise.value}, _KEPT[judgement.verdict]
+
+
+def _stamps(_: Declared, memory: Memory) -> Iterator[Sample]:
+    stages = memory.delivery.stages if memory.delivery else None
+    for name in STAGES if stages else ():
+        if moment := getattr(stages, name):
+            yield {"stage": name}, moment.at.timestamp()
+
+
+def _incidents(_: Declared, memory: Memory) -> Iterator[Sample]:
+    yield {}, float(sum(1 for incident in memory.incidents if incident.count and not incident.closed_at))
+
+
+FAMILIES: Final = (
+    Family("flux_contract_info", "What the contract declares; always 1.", _info),
+    Family("flux_contract_ready", "Whether the contract is Ready (absent while unknown).", _condition("Ready")),
+    Family("flux_contract_feasible", "Whether the promises can be kept at all.", _condition("Feasible")),
+    Family(
+        "flux_contract_dependencies_ready",
+        "Whether what delivery depends on works (absent while unknown).",
+        _condition("DependenciesReady"),
+    ),
+    Family("flux_contract_rolled_back", "Whether a rollback is in force.", _rolled_back),
+    Family(
+        "flux_contract_promise_kept",
+        "Whether the promise was kept at the last delivery (absent while unknown).",
+        _promises,
+    ),
+    Family("flux_contract_stage_timestamp_seconds", "When the last delivery reached a stage.", _stamps),
+    Family("flux_contract_open_incidents", "Incidents that people have been told of and that last.", _incidents),
+)
+
+Row = tuple[str, ...]
+"""The lines of one contract, one text for each of `FAMILIES`."""
+
+
+def write_row(contract: Declared, memory: Memory) -> Row:
+    """Write all lines of a contract."""
+    own = f'exported_namespace="{_escaped(contract.namespace)}",name="{_escaped(contract.name)}"'
+    return tuple(
+        "".join(
+            f"{family.name}{{{own}{_more(labels)}}} {value!r}\n" for labels, value in family.samples(contract, memory)
+        )
+        for family in FAMILIES
+    )
+
+
+def _more(labels: Mapping[str, str]) -> str:
+    return "".join(f',{label}="{_escaped(text)}"' for label, text in labels.items())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
