@@ -36,6 +36,7 @@ OF_A_CONTRACT = {"exported_namespace", "name"}
 NAMES = {
     "flux_contract_info": OF_A_CONTRACT | {"kustomization", "rollback_mode", "suspended", "valid"},
     "flux_contract_ready": OF_A_CONTRACT,
+    "flux_contract_held": OF_A_CONTRACT,
     "flux_contract_feasible": OF_A_CONTRACT,
     "flux_contract_dependencies_ready": OF_A_CONTRACT,
     "flux_contract_rolled_back": OF_A_CONTRACT,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from reconciliation_contract.core.compliance import is_held
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.memory import Memory, RollbackState
 from reconciliation_contract.core.promises import Verdict
@@ -56,6 +57,11 @@ def _condition(name: str) -> Callable[[Declared, Memory], Iterator[Sample]]:
     return samples
 
 
+def _held(_: Declared, memory: Memory) -> Iterator[Sample]:
+    if (held := is_held(memory)) is not None:
+        yield {}, float(held)
+
+
 def _rolled_back(_: Declared, memory: Memory) -> Iterator[Sample]:
     yield {}, 1.0 if memory.rollback and memory.rollback.state is RollbackState.ACTIVE else 0.0
 
@@ -80,6 +86,7 @@ def _incidents(_: Declared, memory: Memory) -> Iterator[Sample]:
 FAMILIES: Final = (
     Family("flux_contract_info", "What the contract declares; always 1.", _info),
     Family("flux_contract_ready", "Whether the contract is Ready (absent while unknown).", _condition("Ready")),
+    Family("flux_contract_held", "Whether nothing that was promised is amiss now (absent while unknown).", _held),
     Family("flux_contract_feasible", "Whether the promises can be kept at all.", _condition("Feasible")),
     Family(
         "flux_contract_dependencies_ready",

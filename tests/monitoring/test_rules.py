@@ -1,0 +1,166 @@
+"""The alerts, judged by the real promtool: each fires for its trouble, and ends with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.monitoring.promtool import ROOT, read_groups, read_rules, run
+
+SHOP = 'exported_namespace="apps",name="shop"'
+OF_SHOP = {"exported_namespace": "apps", "name": "shop"}
+ALERTS = read_rules("alert")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Series at each minute (``VALUExTIMES``), and the minutes at which the alert fires and does not."""
+
+    series: dict[str, str]
+    fires: int
+    quiet: tuple[int, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+CASES = {
+    "FluxContractIncident": Case(
+        {f"flux_contract_open_incidents{{{SHOP}}}": "0x4 1x9 0x9"}, fires=6, quiet=(4, 16), labels=OF_SHOP
+    ),
+    "FluxContractRollbackFailed": Case(
+        {'flux_contract_rollbacks_total{result="failed",pod="a"}': "0x4 1x200"}, fires=10, quiet=(3, 90)
+    ),
+    "FluxContractRolledBackForLong": Case(
+        {f"flux_contract_rolled_back{{{SHOP}}}": "0x4 1x1500 0x9"}, fires=1450, quiet=(1400, 1510), labels=OF_SHOP
+    ),
+    "FluxContractNotFollowed": Case(
+        {f"flux_contract_ready{{{SHOP}}}": "1x4 0x20 1x9", f"flux_contract_rolled_back{{{SHOP}}}": "0x40"},
+        fires=18,
+        quiet=(12, 30),
+        labels=OF_SHOP,
+    ),
+    "FluxContractInfeasible": Case(
+        {f"flux_contract_feasible{{{SHOP}}}": "1x4 0x80 1x9"}, fires=70, quiet=(50, 90), labels=OF_SHOP
+    ),
+    "FluxContractBudgetBurnsFast": Case(
+        {f"flux_contract_held{{{SHOP}}}": "1x60 0x10 1x60"},
+        fires=70,
+        quiet=(62, 80),
+        labels={"exported_namespace": "apps"},
+    ),
+    "FluxContractBudgetBurnsSlowly": Case(
+        {f"flux_contract_held{{{SHOP}}}": "1x360 0x40 1x360"},
+        fires=400,
+        quiet=(365, 440),
+        labels={"exported_namespace": "apps"},
+    ),
+    "FluxContractOperatorAbsent": Case(
+        {'flux_contract_build_info{version="1"}': "1x4 _x20 1x9"}, fires=18, quiet=(4, 30), labels={}
+    ),
+    "FluxContractControllerDown": Case(
+        {'flux_contract_controller_ready{controller="source-controller"}': "1x4 0x9 1x9"},
+        fires=8,
+        quiet=(5, 20),
+        labels={"controller": "source-controller"},
+    ),
+    "FluxContractWatchStale": Case({"flux_contract_watch_age_seconds": "1x4 60+60x9 1x9"}, fires=10, quiet=(5, 18)),
+    "FluxContractOperatorBug": Case(
+        {
+            'flux_contract_errors_total{kind="bug"}': "0x4 1x40",
+            'flux_contract_errors_total{kind="cluster"}': "0+1x50",
+        },
+        fires=8,
+        quiet=(3, 30),
+    ),
+    "FluxContractApiErrors": Case(
+        {
+            'flux_contract_api_requests_total{method="GET",code="200"}': "0+60x60",
+            'flux_contract_api_requests_total{method="GET",code="503"}': "0x5 0+30x20 600x40",
+        },
+        fires=22,
+        quiet=(10, 40),
+    ),
+    "FluxContractQueueStuck": Case({"flux_contract_queue_age_seconds": "0x4 90x12 0x9"}, fires=12, quiet=(8, 20)),
+    "FluxContractEventLoopSlow": Case(
+        {
+            'flux_contract_event_loop_lag_seconds_bucket{le="0.5"}': "0+60x10 600+30x30 1500+60x30",
+            'flux_contract_event_loop_lag_seconds_bucket{le="1"}': "0+60x70",
+            'flux_contract_event_loop_lag_seconds_bucket{le="+Inf"}': "0+60x70",
+        },
+        fires=30,
+        quiet=(12, 55),
+    ),
+}
+
+
+def test_promtool_accepts_the_rules(promtool: Path, tmp_path: Path) -> None:
+    """Syntax, names, templates and duplicates."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(yaml.safe_dump({"groups": read_groups()}))
+
+    said = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(rules))
+
+    assert "SUCCESS" in said
+
+
+def test_every_alert_is_tried() -> None:
+    """An alert without a case below is not known to work."""
+    assert set(CASES) == set(ALERTS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_alert_fires_and_ends(promtool: Path, tmp_path: Path, name: str) -> None:
+    """It fires while the trouble lasts, neither before nor after."""
+    case = CASES[name]
+    labels = {**case.labels, **ALERTS[name]["labels"]}
+    fired = {"eval_time": f"{case.fires}m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]}
+    quiet = [{"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []} for minute in case.quiet]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": _without_words()}))
+    (tmp_path / "test.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "rule_files": ["rules.yaml"],
+                "evaluation_interval": "30s",
+                "tests": [
+                    {
+                        "interval": "1m",
+                        "input_series": [{"series": found, "values": text} for found, text in case.series.items()],
+                        "alert_rule_test": [fired, *quiet],
+                    }
+                ],
+            }
+        )
+    )
+
+    said = run(promtool, "test", "rules", str(tmp_path / "test.yaml"))
+
+    assert "SUCCESS" in said
+
+
+def _without_words() -> list[dict[str, object]]:
+    """The groups without annotations: what an alert says is looked at where it really fires."""
+    return [
+        {**group, "rules": [{k: v for k, v in rule.items() if k != "annotations"} for rule in group["rules"]]}
+        for group in read_groups()
+    ]
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_it_means_and_what_to_do(name: str) -> None:
+    """Severity, a sentence for the pager, a text, and a page that answers the four questions."""
+    rule = ALERTS[name]
+
+    assert rule["labels"]["severity"] in ("info", "warning", "critical")
+    assert 0 < len(rule["annotations"]["summary"]) < 120
+    assert rule["annotations"]["description"].endswith(".")
+    page = (ROOT / rule["annotations"]["runbook_url"]).read_text()
+    headings = [line for line in page.splitlines() if line.startswith("#")]
+    assert headings == [f"# {name}", "## Meaning", "## Impact", "## Diagnosis", "## Mitigation"]
+    assert "    kubectl" in page
+
+
+def test_every_page_belongs_to_an_alert() -> None:
+    """A runbook of an alert that is gone misleads."""
+    assert {page.stem for page in (ROOT / "docs" / "runbooks").glob("*.md")} == set(ALERTS)
