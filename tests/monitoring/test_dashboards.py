@@ -1,0 +1,122 @@
+"""The dashboards: JSON as Grafana reads it, over metrics that there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.test_metrics import NAMES
+from tests.monitoring.expression import groupings, selectors
+from tests.monitoring.promtool import DEPLOY, read_rules, run
+
+Board = dict[str, Any]
+
+BOARDS: dict[str, Board] = {
+    path.stem: json.loads(path.read_text()) for path in sorted((DEPLOY / "dashboards").glob("*.json"))
+}
+STANDARD = {"process_resident_memory_bytes": set[str](), "process_cpu_seconds_total": set[str]()}
+TARGET = {"job", "instance", "namespace", "pod"}
+"""Labels that scraping adds."""
+RECORDED = {name: {"exported_namespace"} if name.startswith("exported_") else set() for name in read_rules("record")}
+VARIABLES = {"$__rate_interval": "5m", "$__range": "1h", "$namespace": "apps", "$contract": "shop"}
+
+
+def expressions(board: Board) -> list[str]:
+    """All of a dashboard's expressions, with its variables filled in."""
+    found = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    return [_filled(expression) for expression in found]
+
+
+def _filled(expression: str) -> str:
+    for name, value in VARIABLES.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
+ALL = {
+    **{f"{slug} {place}": text for slug, board in BOARDS.items() for place, text in enumerate(expressions(board))},
+    **{name: rule["expr"] for kind in ("alert", "record") for name, rule in read_rules(kind).items()},
+}
+"""Every expression in deploy/monitoring."""
+
+
+def labels_of(name: str) -> set[str] | None:
+    """The labels that a metric has; None where there is no such metric."""
+    known = {**NAMES, **STANDARD, **RECORDED}
+    if name in known:
+        return known[name]
+    for end in ("_bucket", "_sum", "_count"):
+        if name.endswith(end) and name.removesuffix(end) in NAMES:
+            return NAMES[name.removesuffix(end)] | ({"le"} if end == "_bucket" else set())
+    return None
+
+
+@pytest.mark.parametrize("where", ALL)
+def test_only_what_exists_is_read(where: str) -> None:
+    """A renamed metric or label would leave an empty panel, or an alert that never fires."""
+    read = list(selectors(ALL[where]))
+
+    assert read
+    for name, labels in read:
+        known = labels_of(name)
+        assert known is not None, name
+        assert labels <= known | TARGET, name
+    everything = set().union(*(labels_of(name) or set() for name, _ in read))
+    assert groupings(ALL[where]) <= everything | TARGET
+
+
+def test_promtool_understands_every_expression(promtool: Path) -> None:
+    """Those of the rules are checked with the rules."""
+    for board in BOARDS.values():
+        for expression in expressions(board):
+            assert run(promtool, "--experimental", "promql", "format", expression)
+
+
+@pytest.mark.parametrize("slug", BOARDS)
+def test_a_dashboard_is_one(slug: str) -> None:
+    """Its identity, its data source as a variable, and panels that do not overlap."""
+    board = BOARDS[slug]
+    variables = [variable["name"] for variable in board["templating"]["list"]]
+
+    assert board["uid"] == f"reconciliation-contract-{slug}"
+    assert len(board["uid"]) <= 40
+    assert variables[0] == "datasource"
+    assert board["schemaVersion"] >= 39
+    assert "id" not in board
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    cells = [cell for panel in board["panels"] for cell in _cells(panel["gridPos"])]
+    assert len(cells) == len(set(cells))
+    assert all(x < 24 for x, _ in cells)
+    for panel in board["panels"]:
+        assert panel["title"]
+        assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
+
+
+def _cells(grid: dict[str, int]) -> list[tuple[int, int]]:
+    return [(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])]
+
+
+def test_variables_read_what_exists() -> None:
+    """The lists of namespaces and contracts come from labels of the metrics."""
+    queries = {
+        variable["definition"]
+        for board in BOARDS.values()
+        for variable in board["templating"]["list"]
+        if variable["type"] == "query"
+    }
+
+    assert queries == {
+        "label_values(flux_contract_info, exported_namespace)",
+        'label_values(flux_contract_info{exported_namespace="$namespace"}, name)',
+    }
+    assert {"exported_namespace", "name"} <= NAMES["flux_contract_info"]
+
+
+def test_every_metric_of_a_contract_is_on_a_board() -> None:
+    """What nobody looks at need not be stored."""
+    read = {name for expression in ALL.values() for name, _ in selectors(expression)}
+
+    assert {name for name, labels in NAMES.items() if "exported_namespace" in labels} <= read
