@@ -54,11 +54,11 @@ class Queue(Generic[K]):
         heapq.heappush(self._heap, (at, self._counter, key))
         self._changed.set()
 
-    def retry(self, key: K) -> float:
+    def retry(self, key: K, longest: float = LONGEST_BACKOFF) -> float:
         """Ask for a look after a failure: later each time, with jitter. Return the delay in seconds."""
         tries = self._tries.get(key, 0)
         self._tries[key] = tries + 1
-        backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries, 16))
+        backoff = min(longest, FIRST_BACKOFF * 2.0 ** min(tries, 16))
         delay: float = backoff * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         self.add(key, delay)
         return delay

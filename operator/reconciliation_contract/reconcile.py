@@ -6,7 +6,7 @@
     store ─────────────┼──▶ evaluate ──▶ decision ──▶ write status (if changed) ──▶ effects ──▶ look again
     lookout (Git) ─────┘     (pure)
 
-Nothing is kept here between passes but why the last act was refused, and how each contract stands for the fleet's
+Nothing is kept here between passes but how the last act failed, and how each contract stands for the fleet's
 brake. Every pass starts from the status as it was written, so what is about to be done has always been written first.
 """
 
@@ -31,19 +31,21 @@ from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import (
     AllowDeletion,
     DeletePin,
+    Disown,
     Effect,
     EmitEvent,
     EnsurePin,
     HoldDeletion,
     SwitchSource,
+    TellLeft,
 )
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
-from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.lookout import Lookout
-from reconciliation_contract.queue import Queue
 from reconciliation_contract.removal import Removals
+from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
 from reconciliation_contract.store import Key, Record, Store
 from reconciliation_contract.surroundings import Surroundings
 
@@ -51,7 +53,19 @@ _log = logging.getLogger(__name__)
 
 LONGEST_SILENCE: Final = timedelta(minutes=5)
 """A contract is looked at this often, whatever happens."""
-_ACTING: Final = EnsurePin | DeletePin | SwitchSource
+SOON: Final = 8.0
+"""Seconds between tries at most where a person waits: for a right to be seen, or a deletion to end."""
+_ACTING: Final = EnsurePin | DeletePin | SwitchSource | Disown | HoldDeletion
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An act that has failed at every try."""
+
+    act: type[Effect]
+    since: datetime
+    refused: str
+    """Why the API server refused it; empty where it did not answer."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,7 @@ class Reconciler:
         self._queue = queue
         self._reach = reach
         self._settings = settings
-        self._refused: dict[Key, str] = {}
+        self._trouble: dict[Key, Trouble] = {}
         self._fleet: dict[Key, Pulse] = {}
 
     async def work(self) -> None:
@@ -97,7 +111,7 @@ class Reconciler:
         except Missing:
             self._queue.retry(key)
         except ClusterError as error:
-            delay = self._queue.retry(key)
+            delay = self._queue.retry(key, SOON if self._awaited(key, error) else LONGEST_BACKOFF)
             self._reach.metrics.failed("cluster")
             _log.warning("the cluster did not do it", extra={"contract": key, "error": str(error), "retry_in": delay})
         except Exception:  # noqa: BLE001 - ours: this contract only, never the others
@@ -107,6 +121,11 @@ class Reconciler:
         else:
             self._queue.forget(key)
 
+    def _awaited(self, key: Key, error: ClusterError) -> bool:
+        record = self._store.contracts.get(key)
+        refused = isinstance(error, Refused) and key in self._trouble
+        return refused or (record is not None and record.contract.deleting)
+
     async def look(self, key: Key) -> None:
         """Make one pass over a contract: observe, decide, write, act."""
         record = self._store.contracts.get(key)
@@ -114,7 +133,7 @@ class Reconciler:
             self._reach.lookout.forget(key)
             self._reach.removals.forget(key)
             self._reach.metrics.forgot(key)
-            self._refused.pop(key, None)
+            self._trouble.pop(key, None)
             self._fleet.pop(key, None)
             return
         now = self._reach.clock()
@@ -126,7 +145,7 @@ class Reconciler:
             self._reach.removals.attend(key, record.contract, decision.memory)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
-            self._refused.pop(key, None)  # it was about something else
+            self._trouble.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)
         self._again(key, decision, now)
 
@@ -134,7 +153,9 @@ class Reconciler:
         contract = record.contract
         if not isinstance(contract, Contract):
             return Observation()
-        seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=self._refused.get(key, ""))
+        trouble = self._trouble.get(key)
+        refused = trouble.refused if trouble else ""
+        seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=refused)
         artifact = seen.source.artifact if seen.source else None
         git = self._reach.lookout.facts(key, seen.source, artifact.value.hash if artifact else "")
         around = self._reach.surroundings.facts
@@ -145,6 +166,7 @@ class Reconciler:
             seen,
             git=git,
             departures=self._reach.removals.facts(key, seen.kustomization, memory),
+            failing_since=trouble.since if trouble else None,
             complete=git.looked,
             controllers=around.controllers,
             cancels_health_checks=around.cancels_health_checks,
@@ -183,19 +205,24 @@ class Reconciler:
                 await self._guarded(key, record, record.contract, effect)
             elif isinstance(effect, AllowDeletion):
                 await self._finalize(record, key, hold=False)
-        if any(isinstance(effect, _ACTING | HoldDeletion) for effect in decision.effects):
-            self._refused.pop(key, None)
+        if any(isinstance(effect, _ACTING) for effect in decision.effects):
+            self._trouble.pop(key, None)
 
     async def _guarded(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
         """Perform one effect; what the API server refuses is told in the status and tried again later."""
         try:
             await self._act(key, record, contract, effect)
-        except Refused as error:
-            if isinstance(effect, _ACTING | HoldDeletion):
-                if key not in self._refused:  # only once: a message may be another one each time
-                    self._queue.add(key, 0.01)
-                self._refused[key] = str(error)
+        except (Refused, Unavailable) as error:
+            if isinstance(effect, _ACTING):
+                self._note(key, type(effect), str(error) if isinstance(error, Refused) else "")
             raise
+
+    def _note(self, key: Key, act: type[Effect], refused: str) -> None:
+        known = self._trouble.get(key)
+        if refused and not (known and known.refused):  # only once: a message may be another one each time
+            self._queue.add(key, 0.01)
+        since = known.since if known and known.act is act else self._reach.clock()
+        self._trouble[key] = Trouble(act, since, refused)
 
     async def _act(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
         reach = self._reach
@@ -212,6 +239,11 @@ class Reconciler:
                 await reach.flux.delete_pin(contract, pin)
             case SwitchSource():
                 await reach.flux.switch(contract, effect)
+            case Disown(uid):
+                await reach.flux.disown(contract, uid)
+            case TellLeft(message):
+                _log.warning("a rollback is left behind", extra={"contract": key, "left": message})
+                reach.events.lament(contract, message)
 
     async def _finalize(self, record: Record, key: Key, *, hold: bool) -> None:
         """Put our finalizer on the contract, or take it off; other finalizers stay."""

@@ -44,6 +44,15 @@ def newer(version: str, than: str) -> bool:
     return not (version.isdecimal() and than.isdecimal()) or int(version) > int(than)
 
 
+def _outdated(raw: Raw, known: Kustomization | Source | None) -> bool:
+    """Whether a newer version of the same object is known. A list is the last word, so it is not asked."""
+    meta = read_map(raw, "metadata")
+    if known is None or known.uid != read_text(meta, "uid"):
+        return False
+    version = read_text(meta, "resourceVersion")
+    return known.resource_version != version and not newer(version, known.resource_version)
+
+
 class Store:
     """The one place that remembers objects. It belongs to one event loop and is not thread-safe."""
 
@@ -93,8 +102,10 @@ class Store:
 
     def put_kustomization(self, raw: Raw, at: datetime, *, live: bool) -> set[Key]:
         """Take a Kustomization that came from a watch event (``live``) or a list."""
-        key = key_of(raw)
-        self.kustomizations[key] = flux.kustomization(raw, at, live=live, before=self.kustomizations.get(key))
+        key, known = key_of(raw), self.kustomizations.get(key_of(raw))
+        if live and _outdated(raw, known):
+            return set()
+        self.kustomizations[key] = flux.kustomization(raw, at, live=live, before=known)
         return set(self._bound[key])
 
     def drop_kustomization(self, key: Key) -> set[Key]:
@@ -105,6 +116,8 @@ class Store:
         """Take a GitRepository, one that tracks a branch or one that we pinned."""
         key = key_of(raw)
         known = self.sources.get(key)
+        if live and _outdated(raw, known):
+            return set()
         record = flux.source(raw, at, live=live, before=known)
         self.sources[key] = record
         if known and known.contract_uid != record.contract_uid:

@@ -70,8 +70,9 @@ def _delivery(*, adopted: bool) -> Delivery:
         adopted=adopted,
         subject=LONG,
         stages=Stages(*moments),
-        failures=Failures(3, after(10), after(90), "HealthCheckFailed" * 20, LONG),
+        failures=Failures(3, after(10), after(90), "HealthCheckFailed" * 20, LONG, "0123456789abcdef"),
         commit_problem=LONG,
+        counted_from=after(5),
     )
 
 
@@ -106,6 +107,8 @@ def _rollback() -> Rollback:
         kept_annotations={ANNOTATION: "Merge" * 1000},
         message=LONG,
         asked_by=LONG,
+        spec="0123456789abcdef",
+        generation=7,
         remains=tuple(remains(replace(kustomization(), spec="2", substitutes=True), failures, _good())),
     )
 
@@ -131,6 +134,7 @@ def full_memory(*, adopted: bool = False) -> Memory:
             broken=tuple(PromiseName),
             failed_at=after(n),
             recovered_at=after(n + 1),
+            footing="0123456789ab",
         )
         for n, (hash_, result) in enumerate(zip(HASHES, [*Result] * HISTORY, strict=False))
     )
@@ -169,6 +173,7 @@ def full_memory(*, adopted: bool = False) -> Memory:
         begun=tuple(after(n) for n in range(BEGUN)),
         departures=departures().kept(),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},
+        suspended=True,
         observed_generation=3,
         handled_request="2026-11-23T04:00:00Z",
     )

@@ -99,7 +99,7 @@ def good(hash_: str = GOOD) -> Good:
 def past(hash_: str, result: Result, **changes: Any) -> Past:
     """A finished delivery of an hour ago."""
     done = result is Result.HEALTHY
-    known = Past(revision(hash_), hash_, result, before(3600), "Change the prices")
+    known = Past(revision(hash_), hash_, result, before(3600), "Change the prices", footing="f00")
     return replace(known, **{"latency": timedelta(seconds=8) if done else None, **changes})
 
 

@@ -9,6 +9,7 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.effects import (
     AllowDeletion,
     DeletePin,
+    Disown,
     Effect,
     EnsurePin,
     HoldDeletion,
@@ -99,10 +100,19 @@ SITUATIONS: dict[str, Situation] = {
         INTENDED, {"seen__pin": pin(artifact=None), "now": at(210)}, INTENDED
     ),
     "a pin that never serves fails after the promised time": Situation(
-        INTENDED, {"seen__pin": pin(artifact=None), "now": at(210.1)}, FAILED, says=reasons.TARGET_FAILED
+        INTENDED, {"seen__pin": pin(artifact=None), "now": at(210.1)}, FAILED, says=reasons.TARGET_UNREACHABLE
     ),
-    "a pin that cannot be made fails after the promised time": Situation(
-        INTENDED, {"now": at(210.1)}, FAILED, says=reasons.TARGET_FAILED
+    "a pin that was made late has the promised time from then on": Situation(
+        INTENDED, {"seen__pin": pin(artifact=None, created_at=at(200)), "now": at(320)}, INTENDED
+    ),
+    "a pin that cannot be made is tried beyond the promised time": Situation(
+        INTENDED, {"now": at(210.1)}, INTENDED, (MAKE,)
+    ),
+    "an intent that cannot be carried out for too long is left to people": Situation(
+        INTENDED, {"now": at(90 + 3600.1)}, NONE, says=reasons.CANCELLED
+    ),
+    "a switch that cannot be done for too long is left to people": Situation(
+        SWITCHING, {"now": at(90 + 3600.1), "seen__pin": None}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when a person suspends": Situation(
         INTENDED, {"kustomization__suspended": True}, NONE, says=reasons.CANCELLED
@@ -133,6 +143,18 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "an intent is given up when the path changes": Situation(
         INTENDED, {"kustomization__path": "./elsewhere"}, NONE, says=reasons.CANCELLED
+    ),
+    "an intent is given up when the Kustomization's own spec changes": Situation(
+        INTENDED, {"rollback__spec": "old", "kustomization__spec": "new"}, NONE, says=reasons.CANCELLED
+    ),
+    "an intent outlives what only sets the pace": Situation(
+        INTENDED,
+        {"rollback__spec": "same", "kustomization__spec": "same", "kustomization__generation": 5},
+        INTENDED,
+        (MAKE,),
+    ),
+    "an intent is given up when failed attempts are counted anew": Situation(
+        INTENDED, {"delivery__failures": None, "kustomization__failures": ()}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when the source changes": Situation(
         INTENDED, {"kustomization__source": OTHER}, NONE, says=reasons.CANCELLED
@@ -179,6 +201,18 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "a mark without the pin is a person's undo": Situation(
         SWITCHING, {"kustomization__hold": {MARK: sha("B")}}, RELEASING, says=reasons.UNDONE
+    ),
+    "source and mark removed at once are a person's undo": Situation(
+        SWITCHING, {"kustomization__generation": 3}, RELEASING, says=reasons.UNDONE
+    ),
+    "one change of the pace before the switch is written down first": Situation(
+        SWITCHING, {"kustomization__generation": 2}, SWITCHING
+    ),
+    "before the switch another spec cancels it": Situation(
+        SWITCHING,
+        {"rollback__spec": "old", "kustomization__spec": "new", "kustomization__generation": 2, "seen__pin": None},
+        NONE,
+        says=reasons.CANCELLED,
     ),
     "another's mark is no undo": Situation(SWITCHING, {"kustomization__hold": {MARK: sha("C")}}, SWITCHING, (THERE,)),
     "a third source is respected": Situation(
@@ -271,6 +305,15 @@ SITUATIONS: dict[str, Situation] = {
         {"kustomization__source": OTHER},
         RELEASING,
         (SwitchSource(KUSTOMIZATION_UID, "7", OTHER, {MARK: None}),),
+    ),
+    "releasing gives up our claim on the Kustomization before the pin": Situation(
+        RELEASING,
+        {"kustomization__source": OWN, "kustomization__hold": {}, "kustomization__claimed": True},
+        RELEASING,
+        (Disown(KUSTOMIZATION_UID),),
+    ),
+    "releasing leaves the claim on another Kustomization": Situation(
+        RELEASING, {"kustomization__uid": "another", "kustomization__claimed": True}, RELEASING, (DROP,)
     ),
     "releasing then removes the pin": Situation(
         RELEASING, {"kustomization__source": OWN, "kustomization__hold": {}}, RELEASING, (DROP,)

@@ -142,6 +142,8 @@ def test_acts_use_the_accounts_that_are_named(
         assert seen.values(name, source_of) == [name, pin, name]
         assert managers(held[name], "spec", "sourceRef", "name") == {MANAGER}
         assert managers(copies[name], "spec", "ref") == {MANAGER}
+        released = fenced.get("kustomization", name)
+        assert MANAGER not in {claim["manager"] for claim in released["metadata"]["managedFields"]}
         assert fenced.find("source", pin) is None
 
 

@@ -12,6 +12,7 @@ from playground.waiting import wait_until
 from tests.support.flux_objects import (
     PATIENCE,
     QUICK,
+    Object,
     Workspace,
     condition,
     deployment,
@@ -72,6 +73,19 @@ class Family:
         )
 
 
+def owners(child: Object) -> set[str]:
+    """The field managers that own the name of a Kustomization's source."""
+    claims = child["metadata"]["managedFields"]
+    return {claim["manager"] for claim in claims if "f:name" in _at(claim, "spec", "sourceRef")}
+
+
+def _at(claim: Object, *path: str) -> Object:
+    fields = claim.get("fieldsV1", {})
+    for step in path:
+        fields = fields.get(f"f:{step}", {})
+    return dict(fields)
+
+
 def family(workspace: Workspace, name: str) -> Family:
     """A family that is not in the cluster yet."""
     return Family(name, workspace, workspace.repository(f"{name}-fleet"), workspace.repository(name))
@@ -117,6 +131,7 @@ def test_a_rollback_holds_against_a_parent(operator: OperatorProcess, workspace:
         after = workspace.get("kustomization", one.name)
         assert after["spec"] == before[one.name]["spec"]
         assert after["metadata"].get("annotations", {}) == before[one.name]["metadata"].get("annotations", {})
+        assert "reconciliation-contract" not in owners(after), "our claim outlives the rollback"
         one.declare(interval="7m")
         workspace.request("source", one.parent)
     for one in families:
@@ -127,3 +142,4 @@ def test_a_rollback_holds_against_a_parent(operator: OperatorProcess, workspace:
         )
         workspace.reconcile("kustomization", one.parent)
         assert condition(workspace.get("kustomization", one.parent), "Ready")["status"] == "True"
+        assert owners(workspace.get("kustomization", one.name)) == {"kustomize-controller"}

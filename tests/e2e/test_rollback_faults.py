@@ -140,7 +140,7 @@ def the_good_commit_is_lost(space: Workspace) -> None:
         space.wait_good(NAME, fix)
         status = space.wait_state(NAME, "")
 
-    assert (told["status"], told["reason"]) == ("False", "TargetFailed")
+    assert (told["status"], told["reason"]) == ("False", "TargetUnreachable")
     assert "does not serve" in told["message"]
     assert good in told["message"]
     assert acts(seen) == 0

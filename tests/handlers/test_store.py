@@ -37,10 +37,10 @@ def contract(version: int = 1, uid: str = "uid-1", name: str = "shop", **more: A
     return {"metadata": meta(name, version, uid), "spec": {"kustomizationRef": {"name": "shop"}}, **more}
 
 
-def kustomization(source: str = "shop", uid: str = "k-1") -> dict[str, Any]:
+def kustomization(source: str = "shop", uid: str = "k-1", version: str = "1") -> dict[str, Any]:
     """A raw Kustomization `shop`."""
     spec = {"sourceRef": {"kind": "GitRepository", "name": source}}
-    return {"metadata": meta("shop", 1, uid), "spec": spec}
+    return {"metadata": meta("shop", 1, uid) | {"resourceVersion": version}, "spec": spec}
 
 
 def source(name: str = "shop", owner: str = "", uid: str = "s-1") -> dict[str, Any]:
@@ -116,6 +116,41 @@ def test_a_contract_made_anew_is_taken_whatever_its_version() -> None:
     assert store.contracts[KEY].contract.uid == "uid-2"
     assert store.put_source(source("pin", owner="uid-1", uid="s-2"), START, live=True) == set()
     assert look(store).strays == ()
+
+
+OUTDATED = {
+    "an older version by the watch": ("9", True, "shop"),
+    "the same version": ("10", True, "other"),
+    "a newer version": ("11", True, "other"),
+    "an older version by a list, as after a restored backup": ("9", False, "other"),
+    "a version that cannot be compared": ("x9", True, "other"),
+}
+
+
+@pytest.mark.parametrize("case", OUTDATED)
+def test_the_newest_version_of_a_kustomization_stays(case: str) -> None:
+    """What the watch brings late changes nothing; a list is the last word."""
+    version, live, expected = OUTDATED[case]
+    store = Store()
+    store.put_kustomization(kustomization("shop", version="10"), START, live=True)
+
+    store.put_kustomization(kustomization("other", version=version), START, live=live)
+
+    assert store.kustomizations[KEY].source.name == expected
+
+
+@pytest.mark.parametrize("case", OUTDATED)
+def test_the_newest_version_of_a_source_stays(case: str) -> None:
+    """The same holds for sources."""
+    version, live, expected = OUTDATED[case]
+    store, raw = Store(), {"metadata": meta("shop", 10), "spec": {"url": "shop"}}
+    store.put_source(raw, START, live=True)
+
+    store.put_source(
+        {"metadata": meta("shop", 1) | {"resourceVersion": version}, "spec": {"url": "other"}}, START, live=live
+    )
+
+    assert store.sources[KEY].url == expected
 
 
 def test_a_kustomization_made_anew_has_no_past() -> None:

@@ -135,6 +135,7 @@ def rollback(state: RollbackState = RollbackState.INTENDED, **changes: Any) -> R
         pin=PIN,
         started_at=at(90),
         message=UNHEALTHY,
+        generation=1 if state is RollbackState.SWITCHING else 0,
     )
     return replace(record, **changes)
 

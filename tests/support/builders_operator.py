@@ -15,11 +15,13 @@ from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import (
     AllowDeletion,
     DeletePin,
+    Disown,
     Effect,
     EmitEvent,
     EnsurePin,
     HoldDeletion,
     SwitchSource,
+    TellLeft,
 )
 from reconciliation_contract.core.evaluation import evaluate
 from reconciliation_contract.core.observation import Commit, Git, Head
@@ -77,7 +79,7 @@ class Operator:
         return Git(head, {sha(name): Commit(world.now, name) for name in world.fate})
 
     async def _perform(self, contract: Contract, effect: Effect) -> None:
-        if isinstance(effect, EmitEvent):
+        if isinstance(effect, EmitEvent | TellLeft):
             return
         try:
             await self._act(contract, effect)
@@ -94,5 +96,7 @@ class Operator:
                 await self._flux.delete_pin(contract, pin)
             case SwitchSource():
                 await self._flux.switch(contract, effect)
+            case Disown(uid):
+                await self._flux.disown(contract, uid)
             case HoldDeletion() | AllowDeletion():
                 self.store.put_contract(await self._world.api.finalize(hold=isinstance(effect, HoldDeletion)))

@@ -16,13 +16,13 @@ from typing import Any, Final, Self
 import aiohttp
 
 from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.api.flux import FIELD_MANAGER
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 
 Raw = Mapping[str, Any]
 Note = Callable[[str, str, float], None]
 """Takes method, HTTP status (``none`` without an answer) and duration in seconds of each request."""
 
-FIELD_MANAGER: Final = "reconciliation-contract"
 _JSON_PATCH: Final = "application/json-patch+json"
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _TABLE: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from reconciliation_contract.adapters.cluster import EVENTS, FIELD_MANAGER, Cluster
+from reconciliation_contract.adapters.cluster import EVENTS, Cluster
+from reconciliation_contract.api.flux import FIELD_MANAGER
+from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.text import bounded
@@ -39,41 +41,44 @@ class Events:
 
     def emit(self, contract: Contract, effect: EmitEvent) -> None:
         """Tell of a transition of a contract."""
+        self._tell(_on_contract(contract), effect)
+
+    def lament(self, contract: Contract, message: str) -> None:
+        """Tell what a rollback leaves behind, on the contract and on the Kustomization that outlives it."""
+        effect = EmitEvent(True, reasons.LEFT_BEHIND, message)
+        self._tell(_on_contract(contract), effect)
+        self._tell(_on_kustomization(contract), effect)
+
+    def _tell(self, about: Mapping[str, str], effect: EmitEvent) -> None:
         if len(self._tasks) >= _PENDING:
             self.dropped += 1
             return
-        task = asyncio.create_task(self._send(contract, effect), name=f"event {effect.reason}")
+        task = asyncio.create_task(self._send(about, effect), name=f"event {effect.reason}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, contract: Contract, effect: EmitEvent) -> None:
+    async def _send(self, about: Mapping[str, str], effect: EmitEvent) -> None:
         at = self._clock().astimezone(UTC)
         # The same transition told twice within a minute, by two replicas or after a crash, is one event.
-        identity = f"{contract.uid}/{effect.reason}/{effect.message}/{at:%Y%m%d%H%M}"
+        identity = f"{about['kind']}/{about.get('uid')}/{effect.reason}/{effect.message}/{at:%Y%m%d%H%M}"
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{contract.name[:200].rstrip('-.')}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
-                "namespace": contract.namespace,
+                "name": f"{about['name'][:200].rstrip('-.')}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
+                "namespace": about["namespace"],
             },
             "eventTime": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "type": "Warning" if effect.warning else "Normal",
             "reason": effect.reason,
             "action": "Reconcile",
             "note": bounded(effect.message, _NOTE).encode()[:_NOTE].decode(errors="ignore"),
-            "regarding": {
-                "apiVersion": "reconciliation.dev/v1alpha1",
-                "kind": "ReconciliationContract",
-                "namespace": contract.namespace,
-                "name": contract.name,
-                "uid": contract.uid,
-            },
+            "regarding": dict(about),
             "reportingController": FIELD_MANAGER,
             "reportingInstance": self._instance[:128],
         }
         try:
-            await self._cluster.create(EVENTS, contract.namespace, body)
+            await self._cluster.create(EVENTS, about["namespace"], body)
         except Conflict:
             return
         except ClusterError as error:
@@ -86,3 +91,22 @@ class Events:
             await asyncio.wait(self._tasks, timeout=1)
         for task in tuple(self._tasks):
             task.cancel()
+
+
+def _on_contract(contract: Contract) -> dict[str, str]:
+    return {
+        "apiVersion": "reconciliation.dev/v1alpha1",
+        "kind": "ReconciliationContract",
+        "namespace": contract.namespace,
+        "name": contract.name,
+        "uid": contract.uid,
+    }
+
+
+def _on_kustomization(contract: Contract) -> dict[str, str]:
+    return {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "namespace": contract.namespace,
+        "name": contract.kustomization,
+    }

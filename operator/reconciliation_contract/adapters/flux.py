@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster
-from reconciliation_contract.api.flux import CONTRACT_LABEL, ORIGINAL_ANNOTATION, OWNER_ANNOTATION
-from reconciliation_contract.api.raw import read_map, read_text
+from reconciliation_contract.api.flux import CONTRACT_LABEL, FIELD_MANAGER, ORIGINAL_ANNOTATION, OWNER_ANNOTATION
+from reconciliation_contract.api.raw import read_list, read_map, read_text
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import SwitchSource
 from reconciliation_contract.core.observation import SourceRef
@@ -117,6 +117,23 @@ class Flux:
             },
             "spec": {"sourceRef": {"name": act.source.name}},
         }
-        await self._cluster.merge(
-            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=self._user(contract)
-        )
+        await self._change(contract, patch)
+
+    async def disown(self, contract: Contract, uid: str) -> None:
+        """Take our field manager off the Kustomization; the fields stay as they are, and whoever applies owns them.
+
+        A value that is written is owned as well, so this comes after the switch back.
+        """
+        found = await self._cluster.get(KUSTOMIZATIONS, contract.namespace, contract.kustomization)
+        meta = read_map(found, "metadata")
+        claims = read_list(meta, "managedFields")
+        others = [claim for claim in claims if claim.get("manager") != FIELD_MANAGER]
+        if read_text(meta, "uid") != uid or len(others) == len(claims):
+            return
+        # An empty list changes nothing, by design of the API server; an empty claim clears all.
+        precondition = {"uid": uid, "resourceVersion": meta.get("resourceVersion")}
+        await self._change(contract, {"metadata": {**precondition, "managedFields": others or [{}]}})
+
+    async def _change(self, contract: Contract, patch: Mapping[str, Any]) -> None:
+        user = self._user(contract)
+        await self._cluster.merge(KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=user)

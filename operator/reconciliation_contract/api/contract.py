@@ -14,7 +14,14 @@ from reconciliation_contract.api.flux import parent_of
 from reconciliation_contract.api.models import AlertsSpec, PromisesSpec, RollbackSpec, Spec
 from reconciliation_contract.api.raw import Raw, moment, read_map, read_number, read_strings, read_text
 from reconciliation_contract.api.request import parse_requests
-from reconciliation_contract.core.contract import AlertPolicy, Contract, InvalidContract, Promises, RollbackPolicy
+from reconciliation_contract.core.contract import (
+    AlertPolicy,
+    Contract,
+    InvalidContract,
+    Promises,
+    RollbackMode,
+    RollbackPolicy,
+)
 
 GROUP: Final = "reconciliation.dev"
 VERSION: Final = "v1alpha1"
@@ -51,8 +58,21 @@ def parse(raw: Mapping[str, Any]) -> Contract | InvalidContract:
     try:
         spec = Spec.model_validate(raw["spec"])
     except ValidationError as error:
-        return InvalidContract(**identity, problem=_problem(error.errors(include_url=False)))
+        # What is going has nothing to promise any more, but may have something to give back.
+        last = _last_will(read_map(raw, "spec")) if identity["deleting"] else None
+        if last is None:
+            return InvalidContract(**identity, problem=_problem(error.errors(include_url=False)))
+        spec = last
     return _contract(identity, created, spec, meta)
+
+
+def _last_will(raw: Raw) -> Spec | None:
+    """What a release needs of a spec that makes no sense: whose Kustomization, and under which identity."""
+    kept = {key: raw[key] for key in ("kustomizationRef", "serviceAccountName") if key in raw}
+    try:
+        return Spec.model_validate({**kept, "rollback": {"mode": RollbackMode.DISABLED}})
+    except ValidationError:
+        return None
 
 
 def _identity(meta: Raw) -> _Identity:

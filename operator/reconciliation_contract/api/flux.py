@@ -33,6 +33,8 @@ from reconciliation_contract.core.observation import (
 )
 from reconciliation_contract.core.onset import HOLD, MARK
 
+FIELD_MANAGER: Final = "reconciliation-contract"
+"""Whose name the fields that we write carry."""
 CONTRACT_LABEL: Final = "reconciliation.dev/contract"
 """On what we create: the name of the contract it belongs to."""
 OWNER_ANNOTATION: Final = "reconciliation.dev/contract-uid"
@@ -96,6 +98,7 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         hold={
             key: value for key, value in read_strings(read_map(meta, "annotations")).items() if key in (HOLD, MARK)
         },
+        claimed=any(entry.get("manager") == FIELD_MANAGER for entry in read_list(meta, "managedFields")),
     )
     exact = live and before is not None
     old = before or record
@@ -194,6 +197,7 @@ def source(raw: Raw, received_at: datetime, *, live: bool, before: Source | None
         artifact=_artifact_since(before.artifact if before else None, artifact, received_at, live=live, known=before),
         original=read_text(read_map(meta, "annotations"), ORIGINAL_ANNOTATION),
         contract_uid=read_text(read_map(meta, "annotations"), OWNER_ANNOTATION),
+        created_at=moment(meta.get("creationTimestamp")),
     )
 
 

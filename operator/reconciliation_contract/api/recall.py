@@ -54,6 +54,7 @@ def parse(status: object) -> Memory:
         dependencies=tuple(_read_dependency(item) for item in read_list(raw, "dependencies")),
         incidents=tuple(i for item in read_list(raw, "incidents")[:INCIDENTS] if (i := _read_incident(item))),
         departures=_read_departures(read_map(raw, "deletion")),
+        suspended=raw.get("suspended") is True,
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
@@ -146,6 +147,7 @@ def _read_delivery(raw: Raw) -> Delivery | None:
         stages=Stages(**stages),
         failures=_read_failures(read_map(raw, "failures")),
         commit_problem=read_text(raw, "commitProblem"),
+        counted_from=moment(raw.get("countedFrom")),
     )
 
 
@@ -153,7 +155,8 @@ def _read_failures(raw: Raw) -> Failures | None:
     first, last, count = moment(raw.get("firstAt")), moment(raw.get("lastAt")), raw.get("count")
     if first is None or last is None or not isinstance(count, int):
         return None
-    return Failures(count, first, last, read_text(raw, "reason"), read_text(raw, "message"))
+    spec = read_text(raw, "specDigest")
+    return Failures(count, first, last, read_text(raw, "reason"), read_text(raw, "message"), spec)
 
 
 def _read_judgements(raw: Raw) -> tuple[Judgement, ...]:
@@ -189,6 +192,7 @@ def _read_past(raw: Raw) -> Past | None:
         broken=names,
         failed_at=moment(raw.get("failedAt")),
         recovered_at=moment(raw.get("recoveredAt")),
+        footing=read_text(raw, "footing"),
     )
 
 
@@ -213,6 +217,8 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
         message=read_text(raw, "message"),
         asked_by=read_text(raw, "requestedBy"),
         remains=tuple(item for item in _plain(raw, "notUndone")),
+        spec=read_text(raw, "specDigest"),
+        generation=read_number(raw, "generation"),
     )
     return undo, bad
 

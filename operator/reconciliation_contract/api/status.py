@@ -44,6 +44,7 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "history": [_past(past) for past in memory.history],
             "rollback": _rollback(memory),
             "deletion": _deletion(memory.departures),
+            "suspended": memory.suspended or None,
             "statistics": _statistics(memory),
             "dependencies": [_dependency(found) for found in memory.dependencies[:16]],
             "incidents": [_incident(incident) for incident in memory.incidents],
@@ -105,6 +106,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
             "startedAt": timestamp(delivery.started_at),
             "adopted": delivery.adopted or None,
             "commitProblem": bounded(delivery.commit_problem),
+            "countedFrom": timestamp(delivery.counted_from) if delivery.counted_from else None,
             "stages": {name: _stage(name, stage, start, delivery) for name, stage in stages.items() if stage},
             "failures": _failures(delivery.failures) if delivery.failures else None,
             "promises": [_judgement(judgement) for judgement in judgements],
@@ -126,13 +128,14 @@ def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -
 
 
 def _failures(failures: Failures) -> Wire:
-    return {
+    wire = {
         "count": failures.count,
         "firstAt": timestamp(failures.first_at),
         "lastAt": timestamp(failures.last_at),
         "reason": failures.reason[:_WORD],
         "message": bounded(failures.message),
     }
+    return wire | ({"specDigest": failures.spec} if failures.spec else {})
 
 
 def _judgement(judgement: Judgement) -> Wire:
@@ -160,6 +163,7 @@ def _past(past: Past) -> Wire:
             "broken": list(past.broken),
             "failedAt": timestamp(past.failed_at) if past.failed_at else None,
             "recoveredAt": timestamp(past.recovered_at) if past.recovered_at else None,
+            "footing": past.footing,
         }
     )
 
@@ -189,6 +193,8 @@ def _rollback(memory: Memory) -> Wire:
             "restore": {key: value[:_PATH] for key, value in undo.kept_annotations.items()},
             "requestedBy": bounded(undo.asked_by),
             "notUndone": list(undo.remains),
+            "specDigest": undo.spec,
+            "generation": undo.generation or None,
             **bad,
         }
     )

@@ -118,6 +118,8 @@ class Failures(Wire):
     """Flux's reason for the last one."""
     message: Text | None = None
     """Flux's message for the last one."""
+    spec_digest: Word | None = None
+    """Digest of the Kustomization's own spec with which they happened."""
 
 
 class Promise(Wire):
@@ -155,6 +157,8 @@ class DeliveryStatus(Wire):
     """Why the time of the commit is not known, or not believed."""
     stages: Stages | None = None
     """What it has been through so far."""
+    counted_from: AwareDatetime | None = None
+    """Failed attempts before it do not count: the contract was resumed then, or the Kustomization changed."""
     failures: Failures | None = None
     """Failed attempts at this revision."""
     promises: (
@@ -182,6 +186,9 @@ class Past(Wire):
     """When its first attempt failed."""
     recovered_at: AwareDatetime | None = None
     """When a rollback had the cluster healthy again."""
+    footing: Word | None = None
+    """Digest of the Kustomization, source and path for which it proved good. Only to such a revision, and only
+    while they are the same, can a person ask to go back."""
 
 
 class StatisticsStatus(Wire):
@@ -248,6 +255,10 @@ class RollbackStatus(Wire):
     """Who asked for the rollback or approved it, and why. Absent where nobody did."""
     not_undone: Annotated[list[Text], Field(max_length=8, json_schema_extra=ATOMIC)] | None = None
     """What the rollback does not undo, as far as that can be seen."""
+    spec_digest: Word | None = None
+    """Digest of the Kustomization's own spec, without its source and intervals, on which it was decided."""
+    generation: Count | None = None
+    """The Kustomization's generation on which the switch was decided."""
     begun: Annotated[list[AwareDatetime], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
     """When the last rollbacks began that nobody asked for, oldest first. The budget is counted from them."""
 
@@ -312,6 +323,8 @@ class Status(Wire):
     """The rollback in force, and the revisions rolled back from so far."""
     deletion: DeletionStatus | None = None
     """What has left the Kustomization's inventory with the current delivery."""
+    suspended: bool | None = None
+    """The contract is suspended. When it is resumed, failed attempts are counted anew."""
     statistics: StatisticsStatus | None = None
     """Figures over the deliveries of the history."""
     dependencies: Annotated[list[DependencyStatus], Field(max_length=16, json_schema_extra=ATOMIC)] | None = None

@@ -39,7 +39,13 @@ def ready(view: View) -> Outcome | None:
         return None
     if said.status == "True":
         return Outcome(Exit.DONE, f"ready: {said.message}")
-    undone = said.reason in (reasons.PROMISE_BROKEN, reasons.TARGET_FAILED, reasons.HELD, *_UNDER_WAY)
+    undone = said.reason in (
+        reasons.PROMISE_BROKEN,
+        reasons.TARGET_FAILED,
+        reasons.TARGET_UNREACHABLE,
+        reasons.HELD,
+        *_UNDER_WAY,
+    )
     return Outcome(Exit.FAILED, f"{said.reason}: {said.message}") if said.status == "False" and undone else None
 
 

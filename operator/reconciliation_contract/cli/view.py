@@ -17,8 +17,9 @@ from reconciliation_contract.cli.problem import Problem
 from reconciliation_contract.cli.screen import ABSENT, clean, cut
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.duration import spoken
-from reconciliation_contract.core.memory import Memory, Result, Revision
+from reconciliation_contract.core.memory import Memory, Revision
 from reconciliation_contract.core.observation import Condition
+from reconciliation_contract.core.onset import proven
 from reconciliation_contract.core.request import SHORTEST, names
 
 Raw = Mapping[str, Any]
@@ -154,9 +155,8 @@ def healthy_revisions(memory: Memory) -> tuple[Revision, ...]:
 def _healthy(memory: Memory) -> Iterator[Revision]:
     if memory.good:
         yield Revision(memory.good.revision, memory.good.hash)
-    for past in memory.history:
-        if past.result in (Result.HEALTHY, Result.ADOPTED) and past.hash:
-            yield Revision(past.revision, past.hash)
+    for past in proven(memory):
+        yield Revision(past.revision, past.hash)
 
 
 def resolve(text: str, known: Iterable[Revision], what: str) -> Revision:

@@ -23,6 +23,7 @@ LOUD = {
     reasons.AWAITING_APPROVAL,
     reasons.PERSISTENT_FAILURE,
     reasons.TARGET_FAILED,
+    reasons.TARGET_UNREACHABLE,
     reasons.UNDONE,
     reasons.ACT_REFUSED,
 }

@@ -25,6 +25,7 @@ from reconciliation_contract.core.standing import Standing
 from reconciliation_contract.core.text import bounded
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+_ROLLBACK_STANDS = (reasons.TARGET_FAILED, reasons.TARGET_UNREACHABLE, reasons.ROLLING_BACK)
 
 
 def derive(
@@ -89,7 +90,7 @@ def _ready(contract: Contract, memory: Memory, seen: Observation, rolled_back: C
     missing = obstacle(contract, seen)
     if missing:
         return missing
-    if rolled_back.status == TRUE or rolled_back.reason in (reasons.TARGET_FAILED, reasons.ROLLING_BACK):
+    if rolled_back.status == TRUE or rolled_back.reason in _ROLLBACK_STANDS:
         return Condition(FALSE, rolled_back.reason, rolled_back.message)
     delivery = memory.delivery
     if delivery is None:

@@ -50,6 +50,20 @@ class SwitchSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Disown:
+    """Give up our field manager's claim on the Kustomization, so that its owners meet no conflict."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellLeft:
+    """Tell what a rollback leaves behind, also where people will look when the contract is gone."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class EmitEvent:
     """Tell about a transition: a Kubernetes Event on the contract."""
 
@@ -58,4 +72,4 @@ class EmitEvent:
     message: str
 
 
-Effect = HoldDeletion | AllowDeletion | EnsurePin | DeletePin | SwitchSource | EmitEvent
+Effect = HoldDeletion | AllowDeletion | EnsurePin | DeletePin | SwitchSource | Disown | TellLeft | EmitEvent

@@ -13,7 +13,16 @@ from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import blame, dependencies
 from reconciliation_contract.core.effects import AllowDeletion, Effect
 from reconciliation_contract.core.grounds import unfitness
-from reconciliation_contract.core.memory import HISTORY, Good, Memory, Past, Result, Rollback, RollbackState
+from reconciliation_contract.core.memory import (
+    HISTORY,
+    Good,
+    Memory,
+    Past,
+    Result,
+    Rollback,
+    RollbackState,
+    footing_of,
+)
 from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.request import names
@@ -45,6 +54,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
         return Decision(replace(memory, conditions=conditions.stalled(contract, memory, now)), effects)
     memory = replace(memory, dependencies=dependencies(seen) if seen.complete else memory.dependencies)
     memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
+    memory = _resumed(contract, memory, now)
     if seen.fresh and not contract.suspended:
         memory = _forget(contract, memory)
         memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
@@ -70,6 +80,14 @@ def _departures(contract: Contract, memory: Memory, seen: Observation, now: date
     if seen.departures is None or memory.delivery is None:
         return memory.departures
     return seen.departures.count_for(memory.delivery.started_at, contract.promises.deletion, now).kept()
+
+
+def _resumed(contract: Contract, memory: Memory, now: datetime) -> Memory:
+    """Take note of a suspension; after it only what is seen to fail from now on counts."""
+    delivery = memory.delivery
+    if memory.suspended and not contract.suspended and delivery:
+        delivery = timeline.recount(delivery, now)
+    return replace(memory, suspended=contract.suspended, delivery=delivery)
 
 
 def _forget(contract: Contract, memory: Memory) -> Memory:
@@ -108,7 +126,16 @@ def _advance(contract: Contract, memory: Memory, seen: Observation, now: datetim
     """Record what is seen of the current delivery and judge it."""
     if memory.delivery is None:
         return memory
-    return _judge(contract, replace(memory, delivery=timeline.follow(memory.delivery, seen)), seen, now)
+    delivery = timeline.recount(memory.delivery, now) if _respecified(memory, seen) else memory.delivery
+    return _judge(contract, replace(memory, delivery=timeline.follow(delivery, seen)), seen, now)
+
+
+def _respecified(memory: Memory, seen: Observation) -> bool:
+    """Whether the failed attempts were those of another spec of the Kustomization's own."""
+    failures, kustomization = memory.delivery.failures if memory.delivery else None, seen.kustomization
+    if failures is None or kustomization is None or memory.rollback is not None:
+        return False
+    return bool(failures.spec and kustomization.spec) and failures.spec != kustomization.spec
 
 
 def _predates(contract: Contract, seen: Observation) -> bool:
@@ -133,6 +160,7 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
         broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
         failed_at=delivery.failures.first_at if delivery.failures else None,
         recovered_at=undo.completed_at if undo and undo.bad.hash == delivery.hash else None,
+        footing=footing_of(memory.good) if memory.good and memory.good.hash == delivery.hash else "",
     )
     return replace(memory, history=(past, *memory.history)[:HISTORY])
 

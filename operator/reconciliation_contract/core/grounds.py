@@ -41,9 +41,8 @@ def persistent_from(failures: Failures | None, policy: RollbackPolicy) -> dateti
     """When a failure counts (or will count, if nothing improves) as persistent; None without failed attempts."""
     if failures is None:
         return None
-    if failures.count >= policy.failures:
-        return failures.last_at
-    return failures.first_at + policy.duration
+    long = failures.first_at + policy.duration
+    return min(failures.last_at, long) if failures.count >= policy.failures else long
 
 
 def objection(case: Case) -> tuple[str, str] | None:

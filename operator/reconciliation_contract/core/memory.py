@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from enum import StrEnum
 
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.departure import Departures
-from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
+from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.timeline import Delivery
 
@@ -47,6 +48,8 @@ class Past:
     """When its first attempt failed; None where none was seen to."""
     recovered_at: datetime | None = None
     """When a rollback had the cluster healthy again."""
+    footing: str = ""
+    """Digest of where it proved good, see `footing_of`; empty where it did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,13 @@ class Good:
     """Flux's digest of the manifests built from it; empty where it is not known."""
     spec: str = ""
     """Digest of the Kustomization's own spec then."""
+
+
+def footing_of(thing: Good | Kustomization) -> str:
+    """Digest of what a revision is good for: one Kustomization, with one source and path."""
+    uid = thing.kustomization_uid if isinstance(thing, Good) else thing.uid
+    told = f"{uid}\n{thing.source.kind}/{thing.source.namespace}/{thing.source.name}\n{thing.path}"
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 class RollbackState(StrEnum):
@@ -107,6 +117,10 @@ class Rollback:
     """The person who asked for it, with his reason; empty where nobody did."""
     remains: tuple[str, ...] = ()
     """What it does not undo, as far as that can be seen."""
+    spec: str = ""
+    """Digest of the Kustomization's own spec as it was decided on; empty where it is not known."""
+    generation: int = 0
+    """The Kustomization's generation on which the switch was decided; 0 before that."""
 
     @property
     def asked(self) -> bool:
@@ -165,6 +179,8 @@ class Memory:
     """Those that are open, and those that were lately; oldest first."""
     departures: Departures = field(default_factory=Departures)
     """What has left the inventory with the current delivery, the pending ones bounded."""
+    suspended: bool = False
+    """The contract was suspended at the last look."""
     observed_generation: int = 0
     handled_request: str = ""
 

@@ -102,6 +102,8 @@ class Kustomization:
     """Those of its annotations that a rollback sets, with their present values."""
     inventory: Since[Inventory] | None = None
     """What it has made; None where it has never applied anything."""
+    claimed: bool = False
+    """Our field manager still owns a part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class Source:
     """For a pinned copy: the contract it was made for."""
     original: str = ""
     """For a pinned copy: the name of the source that it is a copy of."""
+    created_at: datetime | None = None
 
     @property
     def reference(self) -> SourceRef:
@@ -218,6 +221,8 @@ class Observation:
     """The operator may act; otherwise it only observes."""
     refused: str = ""
     """Why the API server refused the last act; empty if it did not."""
+    failing_since: datetime | None = None
+    """Since when the last act has failed at every try; None if it did not fail."""
     controllers: tuple[Dependency, ...] = ()
     """Flux's controllers, as far as they can be looked at."""
     blocked_by: str = ""

@@ -12,7 +12,16 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, Effect
 from reconciliation_contract.core.grounds import Case, changed, objection, persistent_from
-from reconciliation_contract.core.memory import Good, Memory, Result, Revision, Rollback, RollbackState
+from reconciliation_contract.core.memory import (
+    Good,
+    Memory,
+    Past,
+    Result,
+    Revision,
+    Rollback,
+    RollbackState,
+    footing_of,
+)
 from reconciliation_contract.core.observation import Kustomization, Observation, SourceRef
 from reconciliation_contract.core.request import Requests, names
 from reconciliation_contract.core.standing import Standing, Step, standing_of
@@ -115,6 +124,7 @@ def _intent(
         source=kustomization.source,
         pin=pin_of(contract, kustomization.source, good.hash),
         started_at=now,
+        spec=kustomization.spec,
     )
 
 
@@ -148,10 +158,12 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         return None
     if delivery.hash in memory.bad or names(requests.release, delivery.hash) or kustomization is None:
         return None
-    good = _known(memory, requests)
+    good, footing = _known(memory, requests)
     why = changed(delivery.hash, seen, asked=True) or ("" if seen.acts else "the operator runs with --observe-only")
     if good is None or good.hash == delivery.hash:
-        why = f"{requests.rollback_to} is no revision that was healthy under this contract; see .status.history"
+        why = f"{requests.rollback_to} is no revision that proved good under this contract; see .status.history"
+    elif footing != footing_of(kustomization):
+        why = f"{good.name} was good for another Kustomization, source or path than there is now"
     if why or good is None:
         return Step(memory, (), Standing(False, reasons.CANCELLED, f"the rollback asked for cannot begin: {why}"))
     who = requests.by or "somebody"
@@ -163,11 +175,15 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
     return Step(replace(memory, rollback=rollback), (), standing_of(rollback))
 
 
-def _known(memory: Memory, requests: Requests) -> Revision | None:
-    """The revision asked for, if it was healthy under this contract."""
-    if memory.good and names(requests.rollback_to, memory.good.hash):
-        return Revision(memory.good.revision, memory.good.hash)
-    healthy = (past for past in memory.history if past.result in (Result.HEALTHY, Result.ADOPTED))
-    return next(
-        (Revision(past.revision, past.hash) for past in healthy if names(requests.rollback_to, past.hash)), None
-    )
+def _known(memory: Memory, requests: Requests) -> tuple[Revision | None, str]:
+    """The revision asked for, if it proved good under this contract, and for what it did."""
+    good, asked = memory.good, requests.rollback_to
+    if good and names(asked, good.hash):
+        return Revision(good.revision, good.hash), footing_of(good)
+    past = next((past for past in proven(memory) if names(asked, past.hash)), None)
+    return (Revision(past.revision, past.hash), past.footing) if past else (None, "")
+
+
+def proven(memory: Memory) -> Iterator[Past]:
+    """The finished deliveries that a person may go back to, newest first."""
+    return (past for past in memory.history if past.footing and past.result in (Result.HEALTHY, Result.ADOPTED))

@@ -30,6 +30,7 @@ from datetime import datetime
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.effects import (
     AllowDeletion,
     DeletePin,
@@ -42,6 +43,7 @@ from reconciliation_contract.core.grounds import changed, unfitness
 from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
+from reconciliation_contract.core.release import abandon, hopeless, release
 from reconciliation_contract.core.request import Requests, names
 from reconciliation_contract.core.standing import Standing, Step, enter, standing_of
 
@@ -55,13 +57,13 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
     if not seen.fresh:
         return Step(memory)
     rollback = memory.rollback
+    if hopeless(contract, seen, now):
+        return abandon(contract, memory, seen)
     if rollback is None:
         return begin(contract, memory, seen, now)
     active = rollback.state is RollbackState.ACTIVE
     if not seen.acts:
-        # Nothing can be given back, and a deletion must not wait for that for ever.
-        let_go: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
-        return Step(memory, let_go, Standing(active, reasons.ROLLBACK_DISABLED, OBSERVING))
+        return Step(memory, (), Standing(active, reasons.ROLLBACK_DISABLED, OBSERVING))
     taken = _go_on(contract, memory, rollback, seen, now)
     if seen.refused and taken.memory.rollback == rollback:
         return replace(taken, standing=Standing(active, reasons.ACT_REFUSED, seen.refused))
@@ -70,7 +72,7 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
 
 def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     if rollback.state is RollbackState.RELEASING:
-        return _releasing(contract, memory, rollback, seen)
+        return release(contract, memory, rollback, seen)
     if contract.deleting:
         return enter(memory, rollback, RollbackState.RELEASING, "the contract is being deleted")
     if names(contract.requests.release, rollback.bad.hash):
@@ -117,25 +119,38 @@ def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, why: str) 
 
 
 def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    change = _change(memory, rollback, seen)
+    change = _change(memory, rollback, seen) or _outdated(contract, rollback, now)
     if change:
         return _withdrawn(memory, rollback, seen, change)
     if contract.finalized and _serves(seen, rollback.good.hash):
         return _ready_to_switch(memory, rollback, seen)
-    deadline = rollback.started_at + contract.rollback.within
-    if now > deadline:
-        problem = seen.refused or (seen.pin.ready.message if seen.pin else "it could not be created")
-        message = f"the pinned source does not serve {rollback.good.name}: {problem}"
-        return enter(memory, rollback, RollbackState.FAILED, message)
     hold: tuple[Effect, ...] = () if contract.finalized else (HoldDeletion(),)
-    ensure = EnsurePin(rollback.pin, rollback.source, rollback.good.hash)
-    return Step(memory, (*hold, ensure) if seen.pin is None else hold, recheck_at=deadline)
+    if seen.pin is None:
+        ensure = EnsurePin(rollback.pin, rollback.source, rollback.good.hash)
+        return Step(memory, (*hold, ensure), recheck_at=rollback.started_at + contract.rollback.max_age)
+    deadline = max(rollback.started_at, seen.pin.created_at or rollback.started_at) + contract.rollback.within
+    if now > deadline:
+        message = f"the pinned source does not serve {rollback.good.name}, push a fix: {seen.pin.ready.message}"
+        return enter(memory, rollback, RollbackState.FAILED, message, reasons.TARGET_UNREACHABLE)
+    return Step(memory, hold, recheck_at=deadline)
+
+
+def _outdated(contract: Contract, rollback: Rollback, now: datetime) -> str:
+    """Why an intent that could not be carried out is left to people; empty while it is young enough."""
+    age = contract.rollback.max_age
+    return f"it was decided more than {spoken(age)} ago" if now - rollback.started_at > age else ""
 
 
 def _ready_to_switch(memory: Memory, rollback: Rollback, seen: Observation) -> Step:
     bad = (*(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash), rollback.bad.hash)[-BAD_REVISIONS:]
-    kept = _kept(seen.kustomization) if seen.kustomization else {}
-    return enter(replace(memory, bad=bad), replace(rollback, kept_annotations=kept), RollbackState.SWITCHING)
+    return enter(replace(memory, bad=bad), _decided_on(rollback, seen.kustomization), RollbackState.SWITCHING)
+
+
+def _decided_on(rollback: Rollback, kustomization: Kustomization | None) -> Rollback:
+    """Write down what the switch will replace, and on what."""
+    if kustomization is None:
+        return rollback
+    return replace(rollback, kept_annotations=_kept(kustomization), generation=kustomization.generation)
 
 
 def _change(memory: Memory, rollback: Rollback, seen: Observation) -> str:
@@ -143,7 +158,15 @@ def _change(memory: Memory, rollback: Rollback, seen: Observation) -> str:
     # Approving is not asking: what was proposed because it fails is not done to a revision that no longer does.
     asked = rollback.reason == reasons.REQUESTED
     unfit = "" if asked else unfitness(memory.good, rollback.bad.hash, seen)
-    return changed(rollback.bad.hash, seen, asked=asked) or _strange(rollback, seen) or unfit
+    uncounted = "" if asked else _uncounted(memory, rollback)
+    return changed(rollback.bad.hash, seen, asked=asked) or _strange(rollback, seen) or unfit or uncounted
+
+
+def _uncounted(memory: Memory, rollback: Rollback) -> str:
+    delivery = memory.delivery
+    if delivery is None or delivery.hash != rollback.bad.hash or delivery.failures is not None:
+        return ""
+    return "failed attempts are counted anew"
 
 
 def _strange(rollback: Rollback, seen: Observation) -> str:
@@ -152,6 +175,8 @@ def _strange(rollback: Rollback, seen: Observation) -> str:
         return "the Kustomization was replaced by another of the same name"
     if kustomization.source != rollback.source:
         return "the Kustomization has another source now"
+    if rollback.spec and kustomization.spec != rollback.spec:
+        return "the Kustomization's own spec was changed"
     return ""
 
 
@@ -174,18 +199,24 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
         return enter(memory, rollback, RollbackState.RELEASING, GONE)
     if kustomization.source == rollback.pin:
         return _arriving(contract, memory, rollback, seen, now)
-    if kustomization.hold.get(MARK) == rollback.bad.hash or kustomization.source != rollback.source:
+    undone = kustomization.hold.get(MARK) == rollback.bad.hash or kustomization.source != rollback.source
+    if undone or _changed_twice(kustomization, rollback):
         return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
-    change = _change(memory, rollback, seen)
+    change = _change(memory, rollback, seen) or _outdated(contract, rollback, now)
     if change:
         return _withdrawn(memory, rollback, seen, change)
     if not _serves(seen, rollback.good.hash):
         return Step(memory, (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),))
-    kept = _kept(kustomization)
-    if kept != rollback.kept_annotations:
-        return enter(memory, replace(rollback, kept_annotations=kept), RollbackState.SWITCHING)
-    hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | dict.fromkeys(kept, "Ignore")
+    decided = _decided_on(rollback, kustomization)
+    if decided != rollback:
+        return enter(memory, decided, RollbackState.SWITCHING)
+    hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | dict.fromkeys(rollback.kept_annotations, "Ignore")
     return Step(memory, (SwitchSource(kustomization.uid, kustomization.resource_version, rollback.pin, hold),))
+
+
+def _changed_twice(kustomization: Kustomization, rollback: Rollback) -> bool:
+    """Whether our switch and its undoing may lie between: one change by others cannot be both."""
+    return bool(rollback.generation) and kustomization.generation > rollback.generation + 1
 
 
 def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
@@ -251,22 +282,3 @@ def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
         return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
     change = _change(memory, rollback, seen)  # it failed before the act, so it can still be given up
     return _withdrawn(memory, rollback, seen, change) if change else Step(memory)
-
-
-def _releasing(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
-    """Give back what was there: source and annotations in one write, then the pinned copy, then the finalizer."""
-    kustomization = seen.kustomization
-    if kustomization is not None and _ours(kustomization, rollback):
-        source = rollback.source if kustomization.source == rollback.pin else kustomization.source
-        back = {MARK: None} | {key: value or None for key, value in rollback.kept_annotations.items()}
-        return Step(memory, (SwitchSource(kustomization.uid, kustomization.resource_version, source, back),))
-    if seen.pin is not None:
-        return Step(memory, (DeletePin(rollback.pin),))
-    effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.finalized else ()
-    return Step(replace(memory, rollback=None), effects, Standing(False, reasons.RELEASED, rollback.message))
-
-
-def _ours(kustomization: Kustomization, rollback: Rollback) -> bool:
-    """Whether the Kustomization still carries anything of this rollback."""
-    same = kustomization.uid == rollback.kustomization_uid and not kustomization.deleting
-    return same and (kustomization.source == rollback.pin or MARK in kustomization.hold)

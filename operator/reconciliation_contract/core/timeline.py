@@ -21,7 +21,6 @@ from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.observation import (
     Artifact,
     Commit,
-    Failure,
     Head,
     Kustomization,
     Observation,
@@ -98,6 +97,8 @@ class Failures:
     last_at: datetime
     reason: str
     message: str
+    spec: str = ""
+    """Digest of the Kustomization's own spec with which they happened; empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ class Delivery:
     failures: Failures | None = None
     commit_problem: str = ""
     """Why the commit time is not known, or not believed; empty while it may still come."""
+    counted_from: datetime | None = None
+    """Failed attempts before it do not count; None where all do."""
 
 
 def _later(moment: datetime, floor: datetime | None) -> datetime:
@@ -196,20 +199,36 @@ def _with_attempts(delivery: Delivery, kustomization: Kustomization | None) -> D
         applied = healthy
     stages = replace(stages, attempted=attempted, applied=applied, healthy=healthy)
     stands = kustomization.delivered is not None and kustomization.delivered.value == hash_
-    failures = None if stands else _count(delivery.failures, kustomization.failures)
+    failures = None if stands else _count(_standing(delivery, kustomization), kustomization, delivery.counted_from)
     return replace(delivery, stages=stages, failures=failures)
 
 
-def _count(known: Failures | None, observed: tuple[Failure, ...]) -> Failures | None:
+def _standing(delivery: Delivery, kustomization: Kustomization) -> Failures | None:
+    """The failed attempts counted so far, but for those after which it may have stood Ready while nobody looked."""
+    known, attempted = delivery.failures, kustomization.attempted
+    if known is None or attempted is None or attempted.exact or known.last_at >= attempted.at:
+        return known
+    return None if kustomization.applied_revision.endswith(delivery.hash) else known
+
+
+def recount(delivery: Delivery, now: datetime) -> Delivery:
+    """Count failed attempts from now on: those before say nothing of what there is now."""
+    return replace(delivery, failures=None, counted_from=now)
+
+
+def _count(known: Failures | None, kustomization: Kustomization, start: datetime | None) -> Failures | None:
     """Add the failed attempts that are newer than those already counted."""
-    for failure in observed:
+    for failure in kustomization.failures:
+        if start is not None and failure.at < start:
+            continue
         # What no commit can help is not the commit's failure: counting begins with the first that may be.
         excused = known is not None and not classify(known.reason, known.message).curable
         newer = known is None or failure.at > known.last_at
         if known is None or (newer and excused and classify(failure.reason, failure.message).curable):
-            known = Failures(1, failure.at, failure.at, failure.reason, failure.message)
-        elif failure.at > known.last_at:
-            known = Failures(known.count + 1, known.first_at, failure.at, failure.reason, failure.message)
+            known = Failures(1, failure.at, failure.at, failure.reason, failure.message, kustomization.spec)
+        elif newer:
+            count, first = known.count + 1, known.first_at
+            known = Failures(count, first, failure.at, failure.reason, failure.message, kustomization.spec)
     return known
 
 

@@ -1,0 +1,103 @@
+"""Contracts that are deleted while what they must give back cannot be given back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.handlers.embedded import running
+from tests.handlers.story import activate, fail, prove, source_of
+from tests.support.api_server import CONTRACTS, EVENTS, FLUX, ApiServer, Seen
+from tests.support.api_server_flux import Flux
+from tests.support.virtual_time import eventually, passing
+
+pytestmark = pytest.mark.looptime
+
+LIMIT = 30
+"""Seconds in which a contract must be gone."""
+
+
+def _acts(seen: Seen) -> bool:
+    return seen.plural in FLUX and seen.method in ("PATCH", "DELETE", "POST")
+
+
+async def _gone(api: ApiServer) -> None:
+    await eventually(
+        lambda: api.objects.find(CONTRACTS, ("apps", "shop")) is None, "the contract to go", within=LIMIT
+    )
+
+
+@pytest.mark.parametrize("status", [403, 422, 500], ids=["rights are withdrawn", "not accepted", "a webhook is down"])
+@pytest.mark.parametrize("age", [1, 600], ids=["at once", "long after"])
+async def test_a_contract_goes_though_its_acts_are_refused_for_good(status: int, age: float) -> None:
+    """Within 30 s the contract is gone, and both Events name what is left and how to remove it."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+        pin = source_of(flux)
+
+        with api.failing(status, where=_acts):
+            await passing(age)
+            api.delete(CONTRACTS, "apps", "shop")
+            await _gone(api)
+            await passing(1)
+
+        told = [seen.body for seen in api.writes(EVENTS) if seen.body["reason"] == "LeftBehind"]
+        assert {body["regarding"]["kind"] for body in told} == {"ReconciliationContract", "Kustomization"}
+        for body in told:
+            assert "kubectl -n apps patch kustomization shop --type=merge -p" in body["note"]
+            assert f"kubectl -n apps delete gitrepository {pin}" in body["note"]
+
+
+async def test_a_refusal_that_is_mended_in_time_leaves_nothing() -> None:
+    """A right that comes back within seconds is used, and nothing is left to tell."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+
+        with api.failing(403, where=_acts):
+            api.delete(CONTRACTS, "apps", "shop")
+            await passing(5)
+        await _gone(api)
+
+        assert source_of(flux) == "shop"
+        assert flux.pins == []
+        assert "LeftBehind" not in [seen.body["reason"] for seen in api.writes(EVENTS)]
+
+
+async def test_an_invalid_contract_gives_back_what_it_took() -> None:
+    """A spec that makes no sense any more does not keep a deletion from releasing first."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux, serviceAccountName="deployer")
+        await fail(flux)
+        await activate(flux)
+        api.change(CONTRACTS, "apps", "shop", {"spec": {"rollback": {"within": "soon"}}})
+        await eventually(lambda: flux.reason() == "InvalidSpec", "the contract to be called invalid")
+
+        api.delete(CONTRACTS, "apps", "shop")
+        await _gone(api)
+
+        assert source_of(flux) == "shop"
+        assert flux.pins == []
+        assert {seen.headers.get("Impersonate-User") for seen in api.writes(*FLUX)} == {
+            "system:serviceaccount:apps:deployer"
+        }
+
+
+async def test_a_right_that_comes_late_is_used_soon() -> None:
+    """Granted long after the promised time, it is picked up within 15 s and the rollback is done."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        with api.failing(403, where=_acts):
+            await fail(flux)
+            await passing(600)
+
+        await eventually(lambda: flux.pins, "the pinned copy", within=15)
+        await activate(flux)
+
+        assert flux.state == "Active"
