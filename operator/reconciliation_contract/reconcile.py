@@ -239,8 +239,8 @@ class Reconciler:
                 await reach.flux.delete_pin(contract, pin)
             case SwitchSource():
                 await reach.flux.switch(contract, effect)
-            case Disown(uid):
-                await reach.flux.disown(contract, uid)
+            case Disown():
+                await reach.flux.disown(contract, effect)
             case TellLeft(message):
                 _log.warning("a rollback is left behind", extra={"contract": key, "left": message})
                 reach.events.lament(contract, message)

@@ -9,7 +9,7 @@ import pytest
 
 from reconciliation_contract.adapters.flux import Flux, identity, pinned
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import SwitchSource
+from reconciliation_contract.core.effects import Disown, SwitchSource
 from reconciliation_contract.core.observation import SourceRef
 from reconciliation_contract.errors import Refused
 from tests.adapters.scripted import Asked, scripted
@@ -184,30 +184,19 @@ async def test_the_switch_changes_the_name_of_the_source_and_the_marks_only() ->
     }
 
 
-OURS = {"manager": "reconciliation-contract", "operation": "Update", "fieldsV1": {"f:spec": {}}}
-THEIRS = {"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {"f:spec": {}}}
+async def test_our_claim_is_given_up_on_the_version_that_was_seen() -> None:
+    """Only our own entry goes, where it still is ours, under the contract's identity."""
+    async with scripted() as (cluster, script):
+        await Flux(cluster).disown(contract(account="deployer"), Disown("7", 2))
 
-
-@pytest.mark.parametrize(
-    ("claims", "uid", "written"),
-    [
-        pytest.param([THEIRS, OURS], "k-1", [THEIRS], id="another's claim stays"),
-        pytest.param([OURS], "k-1", [{}], id="the last claim is cleared"),
-        pytest.param([THEIRS], "k-1", None, id="nothing of ours is there"),
-        pytest.param([OURS], "k-2", None, id="it is another Kustomization"),
-    ],
-)
-async def test_our_claim_is_given_up(claims: list[Any], uid: str, written: list[Any] | None) -> None:
-    """Only our own entry goes, on the version that was read, under the contract's identity."""
-    found = {"metadata": {"uid": uid, "resourceVersion": "7", "managedFields": claims}}
-
-    async with scripted(lambda _: (200, found)) as (cluster, script):
-        await Flux(cluster).disown(contract(account="deployer"), "k-1")
-
-    patches = [asked for asked in script.asked if asked.method == "PATCH"]
-    expected = {"metadata": {"uid": "k-1", "resourceVersion": "7", "managedFields": written}}
-    assert [asked.body for asked in patches] == ([expected] if written else [])
-    assert all(asked.headers["Impersonate-User"].endswith(":deployer") for asked in patches)
+    (asked,) = script.asked
+    assert asked.body == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "test", "path": "/metadata/managedFields/2/manager", "value": "reconciliation-contract"},
+        {"op": "remove", "path": "/metadata/managedFields/2"},
+    ]
+    assert asked.headers["Content-Type"] == "application/json-patch+json"
+    assert asked.headers["Impersonate-User"].endswith(":deployer")
 
 
 async def test_writes_run_as_the_contracts_account_and_reads_as_ourselves() -> None:

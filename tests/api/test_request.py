@@ -11,13 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciliation_contract.api.request import hash_in, parse_requests
-from reconciliation_contract.core.request import Requests, names
+from reconciliation_contract.core.request import Requests, Signature, names
 
 BAD, GOOD = "a3" * 20, "b4" * 20
-KEYS = [
-    f"reconciliation.dev/{name}"
-    for name in ("approve", "rollback", "release", "hold", "forget", "pause-until", "by", "why")
-]
+KEYS = [f"reconciliation.dev/{name}" for name in ("approve", "rollback", "release", "hold", "forget", "pause-until")]
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """The first text that hypothesis makes costs seconds on a busy machine."""
 
@@ -102,23 +99,73 @@ def test_a_pause_has_an_end(text: str) -> None:
     assert asked == Requests(paused_until=PAUSES[text])
 
 
-@pytest.mark.parametrize("key", ["hold", "by", "why"])
-def test_words_are_kept_as_they_are(key: str) -> None:
-    """Who asks, why, and why a rollback is held, come through in his own words."""
-    asked = parse_requests({f"reconciliation.dev/{key}": "Zoë: shop must stay until Monday"})
+SIGNED = {
+    f"{BAD} by zoe: prices are wrong": (BAD, Signature("zoe", "prices are wrong")),
+    f"{BAD} by zoe": (BAD, Signature("zoe")),
+    f"{BAD}: prices are wrong": (BAD, Signature(why="prices are wrong")),
+    f"{BAD}: broken by max: look": (BAD, Signature(why="broken by max: look")),
+    f"main@sha1:{BAD} by system:serviceaccount:apps:ci: rule: 5": (
+        BAD,
+        Signature("system:serviceaccount:apps:ci", "rule: 5"),
+    ),
+    " by zoe: why": ("", Signature("zoe", "why")),
+    "by zoe": ("", Signature("zoe")),
+}
 
-    assert asked == Requests(**{key: "Zoë: shop must stay until Monday"})
+
+@pytest.mark.parametrize("value", SIGNED)
+@pytest.mark.parametrize("key", ["approve", "release", "forget"])
+def test_a_request_is_signed_in_its_own_value(key: str, value: str) -> None:
+    """Who asks and why stand behind what is asked, so that they belong to nothing else."""
+    hash_, signature = SIGNED[value]
+
+    asked = parse_requests({f"reconciliation.dev/{key}": value})
+
+    assert asked == Requests(**{key: hash_}, signatures={key: signature})
 
 
-@pytest.mark.parametrize(("key", "limit"), [("hold", 300), ("by", 100), ("why", 300)])
-def test_words_lose_their_tricks(key: str, limit: int) -> None:
+def test_ranges_and_times_are_signed_too() -> None:
+    """A rollback and a pause carry their signature the same way."""
+    asked = parse_requests(
+        {
+            "reconciliation.dev/rollback": f"{BAD}..{GOOD} by zoe: prices",
+            "reconciliation.dev/pause-until": "2026-11-23T06:00:00Z by max: sale",
+        }
+    )
+
+    assert (asked.rollback_from, asked.rollback_to) == (BAD, GOOD)
+    assert asked.paused_until == PAUSES["2026-11-23T06:00:00Z"]
+    assert asked.signatures == {"rollback": Signature("zoe", "prices"), "pause": Signature("max", "sale")}
+
+
+HOLDS = {
+    "Zoë: shop must stay until Monday": ("Zoë: shop must stay until Monday", {}),
+    "by zoe: until Monday": ("until Monday", {"hold": Signature("zoe")}),
+    "released by nobody": ("released by nobody", {}),
+    "": ("", {}),
+}
+
+
+@pytest.mark.parametrize("value", HOLDS)
+def test_a_hold_is_its_reason(value: str) -> None:
+    """Why a rollback is held comes through in his own words, and who, where he says so first."""
+    hold, signatures = HOLDS[value]
+
+    assert parse_requests({"reconciliation.dev/hold": value}) == Requests(hold=hold, signatures=signatures)
+
+
+def test_words_lose_their_tricks() -> None:
     """Words end up in the status and in events: one line, bounded, and without a secret of a URL."""
     words = "https://zoe:hunter2@example.org/?token=hunter2\n\u202e" + "x" * 100_000
 
-    found = getattr(parse_requests({f"reconciliation.dev/{key}": words}), key)
+    asked = parse_requests(
+        {"reconciliation.dev/hold": words, "reconciliation.dev/release": f"{BAD} by {words}: {words}"}
+    )
 
-    assert found.startswith("https://example.org/ x")
-    assert len(found) == limit
+    release = asked.signature("release")
+    for found, limit in ((asked.hold, 300), (release.by, 100), (release.why, 300)):
+        assert found.startswith("https://example.org/ x")
+        assert len(found) == limit
 
 
 def test_everything_can_be_asked_at_once() -> None:
@@ -129,15 +176,13 @@ def test_everything_can_be_asked_at_once() -> None:
             "reconciliation.dev/rollback": f"{BAD}..{GOOD}",
             "reconciliation.dev/release": "a3a3a3a",
             "reconciliation.dev/hold": "audit",
-            "reconciliation.dev/forget": GOOD,
+            "reconciliation.dev/forget": f"{GOOD} by zoe: prices are wrong",
             "reconciliation.dev/pause-until": "2026-11-23T06:00:00Z",
-            "reconciliation.dev/by": "zoe",
-            "reconciliation.dev/why": "prices are wrong",
         }
     )
 
-    until = datetime(2026, 11, 23, 6, tzinfo=UTC)
-    assert asked == Requests(BAD, BAD, GOOD, "a3a3a3a", "audit", GOOD, until, "zoe", "prices are wrong")
+    until, signed = datetime(2026, 11, 23, 6, tzinfo=UTC), {"forget": Signature("zoe", "prices are wrong")}
+    assert asked == Requests(BAD, BAD, GOOD, "a3a3a3a", "audit", GOOD, until, signed)
     assert all(getattr(asked, field.name) for field in fields(asked))
 
 
@@ -165,7 +210,7 @@ def test_any_annotation_is_a_request_or_nothing(annotations: dict[str, str]) -> 
         assert hash_ == "" or re.fullmatch("[0-9a-f]{7,40}", hash_)
     assert bool(asked.rollback_from) == bool(asked.rollback_to)
     assert asked.paused_until is None or asked.paused_until.tzinfo is UTC
-    assert all(word.isprintable() for word in (asked.hold, asked.by, asked.why))
+    assert all(f"{word}".isprintable() for word in (asked.hold, *asked.signatures.values()))
 
 
 @PATIENT

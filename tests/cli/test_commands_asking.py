@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from reconciliation_contract.api.request import unsigned
 from reconciliation_contract.core.memory import Memory, RollbackState
 from tests.cli.api import Api, Object, annotations, becoming
 from tests.cli.conftest import Run
@@ -26,7 +27,7 @@ def test_a_rollback_is_shown_asked_for_and_followed(api: Api, run: Run) -> None:
         0,
         "shop: main@sha1:aa11aa11 runs instead of main@sha1:bb22bb22 after 2.5s\n",
     )
-    assert annotations(patch) == {"rollback": f"{BAD}..{GOOD}", "by": "zoe", "why": "prices are wrong"}
+    assert annotations(patch) == {"rollback": f"{BAD}..{GOOD} by zoe: prices are wrong"}
     assert patch["metadata"]["uid"] == "uid-of-shop"
     assert "Rollback of apps/shop" in result.err
     assert {r.query["fieldManager"][0] for r in api.requests if r.method == "PATCH"} == {"flux-contract"}
@@ -70,17 +71,17 @@ ASKED: dict[str, tuple[tuple[str, ...], Memory, Memory, Object, str]] = {
         (),
         rolled(RollbackState.PROPOSED),
         ACTIVE,
-        {"approve": BAD, "by": "zoe", "why": None},
+        {"approve": f"{BAD} by zoe"},
         "main@sha1:aa11aa11 runs instead",
     ),
     "release": (
         (),
         ACTIVE,
         healthy(),
-        {"release": BAD, "by": "zoe", "why": None},
+        {"release": f"{BAD} by zoe"},
         "no rollback is in force; the Kustomization follows its own source",
     ),
-    "hold": (WHY, ACTIVE, ACTIVE, {"hold": "prices are wrong", "by": "zoe"}, "held at main@sha1:aa11aa11"),
+    "hold": (WHY, ACTIVE, ACTIVE, {"hold": "by zoe: prices are wrong"}, "held at main@sha1:aa11aa11"),
 }
 
 
@@ -105,7 +106,7 @@ def test_a_pause_is_given_its_end(api: Api, run: Run) -> None:
     run("pause", "shop", "--for", "2h", *WHY)
     run("pause", "shop", "--until", "2999-01-01T12:00:00+02:00", *WHY)
 
-    first, second = (annotations(patch)["pause-until"] for patch in api.patches())
+    first, second = (unsigned(annotations(patch)["pause-until"] or "")[0] for patch in api.patches())
     assert 7190 < (datetime.fromisoformat(first) - began).total_seconds() < 7260
     assert second == "2999-01-01T10:00:00Z"
 

@@ -12,11 +12,11 @@ import pytest
 from reconciliation_contract.api.raw import read_strings
 from reconciliation_contract.api.request import parse_requests
 from reconciliation_contract.cli import petition
-from reconciliation_contract.cli.petition import Petition, Signature, Way
+from reconciliation_contract.cli.petition import Petition, Way
 from reconciliation_contract.cli.problem import Problem
 from reconciliation_contract.cli.view import View
 from reconciliation_contract.core.memory import Memory, Result, Revision, RollbackState
-from reconciliation_contract.core.request import Requests
+from reconciliation_contract.core.request import Requests, Signature
 from tests.cli.objects import BAD, GOOD, OLD, failing, good, healthy, past, revision, rolled, view
 
 ZOE = Signature("zoe", "prices are wrong")
@@ -38,17 +38,21 @@ WRITTEN: dict[str, tuple[Memory, Write, Requests]] = {
     "a rollback": (
         failing(),
         lambda seen: petition.rollback(seen, WAY, ZOE),
-        Requests(rollback_from=BAD, rollback_to=GOOD, by="zoe", why="prices are wrong"),
+        Requests(rollback_from=BAD, rollback_to=GOOD, signatures={"rollback": ZOE}),
     ),
     "an approval": (
         PROPOSED,
         lambda seen: petition.approve(seen, ZOE),
-        Requests(approve=BAD, by="zoe", why="prices are wrong"),
+        Requests(approve=BAD, signatures={"approve": ZOE}),
     ),
     "an approval without a word": (PROPOSED, lambda seen: petition.approve(seen, NOBODY), Requests(approve=BAD)),
     "a release": (ACTIVE, lambda seen: petition.release(seen, NOBODY), Requests(release=BAD)),
     "declining a proposal": (PROPOSED, lambda seen: petition.release(seen, NOBODY), Requests(release=BAD)),
-    "a hold": (ACTIVE, lambda seen: petition.hold(seen, ZOE), Requests(hold="prices are wrong", by="zoe")),
+    "a hold": (
+        ACTIVE,
+        lambda seen: petition.hold(seen, ZOE),
+        Requests(hold="prices are wrong", signatures={"hold": Signature("zoe")}),
+    ),
     "forgetting": (
         replace(healthy(), bad=(BAD,)),
         lambda seen: petition.forget(seen, BAD[:9], NOBODY),
@@ -57,7 +61,7 @@ WRITTEN: dict[str, tuple[Memory, Write, Requests]] = {
     "a pause": (
         healthy(),
         lambda _: petition.pause(UNTIL, ZOE),
-        Requests(paused_until=UNTIL, by="zoe", why="prices are wrong"),
+        Requests(paused_until=UNTIL, signatures={"pause": ZOE}),
     ),
     "a pause in another zone": (
         healthy(),
@@ -77,15 +81,15 @@ def test_what_is_written_is_what_the_operator_reads(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", WRITTEN)
-def test_earlier_words_are_not_kept(case: str) -> None:
-    """A request is not signed with the reason that somebody gave for another."""
+def test_a_request_is_not_signed_with_words_for_another(case: str) -> None:
+    """Who asked for something else, and why, stays with that."""
     memory, write, expected = WRITTEN[case]
-    before = view(memory, annotations={"reconciliation.dev/by": "max", "reconciliation.dev/why": "old"})
+    before = view(memory, annotations={"reconciliation.dev/forget": f"{OLD} by max: old"})
 
     found = after(before, write(before).annotations)
 
-    assert found.by == expected.by
-    assert found.why == expected.why or case == "a hold"
+    theirs = {} if expected.forget else {"forget": Signature("max", "old")}
+    assert found.signatures == {**theirs, **expected.signatures}
 
 
 CONTRADICTIONS: dict[str, tuple[Memory, Write, str, str]] = {
@@ -100,7 +104,7 @@ CONTRADICTIONS: dict[str, tuple[Memory, Write, str, str]] = {
         ACTIVE,
         lambda v: petition.release(v, ZOE),
         "rollback",
-        f"{BAD}..{GOOD}",
+        f"{BAD}..{GOOD} by max: wrong prices",
     ),
     "a release is not undone by the old approval": (ACTIVE, lambda v: petition.release(v, ZOE), "approve", BAD),
     "a released rollback holds no other": (ACTIVE, lambda v: petition.release(v, ZOE), "hold", "audit"),

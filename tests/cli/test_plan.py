@@ -5,11 +5,11 @@ from __future__ import annotations
 from textwrap import dedent
 
 from reconciliation_contract.cli import petition
-from reconciliation_contract.cli.petition import Signature
 from reconciliation_contract.cli.plan import UNREAD, plan
 from reconciliation_contract.cli.screen import Screen
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Kustomization
+from reconciliation_contract.core.request import Signature
 from tests.cli.objects import NOW, OLD, SOURCE, failing, healthy, view
 
 SHOP = Kustomization("apps", "shop", "uid", "1", 1, SOURCE, prunes=False, substitutes=True)

@@ -17,7 +17,7 @@ from reconciliation_contract.core.effects import (
 )
 from reconciliation_contract.core.memory import RollbackState
 from reconciliation_contract.core.observation import Failure
-from reconciliation_contract.core.request import Requests
+from reconciliation_contract.core.request import Requests, Signature
 from tests.support.builders import KUSTOMIZATION_UID, at, sha
 from tests.support.builders_core import (
     HOLD,
@@ -263,7 +263,10 @@ SITUATIONS: dict[str, Situation] = {
     "the good commit as head releases": Situation(ACTIVE, {"seen__source": source("A", 99)}, RELEASING),
     "a new commit is held back by a person": Situation(
         ACTIVE,
-        {"seen__source": source("C", 99), "contract__requests": Requests(hold="freeze", by="ann")},
+        {
+            "seen__source": source("C", 99),
+            "contract__requests": Requests(hold="freeze", signatures={"hold": Signature("ann")}),
+        },
         ACTIVE,
         says=reasons.HELD,
     ),
@@ -281,7 +284,10 @@ SITUATIONS: dict[str, Situation] = {
         ACTIVE, {"kustomization__uid": "another"}, RELEASING
     ),
     "a person releases": Situation(
-        ACTIVE, {"contract__requests": Requests(release=sha("B"), by="ann")}, RELEASING, says=reasons.RELEASING
+        ACTIVE,
+        {"contract__requests": Requests(release=sha("B"), signatures={"release": Signature("ann")})},
+        RELEASING,
+        says=reasons.RELEASING,
     ),
     "a release of another revision releases nothing": Situation(
         ACTIVE, {"contract__requests": Requests(release=sha("A"))}, ACTIVE
@@ -308,12 +314,12 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "releasing gives up our claim on the Kustomization before the pin": Situation(
         RELEASING,
-        {"kustomization__source": OWN, "kustomization__hold": {}, "kustomization__claimed": True},
+        {"kustomization__source": OWN, "kustomization__hold": {}, "kustomization__claim": 2},
         RELEASING,
-        (Disown(KUSTOMIZATION_UID),),
+        (Disown("7", 2),),
     ),
     "releasing leaves the claim on another Kustomization": Situation(
-        RELEASING, {"kustomization__uid": "another", "kustomization__claimed": True}, RELEASING, (DROP,)
+        RELEASING, {"kustomization__uid": "another", "kustomization__claim": 2}, RELEASING, (DROP,)
     ),
     "releasing then removes the pin": Situation(
         RELEASING, {"kustomization__source": OWN, "kustomization__hold": {}}, RELEASING, (DROP,)

@@ -10,7 +10,7 @@ import pytest
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, EmitEvent, TellLeft
 from reconciliation_contract.core.memory import Past, Result, RollbackState, footing_of
-from reconciliation_contract.core.request import Requests
+from reconciliation_contract.core.request import Requests, Signature
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import (
     CONTRACT,
@@ -107,8 +107,11 @@ def test_a_lost_rollback_is_released_before_a_deletion() -> None:
 # A person's request --------------------------------------------------------------------------------------------------
 
 
+ANN = Signature("ann", "wrong prices")
+
+
 def _asking(**changes: Any) -> Any:
-    ask = Requests(rollback_from=sha("B")[:8], rollback_to=sha("A")[:8], by="ann", why="wrong prices")
+    ask = Requests(rollback_from=sha("B")[:8], rollback_to=sha("A")[:8], signatures={"rollback": ANN})
     before = Past(revision("A"), sha("A"), Result.HEALTHY, at(-300), footing=footing_of(good()))
     case = failing().but(seen__kustomization=standing("B", 50), memory__history=(before,), contract__requests=ask)
     return case.but(**({"delivery__failures": None} | changes))

@@ -15,7 +15,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.onset import HOLD, MARK
 from tests.support.builders import NAME, Object, sha
-from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Crashed, Write, finalized, rolled_back
+from tests.support.builders_api import (
+    CONTRACT,
+    KUSTOMIZATION,
+    SOURCE,
+    Crashed,
+    Write,
+    claimed,
+    finalized,
+    rolled_back,
+)
 from tests.support.builders_operator import Operator
 from tests.support.builders_world import World
 
@@ -265,6 +274,7 @@ class RollbackModel(RuleBasedStateMachine):
             kept = raw["metadata"].get("annotations", {})
             assert kept == self.theirs["annotations"], "the annotations are as people left them"
             assert raw["spec"]["sourceRef"]["name"] == self.theirs["source"], "the source is as people left it"
+            assert not claimed(raw), "no field is ours any more"
 
     def _pinned(self) -> bool:
         raw = self.world.kustomization

@@ -19,7 +19,7 @@ CONTRACTS = ("reconciliation.dev", "reconciliationcontracts", "")
 KUSTOMIZATIONS = ("kustomize.toolkit.fluxcd.io", "kustomizations", "")
 SOURCES = ("source.toolkit.fluxcd.io", "gitrepositories", "")
 COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
-WRITING = ["get", "create", "update", "patch"]
+WRITING = ["get", "create", "update", "patch", "delete"]
 DISABLED = {"rollback": {"mode": "Disabled"}}
 PATCH = "ask for the right to patch kustomizations.kustomize.toolkit.fluxcd.io there"
 CREATE = "ask for the right to create gitrepositories.source.toolkit.fluxcd.io there"
@@ -158,7 +158,7 @@ def test_who_has_the_rights_passes(users: Users) -> None:
     users.create("owner", "shop", serviceAccountName="deployer")
 
     users.patch("owner", "shop", {"spec": {"rollback": {"mode": "Manual"}}})
-    users.annotate("owner", "shop", approve="a3" * 20, by="owner", why="it is fine")
+    users.annotate("owner", "shop", approve=f"{'a3' * 20} by owner: it is fine")
     users.annotate("owner", "shop", approve=None)
 
 
@@ -195,7 +195,6 @@ def test_a_right_elsewhere_does_not_count(cluster: Cluster, users: Users, worksp
         {"pause_until": "2999-01-01T00:00:00Z"},
         {"hold": None},
         {"hold": "for ever"},
-        {"by": "the boss"},
     ],
     ids=str,
 )
@@ -225,6 +224,32 @@ def test_what_changes_nothing_of_the_contract_is_free(users: Users) -> None:
     with pytest.raises(KubectlError, match=PATCH):
         users.patch("author", "shop", {"spec": {"rollback": {"after": {"failures": 1}}}})
     users.patch("author", "shop", {"spec": DISABLED})
+
+
+def roll_back(workspace: Workspace, name: str, state: str) -> None:
+    """Say in a contract's status that its rollback is in a state; nobody else writes it here."""
+    status = {"rollback": {"state": state}} if state else {}
+    workspace.api.merge(f"{workspace.path('contract', name)}/status", {"status": status})
+
+
+def test_ending_a_rollback_by_deleting_its_contract_takes_the_same_right(
+    users: Users, workspace: Workspace, shared: OperatorProcess
+) -> None:
+    """A deletion releases, so it is refused to who may not patch the Kustomization, but only during a rollback."""
+    shared.stop()
+    for name in ("shop", "web", "till"):
+        users.create("owner", name)
+    roll_back(workspace, "shop", "Active")
+    roll_back(workspace, "web", "Proposed")
+
+    with pytest.raises(KubectlError, match=PATCH) as refused:
+        users.run("author", "delete", "contract", "shop", "--wait=false")
+    users.run("author", "delete", "contract", "web", "till")
+    users.run("owner", "delete", "contract", "shop", "--wait=false")
+
+    assert "or wait until the rollback is over" in refused.value.stderr
+    for name in ("shop", "web", "till"):
+        workspace.wait_gone("contract", name)
 
 
 def test_the_garbage_collector_passes(users: Users, workspace: Workspace) -> None:

@@ -248,7 +248,8 @@ def a_person_rolls_a_healthy_revision_back(space: Workspace) -> None:
     space.wait_good(NAME, head)
 
     with Recorder(space, "kustomization") as seen:
-        ask(space, rollback=f"{head[:10]}..{good[:10]}", by="ann", why="wrong prices", hold="until the sale ends")
+        asked = f"{head[:10]}..{good[:10]} by ann: wrong prices"
+        ask(space, rollback=asked, hold="until the sale ends")
         status = space.wait_state(NAME, "Active")
         space.wait_reason(NAME, "Held", "RolledBack")
         newer = release(repository, "3")
@@ -274,9 +275,9 @@ def a_person_approves_and_releases(space: Workspace) -> None:
         space.wait_state(NAME, "Proposed")
         proposed = space.wait_reason(NAME, "AwaitingApproval", "RolledBack")
         before = acts(seen)
-        ask(space, approve=bad, by="ann")
+        ask(space, approve=f"{bad} by ann")
         status = space.wait_state(NAME, "Active")
-        ask(space, release=bad, why="seen enough")
+        ask(space, release=f"{bad}: seen enough")
         space.wait_state(NAME, "")
         wait_until(lambda: attempted(space, bad), PATIENCE, "Flux to fail at the bad revision again")
         space.wait_reason(NAME, "AlreadyRolledBack", "RolledBack")

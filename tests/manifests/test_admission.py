@@ -31,11 +31,11 @@ def test_the_policy_is_in_force(variant: Rendering) -> None:
 
 
 def test_the_policy_is_about_contracts(variant: Rendering) -> None:
-    """Writing a contract is looked at; its status and its deletion are not, for others decide on those."""
+    """Writing a contract and deleting it are looked at; its status is not, for it is the operator's."""
     (rule,) = variant.one(POLICY)["spec"]["matchConstraints"]["resourceRules"]
 
     assert (rule["apiGroups"], rule["apiVersions"], rule["resources"]) == ([GROUP], [VERSION], [PLURAL])
-    assert rule["operations"] == ["CREATE", "UPDATE"]
+    assert rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
 
 
 def test_the_policy_demands_what_the_operator_does(full: Rendering) -> None:

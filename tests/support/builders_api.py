@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Resource
 from reconciliation_contract.api.contract import FINALIZER
+from reconciliation_contract.api.flux import FIELD_MANAGER
 from reconciliation_contract.errors import Conflict, Missing, Refused
 from reconciliation_contract.store import Key
 from tests.support import builders
@@ -126,7 +127,33 @@ class Api:
         after = merged(before, patch)
         if after["spec"] != before["spec"]:
             after["metadata"]["generation"] += 1
+        if resource is KUSTOMIZATIONS and not claimed(after):
+            after["metadata"]["managedFields"] = [*after["metadata"]["managedFields"], {"manager": FIELD_MANAGER}]
         return self._write("change", place, after, user)
+
+    async def amend(
+        self,
+        resource: Resource,
+        _: str,
+        name: str,
+        version: str,
+        patch: Sequence[Mapping[str, Any]],
+        *,
+        user: str = "",
+    ) -> Object:
+        """Take our entry off the managed fields, if the object still has this version; no other patch is known."""
+        place = (resource.plural, name)
+        self._allowed(place)
+        before = self.objects.get(place)
+        if before is None:
+            raise Missing("change", name)
+        test, remove = patch
+        index = int(remove["path"].rpartition("/")[2])
+        claims = list(before["metadata"]["managedFields"])
+        if before["metadata"]["resourceVersion"] != version or claims[index]["manager"] != test["value"]:
+            raise Conflict("change", name, "another version")
+        del claims[index]
+        return self._write("change", place, merged(before, {"metadata": {"managedFields": claims}}), user)
 
     async def replace_status(self, _: str, name: str, version: str, status: Mapping[str, Any]) -> Object:
         """Write the status, if the object still has this version."""
@@ -189,6 +216,11 @@ def merged(before: Any, patch: Any) -> Any:
 def finalized(raw: Object | None) -> bool:
     """Whether our finalizer holds the contract."""
     return FINALIZER in ((raw or {}).get("metadata", {}).get("finalizers") or [])
+
+
+def claimed(raw: Object) -> bool:
+    """Whether our field manager owns a part of an object."""
+    return any(claim["manager"] == FIELD_MANAGER for claim in raw["metadata"].get("managedFields", []))
 
 
 def rolled_back(raw: Object | None) -> str:

@@ -96,7 +96,7 @@ class Operator:
                 await self._flux.delete_pin(contract, pin)
             case SwitchSource():
                 await self._flux.switch(contract, effect)
-            case Disown(uid):
-                await self._flux.disown(contract, uid)
+            case Disown():
+                await self._flux.disown(contract, effect)
             case HoldDeletion() | AllowDeletion():
                 self.store.put_contract(await self._world.api.finalize(hold=isinstance(effect, HoldDeletion)))

@@ -114,12 +114,16 @@ class Cluster:
 
     async def replace_status(self, namespace: str, name: str, version: str, status: Raw) -> Raw:
         """Write the whole status of a contract, if it still has this resourceVersion."""
-        patch: list[Raw] = [
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
-            {"op": "add", "path": "/status", "value": status},
-        ]
+        patch = [_decided_on(version), {"op": "add", "path": "/status", "value": status}]
         path = CONTRACTS.path(namespace, name, "status")
         return await self._request("PATCH", path, "write the status of", patch, content=_JSON_PATCH)
+
+    async def amend(
+        self, resource: Resource, namespace: str, name: str, version: str, patch: Sequence[Raw], *, user: str = ""
+    ) -> Raw:
+        """JSON-patch an object, if it still has this resourceVersion."""
+        path, whole = resource.path(namespace, name), [_decided_on(version), *patch]
+        return await self._request("PATCH", path, "change", whole, content=_JSON_PATCH, user=user)
 
     async def list_all(self, resource: Resource, namespace: str = "") -> Raw:
         """List the objects of a kind of which there are few, in one page."""
@@ -192,6 +196,10 @@ class Cluster:
         token = self._access.token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return headers | ({"Impersonate-User": user} if user else {})
+
+
+def _decided_on(version: str) -> Raw:
+    return {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
 
 
 def _mapping(text: str) -> Raw:

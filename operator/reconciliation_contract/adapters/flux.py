@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster
 from reconciliation_contract.api.flux import CONTRACT_LABEL, FIELD_MANAGER, ORIGINAL_ANNOTATION, OWNER_ANNOTATION
-from reconciliation_contract.api.raw import read_list, read_map, read_text
+from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import SwitchSource
+from reconciliation_contract.core.effects import Disown, SwitchSource
 from reconciliation_contract.core.observation import SourceRef
 from reconciliation_contract.core.shard import KEY as SHARD_KEY
 from reconciliation_contract.errors import Conflict, Missing, Refused
@@ -117,23 +117,25 @@ class Flux:
             },
             "spec": {"sourceRef": {"name": act.source.name}},
         }
-        await self._change(contract, patch)
+        await self._cluster.merge(
+            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=self._user(contract)
+        )
 
-    async def disown(self, contract: Contract, uid: str) -> None:
+    async def disown(self, contract: Contract, act: Disown) -> None:
         """Take our field manager off the Kustomization; the fields stay as they are, and whoever applies owns them.
 
         A value that is written is owned as well, so this comes after the switch back.
         """
-        found = await self._cluster.get(KUSTOMIZATIONS, contract.namespace, contract.kustomization)
-        meta = read_map(found, "metadata")
-        claims = read_list(meta, "managedFields")
-        others = [claim for claim in claims if claim.get("manager") != FIELD_MANAGER]
-        if read_text(meta, "uid") != uid or len(others) == len(claims):
-            return
-        # An empty list changes nothing, by design of the API server; an empty claim clears all.
-        precondition = {"uid": uid, "resourceVersion": meta.get("resourceVersion")}
-        await self._change(contract, {"metadata": {**precondition, "managedFields": others or [{}]}})
-
-    async def _change(self, contract: Contract, patch: Mapping[str, Any]) -> None:
-        user = self._user(contract)
-        await self._cluster.merge(KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=user)
+        path = f"/metadata/managedFields/{act.claim}"
+        operations = [
+            {"op": "test", "path": f"{path}/manager", "value": FIELD_MANAGER},
+            {"op": "remove", "path": path},
+        ]
+        await self._cluster.amend(
+            KUSTOMIZATIONS,
+            contract.namespace,
+            contract.kustomization,
+            act.resource_version,
+            operations,
+            user=self._user(contract),
+        )

@@ -98,7 +98,7 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         hold={
             key: value for key, value in read_strings(read_map(meta, "annotations")).items() if key in (HOLD, MARK)
         },
-        claimed=any(entry.get("manager") == FIELD_MANAGER for entry in read_list(meta, "managedFields")),
+        claim=_claim(meta),
     )
     exact = live and before is not None
     old = before or record
@@ -260,6 +260,12 @@ def parent_of(meta: Raw) -> str:
     labels = read_map(meta, "labels")
     name, namespace = read_text(labels, f"{_PARENT}/name"), read_text(labels, f"{_PARENT}/namespace")
     return f"{namespace}/{name}" if name and namespace else ""
+
+
+def _claim(meta: Raw) -> int | None:
+    """Place of our own entry, unless it is the only one: an empty list would change nothing, by design."""
+    managers = [read_text(entry, "manager") for entry in read_list(meta, "managedFields")]
+    return managers.index(FIELD_MANAGER) if FIELD_MANAGER in managers and len(managers) > 1 else None
 
 
 def _manifests(status: Raw) -> dict[str, str]:

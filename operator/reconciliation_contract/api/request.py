@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from reconciliation_contract.api.raw import moment
-from reconciliation_contract.core.request import SHORTEST, Requests
+from reconciliation_contract.core.request import SHORTEST, Requests, Signature
 from reconciliation_contract.core.text import bounded
 
 PREFIX: Final = "reconciliation.dev/"
@@ -18,11 +18,10 @@ RELEASE: Final = PREFIX + "release"
 HOLD: Final = PREFIX + "hold"
 FORGET: Final = PREFIX + "forget"
 PAUSE: Final = PREFIX + "pause-until"
-BY: Final = PREFIX + "by"
-WHY: Final = PREFIX + "why"
 
 _HASH: Final = re.compile(rf"(?:.*sha1:)?([0-9a-f]{{{SHORTEST},40}})", re.DOTALL)
 _LONGEST_VALUE: Final = 300
+_LONGEST_NAME: Final = 100
 
 
 def hash_in(text: str) -> str:
@@ -31,17 +30,43 @@ def hash_in(text: str) -> str:
     return found.group(1) if found else ""
 
 
+def signed(value: str, signature: Signature) -> str:
+    """Write who asks, and why, behind what is asked: in one value, so that nobody else's name is on it."""
+    return f"{value}{signature}".strip()
+
+
+def unsigned(value: str) -> tuple[str, Signature]:
+    """Read what is asked and who asks: ``<what> by <who>: <why>``, of which each part may be missing."""
+    asked, _, why = value.partition(": ")
+    what, _, by = f" {asked} ".partition(" by ")
+    return what.strip(), Signature(bounded(by, _LONGEST_NAME), bounded(why))
+
+
 def parse_requests(annotations: Mapping[str, str]) -> Requests:
     """Read the requests; an annotation that makes no sense asks for nothing."""
-    start, _, end = annotations.get(ROLLBACK, "").partition("..")
+    found = {key: unsigned(annotations.get(key, "")) for key in (APPROVE, ROLLBACK, RELEASE, FORGET, PAUSE)}
+    asked = {key: what for key, (what, _) in found.items()}
+    hold, holder = _hold(annotations.get(HOLD, ""))
+    start, _, end = asked[ROLLBACK].partition("..")
+    signatures = {_NAMES[key]: signature for key, (_, signature) in found.items()} | {"hold": holder}
     return Requests(
-        approve=hash_in(annotations.get(APPROVE, "")),
+        approve=hash_in(asked[APPROVE]),
         rollback_from=hash_in(start) if hash_in(end) else "",
         rollback_to=hash_in(end) if hash_in(start) else "",
-        release=hash_in(annotations.get(RELEASE, "")),
-        hold=bounded(annotations.get(HOLD, "")),
-        forget=hash_in(annotations.get(FORGET, "")),
-        paused_until=moment(annotations.get(PAUSE)),
-        by=bounded(annotations.get(BY, ""), 100),
-        why=bounded(annotations.get(WHY, "")),
+        release=hash_in(asked[RELEASE]),
+        hold=hold,
+        forget=hash_in(asked[FORGET]),
+        paused_until=moment(asked[PAUSE]),
+        signatures={name: signature for name, signature in signatures.items() if signature != Signature()},
     )
+
+
+def _hold(value: str) -> tuple[str, Signature]:
+    """Read why it is held, and by whom where the value begins with that: a hold asks for nothing but itself."""
+    what, signature = unsigned(value)
+    if what or not signature.by:
+        return bounded(value), Signature()
+    return signature.why, Signature(signature.by)
+
+
+_NAMES: Final = {APPROVE: "approve", ROLLBACK: "rollback", RELEASE: "release", FORGET: "forget", PAUSE: "pause"}

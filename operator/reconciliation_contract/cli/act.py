@@ -9,13 +9,14 @@ from typing import Final
 from reconciliation_contract.api.flux import kustomization
 from reconciliation_contract.cli import outcome, petition
 from reconciliation_contract.cli.outcome import Goal, Outcome
-from reconciliation_contract.cli.petition import Petition, Signature
+from reconciliation_contract.cli.petition import Petition
 from reconciliation_contract.cli.plan import plan
 from reconciliation_contract.cli.problem import Exit, Misuse, Problem
 from reconciliation_contract.cli.session import Session
 from reconciliation_contract.cli.view import View, date
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.observation import Kustomization
+from reconciliation_contract.core.request import Signature
 
 NOBODY: Final = "the operator has not taken it up yet; the request stands. Does the operator run?"
 

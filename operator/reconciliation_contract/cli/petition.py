@@ -11,31 +11,27 @@ from datetime import UTC, datetime
 from typing import Final
 
 from reconciliation_contract.api.raw import read_text
-from reconciliation_contract.api.request import APPROVE, BY, FORGET, HOLD, PAUSE, RELEASE, ROLLBACK, WHY, hash_in
+from reconciliation_contract.api.request import (
+    APPROVE,
+    FORGET,
+    HOLD,
+    PAUSE,
+    RELEASE,
+    ROLLBACK,
+    hash_in,
+    signed,
+    unsigned,
+)
 from reconciliation_contract.cli.problem import Problem
 from reconciliation_contract.cli.view import View, healthy_revisions, resolve, short
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.memory import Revision, Rollback, RollbackState
-from reconciliation_contract.core.request import names
+from reconciliation_contract.core.request import Signature, names
 
 Annotations = dict[str, str | None]
 
-_LONGEST_NAME: Final = 100
 _ABOUT_ONE: Final = (APPROVE, ROLLBACK, RELEASE, FORGET)
 """Requests that name the bad revision that they are about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Who asks, and why."""
-
-    by: str = ""
-    why: str = ""
-
-    @property
-    def annotations(self) -> Annotations:
-        """Write it; what an earlier asker left is removed."""
-        return {BY: self.by[:_LONGEST_NAME] or None, WHY: self.why or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +103,9 @@ def _last_good(view: View, head: Revision, others: list[Revision]) -> Revision:
 
 def rollback(view: View, way: Way, signature: Signature) -> Petition:
     """Ask for a rollback."""
-    asked: Annotations = {ROLLBACK: f"{way.bad.hash}..{way.good.hash}"}
+    asked: Annotations = {ROLLBACK: signed(f"{way.bad.hash}..{way.good.hash}", signature)}
     told = f"asked for {short(way.bad.name)} → {short(way.good.name)}"
-    return Petition(_cleared(view, way.bad.hash) | asked | signature.annotations, told)
+    return Petition(_cleared(view, way.bad.hash) | asked, told)
 
 
 def withdrawal() -> Annotations:
@@ -123,23 +119,27 @@ def approve(view: View, signature: Signature) -> Petition:
     if undo is None or undo.state is not RollbackState.PROPOSED:
         stands = f"its rollback is {undo.state} already" if undo else "no rollback is proposed"
         raise Problem(f"there is nothing to approve for {view.name}: {stands}")
-    asked: Annotations = {APPROVE: undo.bad.hash}
+    asked: Annotations = {APPROVE: signed(undo.bad.hash, signature)}
     told = f"approved: {short(undo.bad.name)} → {short(undo.good.name)}"
-    return Petition(_cleared(view, undo.bad.hash) | asked | signature.annotations, told)
+    return Petition(_cleared(view, undo.bad.hash) | asked, told)
 
 
 def release(view: View, signature: Signature) -> Petition:
     """End the rollback in force, or decline a proposed one; a hold ends with it, for it would catch the next one."""
     undo = _in_force(view, "release")
-    asked: Annotations = {RELEASE: undo.bad.hash} | ({HOLD: None} if HOLD in view.annotations else {})
+    asked: Annotations = {RELEASE: signed(undo.bad.hash, signature)} | (
+        {HOLD: None} if HOLD in view.annotations else {}
+    )
     verb = "declined to go back from" if undo.state is RollbackState.PROPOSED else "released"
-    return Petition(_cleared(view, undo.bad.hash) | asked | signature.annotations, f"{verb} {short(undo.bad.name)}")
+    return Petition(_cleared(view, undo.bad.hash) | asked, f"{verb} {short(undo.bad.name)}")
 
 
 def hold(view: View, signature: Signature) -> Petition:
     """Keep a rollback even when a new commit arrives."""
     undo = _in_force(view, "hold")
-    return Petition({HOLD: signature.why, BY: signature.by or None}, f"held at {short(undo.good.name)}")
+    return Petition(
+        {HOLD: signed("", signature) if signature.by else signature.why}, f"held at {short(undo.good.name)}"
+    )
 
 
 def unhold(view: View) -> Petition:
@@ -157,14 +157,13 @@ def forget(view: View, text: str, signature: Signature) -> Petition:
     if undo is not None and undo.bad.hash == found.hash:
         raise Problem(f"{short(found.name)} is rolled back from just now; first {_try(view, 'release')}")
     told = f"{short(found.name)} counts as bad no more"
-    return Petition(_cleared(view, found.hash) | {FORGET: found.hash} | signature.annotations, told)
+    return Petition(_cleared(view, found.hash) | {FORGET: signed(found.hash, signature)}, told)
 
 
 def pause(until: datetime, signature: Signature) -> Petition:
     """Let no rollback begin by itself before a time."""
     written = until.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    asked: Annotations = {PAUSE: written}
-    return Petition(asked | signature.annotations, f"no rollback begins by itself before {written}")
+    return Petition({PAUSE: signed(written, signature)}, f"no rollback begins by itself before {written}")
 
 
 def resume(view: View) -> Petition:
@@ -197,4 +196,4 @@ def _cleared(view: View, bad: str) -> Annotations:
 
 
 def _names(value: str, bad: str) -> bool:
-    return names(hash_in(value.partition("..")[0]), bad)
+    return names(hash_in(unsigned(value)[0].partition("..")[0]), bad)

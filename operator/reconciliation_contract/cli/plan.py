@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from reconciliation_contract.cli.petition import Signature, Way
+from reconciliation_contract.cli.petition import Way
 from reconciliation_contract.cli.screen import Cell, Screen, Tone, clean, paragraph
 from reconciliation_contract.cli.view import View, date, short
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.memory import Memory, Revision
 from reconciliation_contract.core.observation import Kustomization
 from reconciliation_contract.core.onset import remains
+from reconciliation_contract.core.request import Signature
 
 ALWAYS: Final = "data that was changed or deleted, Jobs that ran, CustomResourceDefinitions that were upgraded"
 """What no rollback of manifests undoes."""

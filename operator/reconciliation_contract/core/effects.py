@@ -53,7 +53,9 @@ class SwitchSource:
 class Disown:
     """Give up our field manager's claim on the Kustomization, so that its owners meet no conflict."""
 
-    uid: str
+    resource_version: str
+    claim: int
+    """Its place among the managed fields of that version."""
 
 
 @dataclass(frozen=True, slots=True)

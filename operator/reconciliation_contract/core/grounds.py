@@ -99,18 +99,14 @@ def _paused(case: Case) -> str:
     requests = case.contract.requests
     if requests.paused_until is None or case.now >= requests.paused_until:
         return ""
-    return f"paused until {requests.paused_until:%Y-%m-%d %H:%M} UTC{_because(requests.by, requests.why)}"
-
-
-def _because(by: str, why: str) -> str:
-    return (f" by {by}" if by else "") + (f": {why}" if why else "")
+    return f"paused until {requests.paused_until:%Y-%m-%d %H:%M} UTC{requests.signature('pause')}"
 
 
 def _released(case: Case) -> str:
     requests = case.contract.requests
     if not names(requests.release, case.delivery.hash):
         return ""
-    return f"released{_because(requests.by, requests.why)}"
+    return f"released{requests.signature('release')}"
 
 
 def _moved(case: Case) -> str:

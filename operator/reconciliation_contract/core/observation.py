@@ -102,8 +102,8 @@ class Kustomization:
     """Those of its annotations that a rollback sets, with their present values."""
     inventory: Since[Inventory] | None = None
     """What it has made; None where it has never applied anything."""
-    claimed: bool = False
-    """Our field manager still owns a part of it."""
+    claim: int | None = None
+    """Place among its managed fields of what our field manager owns; None where that is nothing."""
 
 
 @dataclass(frozen=True, slots=True)

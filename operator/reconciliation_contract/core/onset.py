@@ -166,10 +166,11 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         why = f"{good.name} was good for another Kustomization, source or path than there is now"
     if why or good is None:
         return Step(memory, (), Standing(False, reasons.CANCELLED, f"the rollback asked for cannot begin: {why}"))
-    who = requests.by or "somebody"
+    signed = requests.signature("rollback")
+    who = signed.by or "somebody"
     rollback = replace(
         _intent(contract, delivery, kustomization, good, now),
-        asked_by=f"{who}: {requests.why}" if requests.why else who,
+        asked_by=f"{who}: {signed.why}" if signed.why else who,
         remains=tuple(remains(kustomization, None, memory.good)),
     )
     return Step(replace(memory, rollback=rollback), (), standing_of(rollback))

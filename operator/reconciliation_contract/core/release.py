@@ -27,8 +27,8 @@ def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
         source = rollback.source if kustomization.source == rollback.pin else kustomization.source
         switch = SwitchSource(kustomization.uid, kustomization.resource_version, source, _restored(rollback))
         return Step(memory, (switch,))
-    if kustomization is not None and _same(kustomization, rollback) and kustomization.claimed:
-        return Step(memory, (Disown(kustomization.uid),))
+    if kustomization is not None and _same(kustomization, rollback) and kustomization.claim is not None:
+        return Step(memory, (Disown(kustomization.resource_version, kustomization.claim),))
     if seen.pin is not None:
         return Step(memory, (DeletePin(rollback.pin),))
     effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.finalized else ()

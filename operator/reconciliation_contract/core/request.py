@@ -5,7 +5,8 @@ A request names the revision it is about, so one that is left behind does nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +17,17 @@ SHORTEST: Final = 7
 def names(prefix: str, hash_: str) -> bool:
     """Whether a (possibly abbreviated) hash names this one."""
     return len(prefix) >= SHORTEST and hash_.startswith(prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who asks, as far as he says so, and why in his words."""
+
+    by: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        return (f" by {self.by}" if self.by else "") + (f": {self.why}" if self.why else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +47,9 @@ class Requests:
     """Bad revision that counts as bad no more."""
     paused_until: datetime | None = None
     """No rollback begins before then."""
-    by: str = ""
-    """Who asks, as far as he says so."""
-    why: str = ""
-    """Why, in his words."""
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    """Who signed which request, by its name; each came in the same value as the request."""
+
+    def signature(self, request: str) -> Signature:
+        """Who signed a request; empty where nobody did."""
+        return self.signatures.get(request, Signature())

@@ -44,7 +44,7 @@ from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback,
 from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
 from reconciliation_contract.core.release import abandon, hopeless, release
-from reconciliation_contract.core.request import Requests, names
+from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Standing, Step, enter, standing_of
 
 RESPECTED = "somebody changed the Kustomization's source; that is respected"
@@ -76,7 +76,7 @@ def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observa
     if contract.deleting:
         return enter(memory, rollback, RollbackState.RELEASING, "the contract is being deleted")
     if names(contract.requests.release, rollback.bad.hash):
-        return enter(memory, rollback, RollbackState.RELEASING, f"released{_signed(contract.requests)}")
+        return enter(memory, rollback, RollbackState.RELEASING, f"released{contract.requests.signature('release')}")
     match rollback.state:
         case RollbackState.PROPOSED:
             return _proposed(contract, memory, rollback, seen, now)
@@ -90,10 +90,6 @@ def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observa
             return _failed(contract, memory, rollback, seen)
 
 
-def _signed(requests: Requests) -> str:
-    return (f" by {requests.by}" if requests.by else "") + (f": {requests.why}" if requests.why else "")
-
-
 # Before the act --------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +99,9 @@ def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
         return Step(replace(memory, rollback=None), (), Standing(False, reasons.CANCELLED, change))
     requests = contract.requests
     if names(requests.approve, rollback.bad.hash):
-        approved = replace(rollback, started_at=now, asked_by=f"{requests.by or 'somebody'} (approved)")
+        signed = requests.signature("approve")
+        who = f"{signed.by or 'somebody'} (approved)" + (f": {signed.why}" if signed.why else "")
+        approved = replace(rollback, started_at=now, asked_by=who)
         return enter(memory, approved, RollbackState.INTENDED)
     # A hold can be left by a rollback that was given up in the same moment; nothing is to be undone yet.
     return Step(memory, (AllowDeletion(),) if contract.finalized else ())
@@ -265,8 +263,8 @@ def _held(contract: Contract, rollback: Rollback) -> Standing:
     requests = contract.requests
     if not requests.hold:
         return standing_of(rollback)
-    who = f" by {requests.by}" if requests.by else ""
-    return Standing(True, reasons.HELD, f"runs {rollback.good.name}, held{who}: {requests.hold}")
+    signed = replace(requests.signature("hold"), why=requests.hold)
+    return Standing(True, reasons.HELD, f"runs {rollback.good.name}, held{signed}")
 
 
 def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
