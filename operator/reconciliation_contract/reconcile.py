@@ -44,8 +44,8 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.lookout import Lookout
-from reconciliation_contract.removal import Removals
 from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
+from reconciliation_contract.removal import Removals
 from reconciliation_contract.store import Key, Record, Store
 from reconciliation_contract.surroundings import Surroundings
 
