@@ -36,6 +36,7 @@ from reconciliation_contract.core.effects import (
     EmitEvent,
     EnsurePin,
     HoldDeletion,
+    RequestReconcile,
     SwitchSource,
     TellLeft,
 )
@@ -244,6 +245,8 @@ class Reconciler:
             case TellLeft(message):
                 _log.warning("a rollback is left behind", extra={"contract": key, "left": message})
                 reach.events.lament(contract, message)
+            case RequestReconcile():
+                await reach.flux.request(contract, effect)
 
     async def _finalize(self, record: Record, key: Key, *, hold: bool) -> None:
         """Put our finalizer on the contract, or take it off; other finalizers stay."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from reconciliation_contract.core.authorship import Author
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.departure import Departure, Departures, Took
+from reconciliation_contract.core.difference import Difference
+from reconciliation_contract.core.drift import FIELDS, NAMED, Correction, Drift, changed
 from reconciliation_contract.core.inventory import Entry
 from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import (
@@ -121,6 +124,15 @@ def departures() -> Departures:
     return Departures("0123456789abcdef", None, 1100, 10, took, pending, unseen_at=T0)
 
 
+def _drift(paused: str) -> Drift:
+    key = ObjectKey("apps", "Deployment", "n" * 253, "shop" * 60)
+    differences = [Difference(("spec", "x" * 300, n), "é" * 90, None) for n in range(FIELDS + 2)]
+    finding = changed(key, differences, Author("kubectl-edit" * 20, T0))
+    problem = "" if paused else LONG
+    drift = Drift(HASHES[0], 40, 30, (finding,) * NAMED, problem, paused)
+    return replace(drift, correction=Correction(drift.digest, T0))
+
+
 def full_memory(*, adopted: bool = False) -> Memory:
     """Everything that can be remembered of a contract, as large as it gets."""
     pasts = (
@@ -170,6 +182,7 @@ def full_memory(*, adopted: bool = False) -> Memory:
             )
             for n in range(INCIDENTS)
         ),
+        drift=_drift(paused=LONG if adopted else ""),
         begun=tuple(after(n) for n in range(BEGUN)),
         departures=departures().kept(),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},

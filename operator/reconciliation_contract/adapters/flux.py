@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster
-from reconciliation_contract.api.flux import CONTRACT_LABEL, FIELD_MANAGER, ORIGINAL_ANNOTATION, OWNER_ANNOTATION
+from reconciliation_contract.api.flux import (
+    CONTRACT_LABEL,
+    FIELD_MANAGER,
+    ORIGINAL_ANNOTATION,
+    OWNER_ANNOTATION,
+    REQUESTED_AT,
+)
 from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import Disown, SwitchSource
+from reconciliation_contract.core.effects import Disown, RequestReconcile, SwitchSource
 from reconciliation_contract.core.observation import SourceRef
 from reconciliation_contract.core.shard import KEY as SHARD_KEY
 from reconciliation_contract.errors import Conflict, Missing, Refused
@@ -138,4 +144,17 @@ class Flux:
             act.resource_version,
             operations,
             user=self._user(contract),
+        )
+
+    async def request(self, contract: Contract, act: RequestReconcile) -> None:
+        """Ask Flux to reconcile the Kustomization, if it is still as it was when this was decided."""
+        patch = {
+            "metadata": {
+                "uid": act.uid,
+                "resourceVersion": act.resource_version,
+                "annotations": {REQUESTED_AT: act.requested_at},
+            }
+        }
+        await self._cluster.merge(
+            KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=self._user(contract)
         )

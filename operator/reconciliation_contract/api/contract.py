@@ -22,6 +22,7 @@ from reconciliation_contract.core.contract import (
     RollbackMode,
     RollbackPolicy,
 )
+from reconciliation_contract.core.exemption import IgnoreRule
 
 GROUP: Final = "reconciliation.dev"
 VERSION: Final = "v1alpha1"
@@ -112,6 +113,7 @@ def _promises(spec: PromisesSpec) -> Promises:
         drift_mode=spec.drift.mode,
         drift_interval=spec.drift.interval,
         deletion=spec.deletion.within,
+        drift_ignore=tuple(IgnoreRule(r.kind, r.name, tuple(r.paths)) for r in spec.drift.ignore),
     )
 
 

@@ -43,6 +43,9 @@ OWNER_ANNOTATION: Final = "reconciliation.dev/contract-uid"
 ORIGINAL_ANNOTATION: Final = "reconciliation.dev/source"
 """On a pinned copy: the name of the source that it is a copy of."""
 
+REQUESTED_AT: Final = "reconcile.fluxcd.io/requestedAt"
+"""Asks for a reconciliation; each new value is one request."""
+
 _PARENT: Final = "kustomize.toolkit.fluxcd.io"
 _SHA1: Final = re.compile(r"sha1:([0-9a-f]{40})")
 _HEALTH_CHECKS: Final = re.compile(r"(?i)health check.*sha1:([0-9a-f]{40})")
@@ -95,6 +98,8 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         manifests=_manifests(status),
         spec=_spec_digest(spec, read_number(meta, "generation"), before),
         substitutes=bool(read_list(read_map(spec, "postBuild"), "substituteFrom")),
+        requested_at=read_text(read_map(meta, "annotations"), REQUESTED_AT),
+        handled_request=read_text(status, "lastHandledReconcileAt"),
         hold={
             key: value for key, value in read_strings(read_map(meta, "annotations")).items() if key in (HOLD, MARK)
         },

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Final, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from reconciliation_contract.api.fields import Between, Budget, Flag, Name, Wire, rules
+from reconciliation_contract.api.fields import ATOMIC, Between, Budget, Flag, Name, Wire, rules
 from reconciliation_contract.core.contract import (
     AlertPolicy,
     DriftMode,
@@ -57,7 +57,22 @@ class ValidationPromise(Wire):
     """The manifests of a commit are checked in time."""
 
     within: Budget = _PROMISES.validation
-    """Longest time from the detection of a commit to the server-side dry-run of all its manifests."""
+    """Longest time that the server-side dry-run of any one manifest of a commit may take."""
+
+
+Pointer = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern="^/")]
+
+
+class DriftIgnore(Wire):
+    """Differences that are meant to be."""
+
+    kind: Annotated[str, StringConstraints(max_length=63)] = ""
+    """Kind of the objects, in which * stands for any text. Left out, it is all kinds."""
+    name: Annotated[str, StringConstraints(max_length=253)] = ""
+    """Name of the objects, in which * stands for any text. Left out, it is all names."""
+    paths: Annotated[list[Pointer], Field(max_length=16, json_schema_extra=ATOMIC)] = Field(default=[])
+    """Fields as JSON pointers, such as /spec/replicas, with all below them; a step * stands for any one. Left out,
+    the objects are not compared at all."""
 
 
 class DriftPromise(Wire):
@@ -68,6 +83,8 @@ class DriftPromise(Wire):
     put it right, Ignore does not look."""
     interval: Annotated[timedelta, Between(shortest=timedelta(seconds=10))] = _PROMISES.drift_interval
     """How often the cluster is compared with Git. At least 10s, as every comparison costs the API server work."""
+    ignore: Annotated[list[DriftIgnore], Field(max_length=16, json_schema_extra=ATOMIC)] = Field(default=[])
+    """Differences that are meant to be, beside those that the Kustomization itself ignores."""
 
 
 class DeletionPromise(Wire):
@@ -91,7 +108,7 @@ class PromisesSpec(Wire):
     reconciliation: ReconciliationPromise = ReconciliationPromise()
     """A pushed commit is applied and healthy in time."""
     validation: ValidationPromise = ValidationPromise()
-    """The manifests of a commit pass a server-side dry-run in time."""
+    """Each manifest of a commit passes a server-side dry-run in time."""
     drift: DriftPromise = DriftPromise()
     """The cluster matches Git."""
     deletion: DeletionPromise = DeletionPromise()

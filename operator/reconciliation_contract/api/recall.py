@@ -16,6 +16,7 @@ from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.departure import Departure, Departures, Took
+from reconciliation_contract.core.drift import Correction, Drift, Field, Finding, Kind
 from reconciliation_contract.core.inventory import entry
 from reconciliation_contract.core.memory import (
     INCIDENTS,
@@ -55,6 +56,7 @@ def parse(status: object) -> Memory:
         incidents=tuple(i for item in read_list(raw, "incidents")[:INCIDENTS] if (i := _read_incident(item))),
         departures=_read_departures(read_map(raw, "deletion")),
         suspended=raw.get("suspended") is True,
+        drift=_read_drift(read_map(raw, "drift")),
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
@@ -174,6 +176,32 @@ def _read_judgements(raw: Raw) -> tuple[Judgement, ...]:
         if (promise := _member(PromiseName, read_text(item, "name")))
         and (verdict := _member(Verdict, read_text(item, "verdict")))
     )
+
+
+def _read_drift(raw: Raw) -> Drift | None:
+    hash_ = revision_hash(read_text(raw, "revision"))
+    if not hash_:
+        return None
+    asked, problem, paused = read_map(raw, "correction"), read_text(raw, "problem"), raw.get("paused") is True
+    at = moment(asked.get("requestedAt"))
+    return Drift(
+        hash=hash_,
+        compared=read_number(raw, "compared"),
+        drifted=read_number(raw, "drifted"),
+        findings=tuple(found for item in read_list(raw, "objects") if (found := _read_finding(item))),
+        problem="" if paused else problem,
+        paused=problem if paused else "",
+        correction=Correction(read_text(asked, "findings"), at) if at else None,
+    )
+
+
+def _read_finding(raw: Raw) -> Finding | None:
+    kind = _member(Kind, read_text(raw, "kind"))
+    if kind is None:
+        return None
+    fields = (Field(*(read_text(item, key) for key in ("path", "want", "have"))) for item in read_list(raw, "fields"))
+    at = moment(raw.get("at"))
+    return Finding(read_text(raw, "object"), kind, tuple(fields), read_number(raw, "more"), read_text(raw, "by"), at)
 
 
 def _read_past(raw: Raw) -> Past | None:

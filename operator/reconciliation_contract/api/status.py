@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from reconciliation_contract.api.duration import format_duration
 from reconciliation_contract.core.departure import Departure, Departures
+from reconciliation_contract.core.drift import Drift, Finding
 from reconciliation_contract.core.memory import Good, Incident, Memory, Past
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
@@ -45,6 +46,7 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "rollback": _rollback(memory),
             "deletion": _deletion(memory.departures),
             "suspended": memory.suspended or None,
+            "drift": _drift(memory.drift) if memory.drift else None,
             "statistics": _statistics(memory),
             "dependencies": [_dependency(found) for found in memory.dependencies[:16]],
             "incidents": [_incident(incident) for incident in memory.incidents],
@@ -115,7 +117,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
 
 
 def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -> Wire:
-    measured = start is not None and name in ("detected", "attempted", "applied", "healthy") and not delivery.adopted
+    measured = start is not None and name not in ("committed", "seen") and not delivery.adopted
     span = Span.between(start, stage).longest if measured and start is not None else None
     return _lean(
         {
@@ -223,6 +225,31 @@ def _departure(found: Departure) -> Wire:
             "v": found.entry.version[:_WORD],
             "leftAt": timestamp(found.left_at),
             "message": bounded(found.account),
+        }
+    )
+
+
+def _drift(drift: Drift) -> Wire:
+    asked = drift.correction
+    wire = {
+        "revision": f"sha1:{drift.hash}",
+        "objects": [_finding(finding) for finding in drift.findings],
+        "problem": bounded(drift.problem or drift.paused),
+        "paused": bool(drift.paused) or None,
+        "correction": {"findings": asked.findings, "requestedAt": timestamp(asked.requested_at)} if asked else None,
+    }
+    return _lean(wire) | {"compared": drift.compared, "drifted": drift.drifted}
+
+
+def _finding(finding: Finding) -> Wire:
+    return _lean(
+        {
+            "object": bounded(finding.object, _WORD),
+            "kind": finding.kind.value,
+            "fields": [_lean({"path": f.path, "want": f.want, "have": f.have}) for f in finding.fields],
+            "more": finding.more or None,
+            "by": finding.by,
+            "at": timestamp(finding.at) if finding.at else None,
         }
     )
 

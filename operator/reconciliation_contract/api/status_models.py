@@ -10,9 +10,21 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from reconciliation_contract.api.fields import ATOMIC, Count, Elapsed, Path, Revision, Text, Wire, Word, list_map
+from reconciliation_contract.api.fields import (
+    ATOMIC,
+    Count,
+    Elapsed,
+    Flag,
+    Path,
+    Revision,
+    Text,
+    Wire,
+    Word,
+    list_map,
+)
 from reconciliation_contract.api.status_live import DeletionStatus
 from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.drift import FIELDS, NAMED, Kind
 from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.timeline import Witness
@@ -97,6 +109,8 @@ class Stages(Wire):
     """The operator found the commit in Git."""
     detected: Stage | None = None
     """Flux's source serves the commit."""
+    validated: Stage | None = None
+    """All manifests of the commit had passed a server-side dry-run, by the operator."""
     attempted: Stage | None = None
     """Flux began to apply the commit."""
     applied: Stage | None = None
@@ -220,6 +234,62 @@ class DependencyStatus(Wire):
     """What is wrong and what to do."""
 
 
+class DriftField(Wire):
+    """One field that is not as Git wants it."""
+
+    path: Text
+    """Where it is, as a JSON pointer."""
+    want: Text | None = None
+    """What Git wants. Left out where it may be a secret."""
+    have: Text | None = None
+    """What the cluster has. Left out where it may be a secret."""
+
+
+class DriftedObject(Wire):
+    """One object that is not as Git wants it."""
+
+    object: Word
+    """Kind, namespace and name."""
+    kind: Kind
+    """Changed, Missing, or Orphaned where it is labelled as the Kustomization's but in no inventory."""
+    fields: Annotated[list[DriftField], Field(max_length=FIELDS, json_schema_extra=ATOMIC)] | None = None
+    """The first fields that differ."""
+    more: Count | None = None
+    """How many more fields differ."""
+    by: Word | None = None
+    """The field manager that changed it last, where that can be told."""
+    at: AwareDatetime | None = None
+    """When it did."""
+
+
+class CorrectionStatus(Wire):
+    """A request to Flux to put findings right."""
+
+    findings: Word
+    """What tells these findings from others."""
+    requested_at: AwareDatetime
+    """When it was decided; also the value of the annotation."""
+
+
+class DriftStatus(Wire):
+    """How the cluster differed from Git at the last comparison."""
+
+    revision: Revision
+    """The revision it was compared with."""
+    compared: Count
+    """Objects that were compared."""
+    drifted: Count
+    """Objects that are not as Git wants them."""
+    objects: Annotated[list[DriftedObject], Field(max_length=NAMED, json_schema_extra=ATOMIC)] | None = None
+    """The first of them."""
+    problem: Text | None = None
+    """Why there was no comparison, with what to do."""
+    paused: Flag | None = None
+    """There is to be no comparison now, as the problem says."""
+    correction: CorrectionStatus | None = None
+    """The last request to Flux to put findings right (mode Correct)."""
+
+
 class RollbackStatus(Wire):
     """The rollback in force, and the revisions rolled back from so far."""
 
@@ -325,6 +395,8 @@ class Status(Wire):
     """What has left the Kustomization's inventory with the current delivery."""
     suspended: bool | None = None
     """The contract is suspended. When it is resumed, failed attempts are counted anew."""
+    drift: DriftStatus | None = None
+    """How the cluster differed from Git at the last comparison. When that was is in the metrics."""
     statistics: StatisticsStatus | None = None
     """Figures over the deliveries of the history."""
     dependencies: Annotated[list[DependencyStatus], Field(max_length=16, json_schema_extra=ATOMIC)] | None = None

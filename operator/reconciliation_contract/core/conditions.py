@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from reconciliation_contract.core import feasibility, reasons
+from reconciliation_contract.core import feasibility, reasons, sync
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.observation import Condition, Observation
@@ -40,8 +40,24 @@ def derive(
         "Detected": _detected(contract, memory, seen),
         "Healthy": _healthy(contract, memory, seen),
         "RolledBack": rolled_back,
+        **_optional(memory),
     }
     return _dated(memory.conditions, fresh, now)
+
+
+def _optional(memory: Memory) -> Mapping[str, Condition]:
+    """The conditions of promises that are only measured where the operator has the means to."""
+    found = {"Validated": _validated(memory), "InSync": sync.condition(memory)}
+    return {name: condition for name, condition in found.items() if condition}
+
+
+def _validated(memory: Memory) -> Condition | None:
+    said = memory.judgement(PromiseName.VALIDATION)
+    if said is None:
+        return None
+    status = {Verdict.KEPT: TRUE, Verdict.BROKEN: FALSE}.get(said.verdict, UNKNOWN)
+    reason = reasons.VALIDATED if said.verdict is Verdict.KEPT else said.reason
+    return Condition(status, reason, said.message)
 
 
 def stalled(contract: InvalidContract, memory: Memory, now: datetime) -> Mapping[str, Condition]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciliation_contract.core.exemption import IgnoreRule
 from reconciliation_contract.core.request import Requests
 
 
@@ -35,6 +36,7 @@ class Promises:
     drift_mode: DriftMode = DriftMode.DETECT
     drift_interval: timedelta = timedelta(minutes=10)
     deletion: timedelta = timedelta(minutes=5)
+    drift_ignore: tuple[IgnoreRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

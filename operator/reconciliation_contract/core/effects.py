@@ -66,6 +66,15 @@ class TellLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestReconcile:
+    """Ask Flux to reconcile the Kustomization now, by the annotation that people use."""
+
+    uid: str
+    resource_version: str
+    requested_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class EmitEvent:
     """Tell about a transition: a Kubernetes Event on the contract."""
 
@@ -74,4 +83,14 @@ class EmitEvent:
     message: str
 
 
-Effect = HoldDeletion | AllowDeletion | EnsurePin | DeletePin | SwitchSource | Disown | TellLeft | EmitEvent
+Effect = (
+    HoldDeletion
+    | AllowDeletion
+    | EnsurePin
+    | DeletePin
+    | SwitchSource
+    | Disown
+    | TellLeft
+    | RequestReconcile
+    | EmitEvent
+)

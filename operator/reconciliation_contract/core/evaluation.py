@@ -6,11 +6,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from reconciliation_contract.core import conditions, deletion, incident, promises, reasons, rollback, timeline
+from reconciliation_contract.core import (
+    conditions,
+    deletion,
+    incident,
+    promises,
+    reasons,
+    rollback,
+    sync,
+    timeline,
+    validation,
+)
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import blame, dependencies
+from reconciliation_contract.core.drift import Correction
 from reconciliation_contract.core.effects import AllowDeletion, Effect
 from reconciliation_contract.core.grounds import unfitness
 from reconciliation_contract.core.memory import (
@@ -29,7 +40,7 @@ from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Step
 from reconciliation_contract.core.timeline import Delivery, Span
 
-CLAUSES: Final = (deletion.judge,)
+CLAUSES: Final = (validation.judge, deletion.judge)
 """The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
 
@@ -56,7 +67,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
     memory = _resumed(contract, memory, now)
     if seen.fresh and not contract.suspended:
-        memory = _forget(contract, memory)
+        memory = sync.remember(contract, _forget(contract, memory), seen, now)
         memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
         memory = replace(memory, departures=_departures(contract, memory, seen, now))
     idle = contract.suspended and not contract.deleting  # a deletion ends in every state
@@ -72,7 +83,13 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     ]
     due = min((at for at in rechecks if at is not None and at >= now), default=None)
     told = announcements(before, memory)
-    return Decision(memory, (*took.effects, *told), due, settled=memory.rollback == before.rollback)
+    settled = memory.rollback == before.rollback and _correction(memory) == _correction(before)
+    asked = sync.request(memory, seen, now) if settled else None
+    return Decision(memory, (*took.effects, *told, *((asked,) if asked else ())), due, settled)
+
+
+def _correction(memory: Memory) -> Correction | None:
+    return memory.drift.correction if memory.drift else None
 
 
 def _departures(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Departures:
@@ -191,6 +208,9 @@ def _judge(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         fresh += [said for clause in CLAUSES if (said := clause(contract, memory, seen, now))]
     known = {judgement.promise: judgement for judgement in memory.judgements}
     judged = known | {said.promise: promises.settle(known.get(said.promise), said) for said in fresh}
+    judged.pop(PromiseName.DRIFT, None)
+    if level := sync.judge(contract, memory):
+        judged[PromiseName.DRIFT] = level
     return replace(memory, judgements=tuple(judged[name] for name in PromiseName if name in judged))
 
 
@@ -254,8 +274,9 @@ def _mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
 
 
 def _undone(promise: PromiseName) -> Verdict:
-    """What a rollback makes of a pending promise: what the revision deleted is wanted again."""
-    return Verdict.SUPERSEDED if promise is PromiseName.DELETION else Verdict.BROKEN
+    """What a rollback makes of a pending promise: only those about the way to healthy are broken by it."""
+    way = (PromiseName.DETECTION, PromiseName.RECONCILIATION)
+    return Verdict.BROKEN if promise in way else Verdict.SUPERSEDED
 
 
 def _switched(undo: Rollback, seen: Observation) -> bool:

@@ -17,6 +17,10 @@ class ObjectKey(NamedTuple):
     """Empty for an object of the whole cluster, and where the manifest does not say."""
     name: str
 
+    def __str__(self) -> str:
+        """Kind, namespace and name, as Flux writes them."""
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

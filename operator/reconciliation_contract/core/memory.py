@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.departure import Departures
+from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.timeline import Delivery
@@ -181,6 +182,8 @@ class Memory:
     """What has left the inventory with the current delivery, the pending ones bounded."""
     suspended: bool = False
     """The contract was suspended at the last look."""
+    drift: Drift | None = None
+    """How the cluster differed from Git at the last comparison; None where nothing was compared."""
     observed_generation: int = 0
     handled_request: str = ""
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.departure import Departures
+from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.inventory import Inventory
 
 T = TypeVar("T")
@@ -98,6 +100,10 @@ class Kustomization:
     """Digest of its own spec, without the source, `suspend` and the intervals."""
     substitutes: bool = False
     """Values are substituted from ConfigMaps or Secrets, which no revision holds."""
+    requested_at: str = ""
+    """Value of the annotation ``reconcile.fluxcd.io/requestedAt``."""
+    handled_request: str = ""
+    """The last value of it that Flux has taken up."""
     hold: Mapping[str, str] = field(default_factory=dict)
     """Those of its annotations that a rollback sets, with their present values."""
     inventory: Since[Inventory] | None = None
@@ -238,6 +244,10 @@ class Observation:
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each copy of a controller of Flux watches, by the controller's name: a label selector, empty for all. None
     of a controller that cannot be looked at."""
+    validation: Validation | None = None
+    """What the dry-run of a revision came to; None where nobody has looked."""
+    drift: Drift | None = None
+    """The last comparison with Git since the operator began."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""
     sinks: tuple[str, ...] = ()

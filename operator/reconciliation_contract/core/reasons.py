@@ -30,6 +30,18 @@ UNMEASURED: Final = "Unmeasured"
 
 NOT_PERMITTED: Final = "NotPermitted"
 """The operator may not look at what the promise is about. The message names the verb and the resource; grant it."""
+NOT_CHECKED: Final = "NotChecked"
+"""The manifests could not be built, tried or compared. The message says what would make it possible."""
+VALIDATED: Final = "Validated"
+"""Every manifest of the revision passed its dry-run."""
+REFUSED: Final = "Refused"
+"""The API server refuses manifests of the revision. The message names the first; mend them in Git."""
+BUILD_FAILED: Final = "BuildFailed"
+"""No manifests can be built from the revision. Mend what the message names in Git."""
+IN_SYNC: Final = "InSync"
+"""The cluster is as Git wants it."""
+DRIFTED: Final = "Drifted"
+"""The cluster is not as Git wants it. The message names the first object and field, and who changed it."""
 
 # Conditions -----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from reconciliation_contract.core.cause import classify
+from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.observation import (
     Artifact,
     Commit,
@@ -46,6 +47,8 @@ class Witness(StrEnum):
     WATCH = "Watch"
     STATUS = "Status"
     """A time stamp in Flux's status, read after the fact."""
+    OPERATOR = "Operator"
+    """The operator's own work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Stages:
     committed: Moment | None = None
     seen: Moment | None = None
     detected: Moment | None = None
+    validated: Moment | None = None
     attempted: Moment | None = None
     applied: Moment | None = None
     healthy: Moment | None = None
@@ -216,6 +220,12 @@ def recount(delivery: Delivery, now: datetime) -> Delivery:
     return replace(delivery, failures=None, counted_from=now)
 
 
+def _with_validation(delivery: Delivery, found: Validation | None) -> Delivery:
+    if found is None or found.hash != delivery.hash or found.passed_at is None or delivery.stages.validated:
+        return delivery
+    return replace(delivery, stages=replace(delivery.stages, validated=Moment(found.passed_at, Witness.OPERATOR)))
+
+
 def _count(known: Failures | None, kustomization: Kustomization, start: datetime | None) -> Failures | None:
     """Add the failed attempts that are newer than those already counted."""
     for failure in kustomization.failures:
@@ -236,7 +246,7 @@ def follow(delivery: Delivery, seen: Observation) -> Delivery:
     """Record what the observation shows of this delivery; what is recorded already stays as it is."""
     delivery = _with_sightings(delivery, seen)
     delivery = _with_commit(delivery, seen.git.commits.get(delivery.hash))
-    return _with_attempts(delivery, seen.kustomization)
+    return _with_validation(_with_attempts(delivery, seen.kustomization), seen.validation)
 
 
 def origin(delivery: Delivery) -> Moment | None:

@@ -1,0 +1,151 @@
+"""What the dry-run of a revision's manifests comes to, and the order in which Flux applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from reconciliation_contract.core.manifest import Manifest, ObjectKey
+
+NAMED: Final = 5
+"""Refused manifests that are kept by name; more are only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The dry-run of one manifest."""
+
+    key: ObjectKey
+    file: str = ""
+    took: timedelta = timedelta(0)
+    refused: str = ""
+    """Why the API server does not take it."""
+    unchecked: str = ""
+    """Why the dry-run says nothing of it."""
+    late: bool = False
+    """It was given up at the end of its time."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the API server takes it."""
+        return not (self.refused or self.unchecked or self.late)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What the dry-run of a revision's manifests came to."""
+
+    hash: str
+    ended_at: datetime | None = None
+    """None while it is under way."""
+    total: int = 0
+    slowest: Check | None = None
+    refused: tuple[Check, ...] = ()
+    """The first refused ones, in Flux's order."""
+    refusals: int = 0
+    unchecked: int = 0
+    why_unchecked: str = ""
+    """Why the first of them was not checked."""
+    problem: str = ""
+    """Why nothing could be checked, with what to do."""
+    invalid: str = ""
+    """Why no manifests can be built from the revision."""
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether not one manifest could be checked."""
+        return bool(self.problem) or (self.unchecked > 0 and self.unchecked == self.total)
+
+    @property
+    def passed_at(self) -> datetime | None:
+        """When all manifests had passed; None where they have not (yet)."""
+        late = self.slowest is not None and self.slowest.late
+        failed = self.tells_nothing or self.invalid or self.refusals or late
+        return None if failed else self.ended_at
+
+
+def summary(hash_: str, checks: Sequence[Check], ended_at: datetime) -> Validation:
+    """Sum up the checks of a revision."""
+    refused = [check for check in checks if check.refused]
+    unchecked = [check for check in checks if check.unchecked]
+    return Validation(
+        hash=hash_,
+        ended_at=ended_at,
+        total=len(checks),
+        slowest=max(checks, key=lambda check: (check.late, check.took), default=None),
+        refused=tuple(refused[:NAMED]),
+        refusals=len(refused),
+        unchecked=len(unchecked),
+        why_unchecked=unchecked[0].unchecked if unchecked else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Forthcoming:
+    """What a revision itself makes, and which a dry-run of its other objects may need."""
+
+    namespaces: frozenset[str] = field(default_factory=frozenset)
+    kinds: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    """Group and kind of each custom resource."""
+    roles: bool = False
+    """It has ClusterRoles, which Flux applies before it checks the rest."""
+
+
+def forthcoming(manifests: Sequence[Manifest]) -> Forthcoming:
+    """Find what the first stage of Flux's apply makes."""
+    return Forthcoming(
+        namespaces=frozenset(m.name for m in manifests if (m.api_version, m.kind) == ("v1", "Namespace")),
+        kinds=frozenset(kind for m in manifests if m.kind == "CustomResourceDefinition" for kind in _defined(m.body)),
+        roles=any(m.kind == "ClusterRole" and m.key.group == "rbac.authorization.k8s.io" for m in manifests),
+    )
+
+
+def _defined(body: Any) -> tuple[tuple[str, str], ...]:
+    spec = body.get("spec")
+    names = spec.get("names") if isinstance(spec, dict) else None
+    return ((str(spec.get("group")), str(names.get("kind"))),) if isinstance(names, dict) else ()
+
+
+_FIRST: Final = (
+    "CustomResourceDefinition",
+    "Namespace",
+    "ClusterRole",
+    "ClusterClass",
+    "RuntimeClass",
+    "PriorityClass",
+    "StorageClass",
+    "VolumeSnapshotClass",
+    "IngressClass",
+    "GatewayClass",
+    "ClusterRoleBinding",
+    "ResourceQuota",
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ConfigMap",
+    "Secret",
+    "Service",
+    "LimitRange",
+    "Deployment",
+    "StatefulSet",
+    "CronJob",
+    "PodDisruptionBudget",
+)
+_LAST: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_PLACE: Final = {kind: place - len(_FIRST) for place, kind in enumerate(_FIRST)} | {
+    kind: place + 1 for place, kind in enumerate(_LAST)
+}
+_DEFINITIONS: Final = ("CustomResourceDefinition", "Namespace", "ClusterRole")
+
+
+def ordered(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """Sort manifests as Flux applies them (fluxcd/pkg ``ssa``): by stage, then by kind, then by name."""
+
+    def place(manifest: Manifest) -> tuple[int, int, str, str, str, str]:
+        key = manifest.key
+        stage = 0 if key.kind in _DEFINITIONS else 1 if key.kind.endswith("Class") else 2
+        return stage, _PLACE.get(key.kind, 0), key.group, key.kind, key.namespace, key.name
+
+    return sorted(manifests, key=place)

@@ -1,0 +1,134 @@
+"""Whether the cluster is in sync with Git: what is remembered, judged and asked of Flux after a comparison.
+
+A correction is a request to Flux to reconcile, by the annotation that people use. It is written down first and made
+in the next pass, so a crash between the two repeats it with the same value, which Flux takes up once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.contract import Contract, DriftMode
+from reconciliation_contract.core.drift import Correction, Drift, Finding, Kind
+from reconciliation_contract.core.effects import RequestReconcile
+from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.observation import Condition, Kustomization, Observation
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+
+STILL_WANTED: Final = timedelta(minutes=5)
+"""A correction that could not be made in this time is given up; the next comparison decides anew."""
+_SUSPENDED: Final = "the Kustomization is suspended, so its drift is not looked at; resume it when ready"
+
+
+def remember(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Take in the last comparison, and decide whether Flux is to be asked to put its findings right."""
+    if contract.promises.drift_mode is DriftMode.IGNORE:
+        return replace(memory, drift=None)
+    known, kustomization = memory.drift, seen.kustomization
+    if kustomization is not None and kustomization.suspended:
+        paused = Drift(known.hash, paused=_SUSPENDED, correction=known.correction) if known else None
+        return replace(memory, drift=paused)
+    if seen.drift is None:
+        return memory
+    correction = known.correction if known else None
+    drift = replace(seen.drift, correction=correction)
+    if contract.promises.drift_mode is DriftMode.CORRECT and _wants_correction(contract, drift, seen, now):
+        drift = replace(drift, correction=Correction(drift.digest, now))
+    return replace(memory, drift=drift)
+
+
+def _wants_correction(contract: Contract, drift: Drift, seen: Observation, now: datetime) -> bool:
+    """Whether these findings are to be corrected, and were not already within the interval."""
+    curable = any(finding.kind is not Kind.ORPHANED for finding in drift.findings)
+    if not curable or not _may_act(drift, seen) or contract.deleting:
+        return False
+    asked = drift.correction
+    again = asked is None or now >= asked.requested_at + contract.promises.drift_interval
+    return again or (asked is not None and asked.findings != drift.digest)
+
+
+def _may_act(drift: Drift, seen: Observation) -> bool:
+    """Whether the world is still as it was compared, and the operator may do something about it."""
+    kustomization = seen.kustomization
+    if kustomization is None or kustomization.suspended or kustomization.deleting or not (seen.acts and seen.fresh):
+        return False
+    return kustomization.delivered is not None and kustomization.delivered.value == drift.hash
+
+
+def request(memory: Memory, seen: Observation, now: datetime) -> RequestReconcile | None:
+    """The request for the correction that is written down; None where none is due or Flux knows it already."""
+    drift, kustomization = memory.drift, seen.kustomization
+    asked = drift.correction if drift else None
+    if drift is None or asked is None or kustomization is None or asked.findings != drift.digest:
+        return None
+    if now > asked.requested_at + STILL_WANTED or not _may_act(drift, seen) or _is_told(kustomization, asked):
+        return None
+    return RequestReconcile(kustomization.uid, kustomization.resource_version, mark(asked))
+
+
+def mark(correction: Correction) -> str:
+    """The value of the annotation for a correction: its time."""
+    return correction.requested_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_told(kustomization: Kustomization, asked: Correction) -> bool:
+    value = mark(asked)
+    return value in (kustomization.requested_at, kustomization.handled_request)
+
+
+# Judging ---------------------------------------------------------------------------------------------------------
+
+
+def judge(contract: Contract, memory: Memory) -> Judgement | None:
+    """How the promise stands for the current delivery; None where it was not compared."""
+    drift, delivery = memory.drift, memory.delivery
+    if drift is None or delivery is None or drift.hash != delivery.hash:
+        return None
+    verdict, reason, message = standing(drift)
+    return Judgement(PromiseName.DRIFT, verdict, contract.promises.drift_interval, reason, message)
+
+
+def standing(drift: Drift) -> tuple[Verdict, str, str]:
+    """What the last comparison comes to, with the reason and the message for people."""
+    if drift.paused:
+        return Verdict.UNKNOWN, reasons.SUSPENDED, drift.paused
+    if drift.problem:
+        return Verdict.UNKNOWN, reasons.NOT_CHECKED, drift.problem
+    if drift.drifted:
+        return Verdict.BROKEN, reasons.DRIFTED, _told(drift)
+    return Verdict.KEPT, reasons.IN_SYNC, f"{drift.compared} objects are as Git wants them"
+
+
+def _told(drift: Drift) -> str:
+    first = drift.findings[0]
+    more = drift.drifted - 1
+    return _finding(first) + (f"; {more} more" if more else "")
+
+
+def _finding(finding: Finding) -> str:
+    if finding.kind is Kind.MISSING:
+        return f"{finding.object} is missing"
+    if finding.kind is Kind.ORPHANED:
+        return f"{finding.object} is labelled as the Kustomization's but is not in its inventory"
+    who = f", by {finding.by}" if finding.by else ""
+    when = f" at {finding.at:%H:%M:%S} UTC" if finding.at and finding.by else ""
+    if not finding.fields:
+        return f"{finding.object} differs{who}{when}"
+    field, others = finding.fields[0], len(finding.fields) - 1 + finding.more
+    values = f" is {field.have}, Git wants {field.want}" if field.have or field.want else " differs"
+    rest = f" and {others} more" if others else ""
+    return f"{finding.object} {field.path}{values}{rest}{who}{when}"
+
+
+_STATUS: Final = {Verdict.KEPT: "True", Verdict.BROKEN: "False"}
+
+
+def condition(memory: Memory) -> Condition | None:
+    """The condition ``InSync``; None where nothing was ever compared."""
+    if memory.drift is None:
+        return None
+    verdict, reason, message = standing(memory.drift)
+    return Condition(_STATUS.get(verdict, "Unknown"), reason, message)

@@ -1,0 +1,234 @@
+"""The promise that the cluster matches Git, and what is asked of Flux when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.api.recall import parse
+from reconciliation_contract.api.status import render
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.authorship import Author
+from reconciliation_contract.core.contract import DriftMode, Promises
+from reconciliation_contract.core.difference import Difference
+from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
+from reconciliation_contract.core.effects import RequestReconcile
+from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.promises import PromiseName, Verdict
+from tests.support.builders import at, sha
+from tests.support.builders_core import CONTRACT, Case, delivery, source, standing
+
+WEB = ObjectKey("apps", "Deployment", "apps", "web")
+SCALED = changed(WEB, [Difference(("spec", "replicas"), 1, 3)], Author("kubectl", at(40)))
+MISSING = Finding("ConfigMap/apps/settings", Kind.MISSING)
+ORPHAN = Finding("ConfigMap/apps/old", Kind.ORPHANED)
+DRIFTED = found_in(sha("A"), 4, [SCALED, MISSING])
+CORRECT = replace(CONTRACT, promises=Promises(drift_mode=DriftMode.CORRECT))
+
+
+def stands(drift: Drift | None, contract: Any = CONTRACT, **changes: Any) -> Case:
+    """A stands Ready, and was compared."""
+    memory = Memory(delivery=delivery("A", failures=None))
+    seen = Observation(kustomization=standing("A"), source=source("A"), drift=drift)
+    return Case(contract, memory, seen).but(**changes)
+
+
+def requests(case: Case) -> list[RequestReconcile]:
+    return [effect for effect in case.decide().effects if isinstance(effect, RequestReconcile)]
+
+
+@pytest.mark.parametrize(
+    ("drift", "verdict", "status", "reason", "message"),
+    [
+        (Drift(sha("A"), 4), Verdict.KEPT, "True", reasons.IN_SYNC, "4 objects are as Git wants them"),
+        (
+            found_in(sha("A"), 4, [SCALED]),
+            Verdict.BROKEN,
+            "False",
+            reasons.DRIFTED,
+            "Deployment/apps/web /spec/replicas is 3, Git wants 1, by kubectl at 12:00:40 UTC",
+        ),
+        (DRIFTED, Verdict.BROKEN, "False", reasons.DRIFTED, "ConfigMap/apps/settings is missing; 1 more"),
+        (
+            found_in(sha("A"), 4, [ORPHAN]),
+            Verdict.BROKEN,
+            "False",
+            reasons.DRIFTED,
+            "ConfigMap/apps/old is labelled as the Kustomization's but is not in its inventory",
+        ),
+        (
+            Drift(sha("A"), problem="the operator may not get deployments"),
+            Verdict.UNKNOWN,
+            "Unknown",
+            reasons.NOT_CHECKED,
+            "the operator may not get deployments",
+        ),
+    ],
+)
+def test_a_comparison_is_judged(drift: Drift, verdict: Verdict, status: str, reason: str, message: str) -> None:
+    """The verdict, the condition and the message say the same."""
+    memory = stands(drift).decide().memory
+
+    judgement, condition = memory.judgement(PromiseName.DRIFT), memory.conditions["InSync"]
+    assert judgement is not None
+    assert (judgement.verdict, judgement.reason, judgement.message) == (verdict, reason, message)
+    assert (condition.status, condition.reason, condition.message) == (status, reason, message)
+
+
+def test_drift_that_is_gone_is_forgotten() -> None:
+    """Unlike the promises about a delivery, this one stands as the last comparison found it."""
+    drifted = stands(DRIFTED).decide().memory
+
+    after = stands(Drift(sha("A"), 4), memory=drifted).decide().memory
+
+    assert after.conditions["InSync"].status == "True"
+    assert after.conditions["Ready"].status == "True"
+
+
+def test_a_comparison_with_another_revision_judges_no_delivery() -> None:
+    """What is found while a newer revision is under way is told, but not held against that revision."""
+    memory = stands(replace(DRIFTED, hash=sha("Z"))).decide().memory
+
+    assert memory.judgement(PromiseName.DRIFT) is None
+    assert memory.conditions["InSync"].reason == reasons.DRIFTED
+
+
+def test_a_suspended_kustomization_is_paused_and_not_drifted() -> None:
+    """Whatever was found before."""
+    drifted = stands(DRIFTED).decide().memory
+
+    memory = stands(DRIFTED, memory=drifted, kustomization__suspended=True).decide().memory
+
+    assert (memory.conditions["InSync"].status, memory.conditions["InSync"].reason) == ("Unknown", "Suspended")
+    assert memory.drift is not None
+    assert memory.drift.findings == ()
+
+
+def test_mode_ignore_says_nothing() -> None:
+    """Not even what is known."""
+    contract = replace(CONTRACT, promises=Promises(drift_mode=DriftMode.IGNORE))
+
+    memory = stands(DRIFTED, contract).decide().memory
+
+    assert memory.drift is None
+    assert "InSync" not in memory.conditions
+
+
+# Correcting ------------------------------------------------------------------------------------------------------
+
+
+def test_mode_detect_asks_nothing() -> None:
+    """Also in the pass after."""
+    first = stands(DRIFTED).decide()
+
+    assert first.memory.drift is not None
+    assert first.memory.drift.correction is None
+    assert requests(stands(DRIFTED, memory=first.memory)) == []
+
+
+def test_flux_is_asked_once_the_intent_is_written() -> None:
+    """First the status, then the request, which names the version that it was decided on."""
+    first = stands(DRIFTED, CORRECT)
+    decision = first.decide()
+    written = parse(render(decision.memory, first.seen.kustomization))
+
+    assert not decision.settled
+    assert requests(first) == []
+    assert requests(stands(DRIFTED, CORRECT, memory=written)) == [
+        RequestReconcile(
+            first.seen.kustomization.uid if first.seen.kustomization else "", "7", "2026-03-01T12:01:40.000Z"
+        )
+    ]
+
+
+def asked(**changes: Any) -> Case:
+    """The intent is written, and nothing has happened since."""
+    case = stands(DRIFTED, CORRECT)
+    return stands(DRIFTED, CORRECT, memory=case.decide().memory).but(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kustomization__requested_at": "2026-03-01T12:01:40.000Z"},
+        {"kustomization__handled_request": "2026-03-01T12:01:40.000Z"},
+        {"kustomization__suspended": True},
+        {"kustomization__deleting": True},
+        {"kustomization__delivered": None},
+        {"seen__acts": False},
+        {"seen__fresh": False},
+        {"now": at(100) + timedelta(minutes=6)},
+        {"seen__drift": Drift(sha("A"), 4)},
+    ],
+)
+def test_flux_is_not_asked_when_the_world_has_moved_on(changes: dict[str, Any]) -> None:
+    """It knows already, is not to act, is at work, or there is nothing left to put right."""
+    assert len(requests(asked())) == 1
+    assert requests(asked(**changes)) == []
+
+
+def test_the_same_findings_are_corrected_once_an_interval() -> None:
+    """Flux may not be able to put them right, and must not be driven."""
+    told = asked(kustomization__handled_request="2026-03-01T12:01:40.000Z")
+    soon = told.but(now=at(100 + 300))
+    later = told.but(now=at(100 + 601))
+
+    assert soon.decide().memory.drift == told.decide().memory.drift
+    again = later.decide().memory.drift
+    assert again is not None
+    assert again.correction is not None
+    assert again.correction.requested_at == at(701)
+
+
+def test_other_findings_are_corrected_at_once() -> None:
+    """Each finding has its own request."""
+    other = found_in(sha("A"), 4, [MISSING])
+
+    drift = asked(seen__drift=other).decide().memory.drift
+
+    assert drift is not None
+    assert drift.correction is not None
+    assert drift.correction.findings == drift.digest == other.digest
+
+
+def test_orphans_are_not_for_flux_to_correct() -> None:
+    """It does not know of them."""
+    drift = stands(found_in(sha("A"), 4, [ORPHAN]), CORRECT).decide().memory.drift
+
+    assert drift is not None
+    assert drift.correction is None
+
+
+# Showing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        (ObjectKey("", "Secret", "apps", "db"), ("data", "anything")),
+        (ObjectKey("", "Secret", "apps", "db"), ("metadata", "annotations", "a")),
+        (WEB, ("spec", "template", "spec", "containers", 0, "env", 1, "value")),
+        (WEB, ("metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")),
+        (ObjectKey("", "ConfigMap", "apps", "db"), ("data", "DB_PASSWORD")),
+    ],
+)
+def test_what_may_be_a_secret_is_not_shown(key: ObjectKey, path: Any) -> None:
+    """Neither the wanted value nor the one that is there."""
+    finding = changed(key, [Difference(path, "hunter2", "hunter3")], None)
+
+    assert "hunter" not in repr(finding)
+    assert finding.fields[0].path
+
+
+def test_what_is_shown_is_bounded() -> None:
+    """Long values are cut, trees are only counted, and more fields are only counted."""
+    values: list[Any] = ["x" * 100, {"a": 1}, [1, 2], None]
+    finding = changed(WEB, [Difference(("spec", f"f{n}"), value, 1) for n, value in enumerate(values)], None)
+
+    assert [field.want for field in finding.fields] == ["x" * 39 + "…", "a mapping", "a list of 2"]
+    assert finding.more == 1
