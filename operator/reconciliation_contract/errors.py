@@ -12,6 +12,12 @@ class ClusterError(Exception):
     verb: str
     what: str
     detail: str = ""
+    code: int = 0
+    """HTTP status; 0 where there was no answer."""
+    reason: str = ""
+    """Kubernetes' word for why, such as Invalid or Forbidden."""
+    retry_after: float = 0.0
+    """Seconds after which the server wants to be asked again; 0 where it does not say."""
 
     def __str__(self) -> str:
         """One sentence: what failed, and what the server said."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -34,6 +35,10 @@ class Script:
     answer: Callable[[Asked], tuple[int, Any]] = lambda _: (200, {})
     asked: list[Asked] = field(default_factory=list)
     configuration: client.Configuration = field(default_factory=client.Configuration)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Headers of each answer."""
+    pause: float = 0.0
+    """Seconds before each answer."""
 
     async def handle(self, request: web.Request) -> web.Response:
         """Note a request and answer it; a body of bytes is sent as it is."""
@@ -48,7 +53,8 @@ class Script:
         self.asked.append(asked)
         status, body = self.answer(asked)
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return web.Response(status=status, body=raw)
+        await asyncio.sleep(self.pause)
+        return web.Response(status=status, body=raw, headers=self.headers)
 
 
 @asynccontextmanager

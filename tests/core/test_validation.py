@@ -51,7 +51,7 @@ def judged(found: Validation | None, **changes: Any) -> Judgement | None:
             validated(check(), check("new", unchecked="not checkable before its namespace exists")),
             Verdict.KEPT,
             reasons.WITHIN_BUDGET,
-            "1 not checkable: not checkable before its namespace exists",
+            "1 not checkable: Deployment/apps/new: not checkable before its namespace exists",
         ),
         (
             validated(check(), check("cart", refused="Invalid: spec.replicas: must be positive")),
@@ -82,6 +82,12 @@ def judged(found: Validation | None, **changes: Any) -> Judgement | None:
             Verdict.UNKNOWN,
             reasons.NOT_CHECKED,
             "the operator may not impersonate x",
+        ),
+        (
+            validated(check(), check("cart", unchecked="InternalError: no webhook", unanswered=True)),
+            Verdict.UNKNOWN,
+            reasons.NOT_CHECKED,
+            "1 of 2 could not be tried: Deployment/apps/cart: InternalError: no webhook",
         ),
         (
             Validation(sha("B"), problem="kustomize is not there"),

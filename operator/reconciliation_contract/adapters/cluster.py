@@ -25,13 +25,17 @@ Note = Callable[[str, str, float], None]
 
 _JSON_PATCH: Final = "application/json-patch+json"
 _MERGE_PATCH: Final = "application/merge-patch+json"
+_APPLY_PATCH: Final = "application/apply-patch+yaml"
+"""Takes JSON, too, which is YAML."""
 _TABLE: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PARTIAL: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _IN_FLIGHT: Final = 32
 """Requests under way at once."""
 _PAGE: Final = 500
 """Objects of one page of a list."""
-_LONGEST: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
+_PATIENCE: Final = 30.0
+_CONNECT: Final = 5.0
+"""Seconds for a request, and for the connection of it."""
 
 
 class Resource:
@@ -70,7 +74,7 @@ class Cluster:
     async def __aenter__(self) -> Self:
         """Open the session."""
         connector = aiohttp.TCPConnector(ssl=self._access.tls(), limit=_IN_FLIGHT)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=_LONGEST)
+        self._session = aiohttp.ClientSession(connector=connector)
         return self
 
     async def __aexit__(
@@ -94,6 +98,16 @@ class Cluster:
     async def discover(self, path: str) -> Raw:
         """Read a document of the API's own discovery."""
         return await self._request("GET", path, "discover")
+
+    async def dry_run(
+        self, resource: Resource, namespace: str, name: str, body: Raw, *, manager: str, user: str, patience: float
+    ) -> Raw:
+        """Ask what a forced server-side apply by a field manager would come to; nothing is written."""
+        query = {"dryRun": "All", "force": "true", "fieldManager": manager}
+        path = resource.path(namespace, name)
+        return await self._request(
+            "PATCH", path, "dry-run", body, content=_APPLY_PATCH, query=query, user=user, patience=patience
+        )
 
     async def create(self, resource: Resource, namespace: str, body: Raw, *, user: str = "") -> Raw:
         """Create an object; raises `Conflict` where one of that name exists."""
@@ -124,6 +138,11 @@ class Cluster:
         """JSON-patch an object, if it still has this resourceVersion."""
         path, whole = resource.path(namespace, name), [_decided_on(version), *patch]
         return await self._request("PATCH", path, "change", whole, content=_JSON_PATCH, user=user)
+
+    async def list_metadata(self, resource: Resource, namespace: str, selector: str, *, user: str = "") -> Raw:
+        """List the metadata of the objects that a label selector selects, from a cache, in one page."""
+        query = {"labelSelector": selector, "resourceVersion": "0", "limit": str(_PAGE)}
+        return await self._request("GET", resource.path(namespace), "list", accept=_TABLE, query=query, user=user)
 
     async def list_all(self, resource: Resource, namespace: str = "") -> Raw:
         """List the objects of a kind of which there are few, in one page."""
@@ -167,24 +186,28 @@ class Cluster:
         accept: str = "application/json",
         query: Mapping[str, str] | None = None,
         user: str = "",
+        patience: float = _PATIENCE,
     ) -> Raw:
         if self._session is None:
             raise Unavailable(verb, path, "the connection is not open")
         headers = {"Accept": accept, "Content-Type": content} | self._identity(user)
-        params = dict(query or {}) | ({"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") else {})
+        params = ({"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") else {}) | dict(query or {})
+        limit = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT)
         data = json.dumps(body) if body is not None else None
         url = self._access.server + path
         began, code = time.perf_counter(), "none"
         try:
             async with (
                 self._slots,
-                self._session.request(method, url, params=params, data=data, headers=headers) as answer,
+                self._session.request(
+                    method, url, params=params, data=data, headers=headers, timeout=limit
+                ) as answer,
             ):
                 text = await answer.text()
                 code = str(answer.status)
                 if answer.ok:
                     return _mapping(text)
-                raise _refusal(answer.status, verb, path, text)
+                raise _refusal(answer.status, verb, path, text, answer.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(verb, path, str(error) or type(error).__name__) from error
         except ValueError as error:
@@ -207,12 +230,15 @@ def _mapping(text: str) -> Raw:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _refusal(status: int, verb: str, path: str, text: str) -> ClusterError:
+def _refusal(status: int, verb: str, path: str, text: str, retry_after: str = "") -> ClusterError:
     """Convert an answer that is no success; the server's own message is kept."""
+    reason = ""
     try:
-        detail = str(_mapping(text).get("message") or text)[:1000]
+        said = _mapping(text)
+        detail, reason = str(said.get("message") or text)[:1000], str(said.get("reason") or "")[:100]
     except ValueError:
         detail = text[:1000]
     kinds: dict[int, type[ClusterError]] = {404: Missing, 409: Conflict, 429: Unavailable}
     kind = kinds.get(status, Unavailable if status >= 500 else Refused)  # noqa: PLR2004 - server errors
-    return kind(verb, path, f"{detail} (HTTP {status})")
+    wait = float(retry_after) if retry_after.isdecimal() else 0.0
+    return kind(verb, path, f"{detail} (HTTP {status})", status, reason, wait)

@@ -24,6 +24,8 @@ class Check:
     """Why the API server does not take it."""
     unchecked: str = ""
     """Why the dry-run says nothing of it."""
+    unanswered: bool = False
+    """It was not checked because the API server, or a webhook that it asked, did not answer."""
     late: bool = False
     """It was given up at the end of its time."""
 
@@ -48,6 +50,8 @@ class Validation:
     unchecked: int = 0
     why_unchecked: str = ""
     """Why the first of them was not checked."""
+    unanswered: int = 0
+    """Those of them that may well be refused another time."""
     problem: str = ""
     """Why nothing could be checked, with what to do."""
     invalid: str = ""
@@ -62,14 +66,14 @@ class Validation:
     def passed_at(self) -> datetime | None:
         """When all manifests had passed; None where they have not (yet)."""
         late = self.slowest is not None and self.slowest.late
-        failed = self.tells_nothing or self.invalid or self.refusals or late
+        failed = self.tells_nothing or self.invalid or self.refusals or self.unanswered or late
         return None if failed else self.ended_at
 
 
 def summary(hash_: str, checks: Sequence[Check], ended_at: datetime) -> Validation:
     """Sum up the checks of a revision."""
     refused = [check for check in checks if check.refused]
-    unchecked = [check for check in checks if check.unchecked]
+    unchecked = sorted((check for check in checks if check.unchecked), key=lambda check: not check.unanswered)
     return Validation(
         hash=hash_,
         ended_at=ended_at,
@@ -78,7 +82,8 @@ def summary(hash_: str, checks: Sequence[Check], ended_at: datetime) -> Validati
         refused=tuple(refused[:NAMED]),
         refusals=len(refused),
         unchecked=len(unchecked),
-        why_unchecked=unchecked[0].unchecked if unchecked else "",
+        why_unchecked=f"{unchecked[0].key}: {unchecked[0].unchecked}" if unchecked else "",
+        unanswered=sum(check.unanswered for check in unchecked),
     )
 
 

@@ -6,22 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from reconciliation_contract.core import (
-    conditions,
-    deletion,
-    incident,
-    promises,
-    reasons,
-    rollback,
-    sync,
-    timeline,
-    validation,
-)
+from reconciliation_contract.core import conditions, deletion, incident, promises, reasons, rollback, sync, timeline
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import blame, dependencies
-from reconciliation_contract.core.drift import Correction
 from reconciliation_contract.core.effects import AllowDeletion, Effect
 from reconciliation_contract.core.grounds import unfitness
 from reconciliation_contract.core.memory import (
@@ -39,8 +28,9 @@ from reconciliation_contract.core.promises import Judgement, PromiseName, Verdic
 from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Step
 from reconciliation_contract.core.timeline import Delivery, Span
+from reconciliation_contract.core.validation import judge as judge_validation
 
-CLAUSES: Final = (validation.judge, deletion.judge)
+CLAUSES: Final = (judge_validation, deletion.judge)
 """The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
 
@@ -83,13 +73,9 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     ]
     due = min((at for at in rechecks if at is not None and at >= now), default=None)
     told = announcements(before, memory)
-    settled = memory.rollback == before.rollback and _correction(memory) == _correction(before)
-    asked = sync.request(memory, seen, now) if settled else None
-    return Decision(memory, (*took.effects, *told, *((asked,) if asked else ())), due, settled)
-
-
-def _correction(memory: Memory) -> Correction | None:
-    return memory.drift.correction if memory.drift else None
+    settled = memory.rollback == before.rollback and sync.is_written(before, memory)
+    asked = sync.requests(memory, seen, now) if settled else ()
+    return Decision(memory, (*took.effects, *told, *asked), due, settled)
 
 
 def _departures(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Departures:

@@ -58,15 +58,21 @@ def _may_act(drift: Drift, seen: Observation) -> bool:
     return kustomization.delivered is not None and kustomization.delivered.value == drift.hash
 
 
-def request(memory: Memory, seen: Observation, now: datetime) -> RequestReconcile | None:
-    """The request for the correction that is written down; None where none is due or Flux knows it already."""
+def is_written(before: Memory, after: Memory) -> bool:
+    """Whether no correction was decided just now."""
+    known, asked = (memory.drift.correction if memory.drift else None for memory in (before, after))
+    return known == asked
+
+
+def requests(memory: Memory, seen: Observation, now: datetime) -> tuple[RequestReconcile, ...]:
+    """The request for the correction that is written down; none where none is due or Flux knows it already."""
     drift, kustomization = memory.drift, seen.kustomization
     asked = drift.correction if drift else None
     if drift is None or asked is None or kustomization is None or asked.findings != drift.digest:
-        return None
+        return ()
     if now > asked.requested_at + STILL_WANTED or not _may_act(drift, seen) or _is_told(kustomization, asked):
-        return None
-    return RequestReconcile(kustomization.uid, kustomization.resource_version, mark(asked))
+        return ()
+    return (RequestReconcile(kustomization.uid, kustomization.resource_version, mark(asked)),)
 
 
 def mark(correction: Correction) -> str:

@@ -43,6 +43,9 @@ def judge(contract: Contract, memory: Memory, seen: Observation, _now: datetime)
     if slowest and (slowest.late or measured > within):
         message = f"the dry-run of {slowest.key} took {'more than ' if slowest.late else ''}{spoken(measured)}"
         return _said(within, Verdict.BROKEN, reasons.BUDGET_EXCEEDED, f"{message} of {spoken(within)}", measured)
+    if found.unanswered:
+        message = f"{found.unanswered} of {found.total} could not be tried: {found.why_unchecked}"
+        return _said(within, Verdict.UNKNOWN, reasons.NOT_CHECKED, message)
     return _said(within, Verdict.KEPT, reasons.WITHIN_BUDGET, _kept(found, within), measured)
 
 
