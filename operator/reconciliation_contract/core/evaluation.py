@@ -9,6 +9,7 @@ from typing import Final
 from reconciliation_contract.core import conditions, deletion, incident, promises, reasons, rollback, sync, timeline
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.counting import recount, respecified, resumed
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import blame, dependencies
 from reconciliation_contract.core.effects import AllowDeletion, Effect
@@ -55,7 +56,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
         return Decision(replace(memory, conditions=conditions.stalled(contract, memory, now)), effects)
     memory = replace(memory, dependencies=dependencies(seen) if seen.complete else memory.dependencies)
     memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
-    memory = _resumed(contract, memory, now)
+    memory = resumed(contract, memory, now)
     if seen.fresh and not contract.suspended:
         memory = sync.remember(contract, _forget(contract, memory), seen, now)
         memory = _prove(contract, _follow(contract, memory, seen, now), seen, now)
@@ -83,14 +84,6 @@ def _departures(contract: Contract, memory: Memory, seen: Observation, now: date
     if seen.departures is None or memory.delivery is None:
         return memory.departures
     return seen.departures.count_for(memory.delivery.started_at, contract.promises.deletion, now).kept()
-
-
-def _resumed(contract: Contract, memory: Memory, now: datetime) -> Memory:
-    """Take note of a suspension; after it only what is seen to fail from now on counts."""
-    delivery = memory.delivery
-    if memory.suspended and not contract.suspended and delivery:
-        delivery = timeline.recount(delivery, now)
-    return replace(memory, suspended=contract.suspended, delivery=delivery)
 
 
 def _forget(contract: Contract, memory: Memory) -> Memory:
@@ -129,16 +122,8 @@ def _advance(contract: Contract, memory: Memory, seen: Observation, now: datetim
     """Record what is seen of the current delivery and judge it."""
     if memory.delivery is None:
         return memory
-    delivery = timeline.recount(memory.delivery, now) if _respecified(memory, seen) else memory.delivery
+    delivery = recount(memory.delivery, now) if respecified(memory, seen) else memory.delivery
     return _judge(contract, replace(memory, delivery=timeline.follow(delivery, seen)), seen, now)
-
-
-def _respecified(memory: Memory, seen: Observation) -> bool:
-    """Whether the failed attempts were those of another spec of the Kustomization's own."""
-    failures, kustomization = memory.delivery.failures if memory.delivery else None, seen.kustomization
-    if failures is None or kustomization is None or memory.rollback is not None:
-        return False
-    return bool(failures.spec and kustomization.spec) and failures.spec != kustomization.spec
 
 
 def _predates(contract: Contract, seen: Observation) -> bool:

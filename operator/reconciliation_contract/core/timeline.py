@@ -215,11 +215,6 @@ def _standing(delivery: Delivery, kustomization: Kustomization) -> Failures | No
     return None if kustomization.applied_revision.endswith(delivery.hash) else known
 
 
-def recount(delivery: Delivery, now: datetime) -> Delivery:
-    """Count failed attempts from now on: those before say nothing of what there is now."""
-    return replace(delivery, failures=None, counted_from=now)
-
-
 def _with_validation(delivery: Delivery, found: Validation | None) -> Delivery:
     if found is None or found.hash != delivery.hash or found.passed_at is None or delivery.stages.validated:
         return delivery
