@@ -85,6 +85,7 @@ DELIVERED = Delivery(
         seen=moment(1, Witness.GIT),
         detected=moment(5),
         attempted=moment(6),
+        built=moment(7),
         applied=moment(20),
         healthy=moment(50),
     ),
@@ -187,7 +188,8 @@ def test_the_default_budgets_are_bounds_of_buckets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "seconds"), [("detected", 5.0), ("attempted", 6.0), ("applied", 20.0), ("healthy", 50.0)]
+    ("stage", "seconds"),
+    [("detected", 5.0), ("attempted", 6.0), ("built", 7.0), ("applied", 20.0), ("healthy", 50.0)],
 )
 def test_each_stage_is_measured_from_the_commit(stage: str, seconds: float) -> None:
     """The longest possible time counts, once for each delivery."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +31,7 @@ from reconciliation_contract.core.onset import _BEGUN as BEGUN
 from reconciliation_contract.core.onset import remains
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.text import LIMIT
-from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 
 T0 = datetime(2026, 11, 23, 4, 0, 0, 123_000, tzinfo=UTC)
 LONG = "é" * (LIMIT + 1)
@@ -65,7 +66,8 @@ def kustomization() -> Kustomization:
 
 
 def _delivery(*, adopted: bool) -> Delivery:
-    moments = [Moment(after(n), witness, after(n - 0.5)) for n, witness in enumerate([*Witness, Witness.WATCH])]
+    witnesses = itertools.cycle(Witness)
+    moments = [Moment(after(n), next(witnesses), after(n - 0.5)) for n in range(len(STAGES))]
     return Delivery(
         revision=revision(0),
         hash=HASHES[0],

@@ -65,8 +65,9 @@ def condition(status: str, reason: str, message: str) -> Condition:
 
 def delivery(hash_: str, *, healthy: bool = True, failures: int = 0, adopted: bool = False) -> Delivery:
     """A delivery that began five minutes ago; of a failing one the health is missing."""
-    moments = [Moment(before(300 - n), Witness.WATCH) for n in (0, 1, 2, 3, 5, 8)]
-    stages = Stages(*(moments if healthy else moments[:5]))
+    reached = {"committed": 0, "seen": 1, "detected": 2, "attempted": 3, "built": 4, "applied": 5, "healthy": 8}
+    moments = {name: Moment(before(300 - n), Witness.WATCH) for name, n in reached.items()}
+    stages = Stages(**(moments if healthy else moments | {"healthy": None}))
     failed = Failures(failures, before(200), before(10), "HealthCheckFailed", UNHEALTHY) if failures else None
     return Delivery(revision(hash_), hash_, before(300), adopted, "Change the prices", stages, failed)
 

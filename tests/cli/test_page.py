@@ -34,10 +34,10 @@ def test_a_healthy_contract() -> None:
                        main@sha1:aa11aa11 healthy after 8s of 5m
 
         Delivery       main@sha1:aa11aa11 "Change the prices"
-                       ●──────────●──────────●──────────●──────────●──────────●
-                       committed  seen       detected   attempted  applied    healthy
-                       12:05:00   12:05:01   12:05:02   12:05:03   12:05:05   12:05:08
-                                             +2s        +3s        +5s        +8s
+                       ●──────────●──────────●──────────●──────────●──────────●──────────●
+                       committed  seen       detected   attempted  built      applied    healthy
+                       12:05:00   12:05:01   12:05:02   12:05:03   12:05:04   12:05:05   12:05:08
+                                             +2s        +3s        +4s        +5s        +8s
 
         Promises       Detection       Kept  2s of 5m  detected by Flux after 2s of 5m
                        Reconciliation  Kept  8s of 5m  healthy after 8s of 5m
@@ -60,10 +60,10 @@ def test_a_rollback() -> None:
                        runs main@sha1:aa11aa11 instead of main@sha1:bb22bb22 (HealthCheckFailed); push a fix
 
         Delivery       main@sha1:bb22bb22 "Change the prices"
-                       ●──────────●──────────●──────────●──────────●──────────○
-                       committed  seen       detected   attempted  applied    healthy
-                       12:05:00   12:05:01   12:05:02   12:05:03   12:05:05   -
-                                             +2s        +3s        +5s
+                       ●──────────●──────────●──────────●──────────●──────────●──────────○
+                       committed  seen       detected   attempted  built      applied    healthy
+                       12:05:00   12:05:01   12:05:02   12:05:03   12:05:04   12:05:05   -
+                                             +2s        +3s        +4s        +5s
         Failed         3 times, first 3m ago, last 10s ago: HealthCheckFailed: timeout waiting for:
                        [Deployment/apps/shop status: 'InProgress']
 

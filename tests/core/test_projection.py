@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.api import flux
-from reconciliation_contract.core.observation import Kustomization, SourceRef
+from reconciliation_contract.core.observation import Kustomization, Since, SourceRef
 from tests.support import builders
 from tests.support.builders import ATTEMPT_FAILED, PHASES, Object, advance, at, changed, git_repository, serve, sha
 from tests.support.builders_check import check_kustomization
@@ -65,6 +65,61 @@ def test_what_is_applied_shows_before_it_is_healthy(phase: str, applied: str) ->
 
     assert record.applied is not None
     assert record.applied.value == sha(applied)
+
+
+SAID = {
+    "Fetching manifests for revision {rev} with a timeout of 30s": "",
+    "Building manifests for revision {rev} with a timeout of 30s": "",
+    "Detecting drift for revision {rev} with a timeout of 30s": "B",
+    "Running health checks for revision {rev} with a timeout of 30s": "B",
+    "Dry-run of revision {rev}": "B",
+    "Applying revision {rev}": "B",
+    "Fetching manifests for revision applying/health-checks@{rev}": "",
+    "Something else about revision {rev}": "",
+    "Detecting drift": "",
+}
+"""What the condition Reconciling says, and the commit that is built then. The first four are kustomize-controller
+1.9.3's own words, in their order; the others are how they might be put."""
+
+
+@pytest.mark.parametrize("message", SAID)
+def test_what_flux_says_once_the_manifests_are_built(message: str) -> None:
+    """The message that follows the building marks its end."""
+    building = after("fetching", "building")[-1]
+    told = changed(building)
+    name = builders.revision("B")
+    reconciling = next(c for c in told["status"]["conditions"] if c["type"] == "Reconciling")
+    reconciling["message"] = message.format(rev=name)
+
+    record = project(READY, building, told)
+
+    assert (record.built.value if record.built else "") == (sha(SAID[message]) if SAID[message] else "")
+
+
+def test_a_build_has_the_time_at_which_its_message_came() -> None:
+    """And keeps it through health checks, success and the next look at the same revision."""
+    versions = after("fetching", "building", "applying", "checking", "ready", "fetching", "building")
+
+    record = project(*versions)
+
+    assert record.built == Since(sha("B"), at(30), exact=True)
+
+
+def test_a_build_is_not_lost_while_the_revision_is_tried_again() -> None:
+    """After a failed apply Flux fetches and builds anew: the first build stands."""
+    record = project(*after("building", "applying", "invalid", "fetching", "building"))
+
+    assert record.built == Since(sha("B"), at(20), exact=True)
+
+
+def test_a_build_that_failed_is_none() -> None:
+    """Nor is the build of the commit before, which is applied still, the one of the next attempt at it."""
+    versions = after("fetching", "building", "unbuildable")
+    back = advance(advance(versions[-1], "fetching", "A", at(60)), "building", "A", at(70))
+
+    records = [project(*versions), project(*versions, back)]
+
+    assert [r.built for r in records] == [None, None]
 
 
 def test_a_torn_status_delivers_nothing() -> None:

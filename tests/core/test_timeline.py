@@ -14,11 +14,13 @@ from reconciliation_contract.core.observation import (
     Failure,
     Git,
     Head,
+    Kustomization,
     Observation,
     Since,
     Unreadable,
 )
 from reconciliation_contract.core.timeline import (
+    STAGES,
     Delivery,
     Failures,
     Moment,
@@ -107,14 +109,14 @@ def test_what_is_recorded(name: str) -> None:
     assert getattr(followed.stages, stage) == expected
 
 
-@pytest.mark.parametrize("stage", ["seen", "detected", "attempted", "applied", "healthy"])
+@pytest.mark.parametrize("stage", STAGES[1:])
 def test_what_is_recorded_stays(stage: str) -> None:
     """A later observation of the same stage changes nothing."""
     known = replace(B, stages=Stages(**dict.fromkeys(("detected", stage), moment(1))))
     later = seen(
         git=git(look=head(seconds=50)),
         source=source("B", 50),
-        kustomization=standing("B", 50, attempted=since("B", 50)),
+        kustomization=standing("B", 50, attempted=since("B", 50), built=since("B", 50)),
     )
 
     followed = follow(known, later)
@@ -146,6 +148,47 @@ def test_a_step_that_nobody_saw_lies_in_a_window() -> None:
     healthy = follow(B, observation).stages.healthy
 
     assert healthy == Moment(at(500), Witness.STATUS, at(3))
+
+
+BUILDS: dict[str, tuple[Kustomization, Moment]] = {
+    "seen as it ended": (
+        kustomization("B", attempted=since("B", 5), built=since("B", 5.5), applied=since("B", 6)),
+        moment(5.5),
+    ),
+    "never told": (
+        kustomization("B", attempted=since("B", 5), applied=since("B", 6)),
+        Moment(at(6), Witness.STATUS, at(5)),
+    ),
+    "told no sooner than the apply": (
+        kustomization("B", attempted=since("B", 5), built=since("B", 6), applied=since("B", 6)),
+        Moment(at(6), Witness.STATUS, at(5)),
+    ),
+    "told of another commit": (
+        kustomization("B", attempted=since("B", 5), built=since("A", 5.5), applied=since("B", 6)),
+        Moment(at(6), Witness.STATUS, at(5)),
+    ),
+    "listed after a failure": (
+        kustomization("B", attempted=since("B", 5), built=since("B", 9, exact=False), applied=None),
+        Moment(at(9), Witness.STATUS, at(5)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_a_build_lies_between_the_attempt_and_the_apply(name: str) -> None:
+    """Where nobody saw its end, the stages around it say when it can have been."""
+    record, expected = BUILDS[name]
+
+    assert follow(DETECTED, seen(kustomization=record)).stages.built == expected
+
+
+def test_a_status_without_a_build_gets_one_before_its_apply() -> None:
+    """A delivery that was recorded before builds were followed keeps its stages in order."""
+    known = replace(B, stages=Stages(detected=moment(0), attempted=moment(5), applied=moment(6)))
+
+    followed = follow(known, seen(kustomization=standing("B", 6, built=since("B", 90, exact=False))))
+
+    assert followed.stages.built == Moment(at(6), Witness.STATUS, at(5))
 
 
 # Failures -------------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_a_contract_at_rest_is_never_written(releases: Releases) -> None:
 
 def test_times_of_stages_are_in_order(releases: Releases) -> None:
     """From the commit to healthy, no stage comes before the one that it needs."""
-    order = ("committed", "detected", "attempted", "applied", "healthy")
+    order = ("committed", "detected", "attempted", "built", "applied", "healthy")
     for status in releases.statuses.values():
         stages = status["delivery"]["stages"]
         times = [datetime.fromisoformat(stages[name]["at"]) for name in order]

@@ -77,6 +77,7 @@ EXPECTATIONS = frozenset(
         "says",
         "verdicts",
         "measured",
+        "elapsed",
         "delivery",
         "good",
         "rollback",

@@ -235,6 +235,7 @@ class Expectation:
             "says": lambda parts: {kind: self._said(kind, part) for kind, part in parts.items()},
             "verdicts": self._verdicts,
             "measured": lambda kinds: {kind: self._promise(kind).get("measured", "none") for kind in kinds},
+            "elapsed": lambda stages: {stage: self._stage(stage).get("elapsed", "none") for stage in stages},
             "delivery": lambda commit: self._commit(self._delivery.get("revision", ""), commit),
             "good": lambda commit: self._commit(self._status.get("lastGoodRevision", ""), commit),
             "rollback": lambda _: self._rollback.get("state", "none"),
@@ -256,6 +257,9 @@ class Expectation:
     @property
     def _rollback(self) -> Mapping[str, Any]:
         return self._status.get("rollback", {})
+
+    def _stage(self, name: str) -> Mapping[str, Any]:
+        return self._delivery.get("stages", {}).get(name, {})
 
     def _events(self) -> list[str]:
         told, self._replay.events = self._replay.events, []

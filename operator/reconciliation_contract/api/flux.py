@@ -49,6 +49,11 @@ REQUESTED_AT: Final = "reconcile.fluxcd.io/requestedAt"
 _PARENT: Final = "kustomize.toolkit.fluxcd.io"
 _SHA1: Final = re.compile(r"sha1:([0-9a-f]{40})")
 _HEALTH_CHECKS: Final = re.compile(r"(?i)health check.*sha1:([0-9a-f]{40})")
+_BEYOND_BUILD: Final = re.compile(
+    r"(?i)^(?:detect\w* drift|dry.?run|apply|(?:run\w* )?health.?check).*sha1:([0-9a-f]{40})"
+)
+"""What Flux says it is at once the manifests are built. Its wording is no API: without it the stage lies between
+those around it."""
 _PACE: Final = frozenset({"sourceRef", "suspend", "interval", "retryInterval", "timeout"})
 _FAILURES: Final = 16
 """Failed attempts of one revision that a record keeps."""
@@ -107,18 +112,14 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
     )
     exact = live and before is not None
     old = before or record
+    stands = _delivered(meta, status, ready) or _rechecked(before, record, attempted)
     record = replace(
         record,
         inventory=_inventory(status, old.inventory, received_at, exact=exact),
         attempted=_since(old.attempted, attempted, received_at, exact=exact),
+        built=_since(old.built, _built(status, old, attempted) or stands, received_at, exact=exact),
         applied=_since(old.applied, _applied(status), received_at, exact=exact),
-        delivered=_stands(
-            old.delivered,
-            _delivered(meta, status, ready) or _rechecked(before, record, attempted),
-            ready,
-            received_at,
-            exact=exact,
-        ),
+        delivered=_stands(old.delivered, stands, ready, received_at, exact=exact),
     )
     return replace(record, failures=_failures(record, old.failures if before else ()))
 
@@ -130,6 +131,15 @@ def _inventory(status: Raw, before: Since[Inventory] | None, at: datetime, *, ex
     lines = ((read_text(item, "id"), read_text(item, "v")) for item in entries if isinstance(item, Mapping))
     found = Inventory.of(lines, before.value if before else None)
     return before if before and before.value is found else Since(found, at, exact=exact)
+
+
+def _built(status: Raw, before: Kustomization, attempted: str) -> str:
+    """Hash of what is built, by what Flux says that it does now or did before at the same attempted revision."""
+    beyond = _BEYOND_BUILD.search(condition(status, "Reconciling").message)
+    if beyond:
+        return beyond.group(1)
+    known = before.built.value if before.built else ""
+    return known if before.attempted and before.attempted.value == attempted == known else ""
 
 
 def _applied(status: Raw) -> str:

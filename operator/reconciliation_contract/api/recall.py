@@ -6,7 +6,6 @@ Reading is tolerant: a part that makes no sense is forgotten, never a reason to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -31,7 +30,7 @@ from reconciliation_contract.core.memory import (
 )
 from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -139,7 +138,7 @@ def _read_delivery(raw: Raw) -> Delivery | None:
     revision, started = read_text(raw, "revision"), moment(raw.get("startedAt"))
     if not revision_hash(revision) or started is None:
         return None
-    stages = {field.name: _read_moment(read_map(read_map(raw, "stages"), field.name)) for field in fields(Stages)}
+    stages = {name: _read_moment(read_map(read_map(raw, "stages"), name)) for name in STAGES}
     return Delivery(
         revision=revision,
         hash=revision_hash(revision),

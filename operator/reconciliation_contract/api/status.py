@@ -7,7 +7,6 @@ RFC 3339 with milliseconds, durations Go strings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from reconciliation_contract.core.observation import Condition, Dependency, Kust
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
 from reconciliation_contract.core.text import bounded, cleaned
-from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Span, Stages, origin
+from reconciliation_contract.core.timeline import MEASURED_STAGES, STAGES, Delivery, Failures, Moment, Span, origin
 from reconciliation_contract.core.trouble import LONGEST
 
 Wire = dict[str, Any]
@@ -100,7 +99,7 @@ def _good(good: Good) -> Wire:
 
 def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
     start = origin(delivery) or (delivery.stages.detected if delivery.commit_problem else None)
-    stages = {field.name: getattr(delivery.stages, field.name) for field in fields(Stages)}
+    stages = {name: getattr(delivery.stages, name) for name in STAGES}
     return _lean(
         {
             "revision": _revision(delivery.revision),
@@ -117,7 +116,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
 
 
 def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -> Wire:
-    measured = start is not None and name not in ("committed", "seen") and not delivery.adopted
+    measured = start is not None and name in MEASURED_STAGES and not delivery.adopted
     span = Span.between(start, stage).longest if measured and start is not None else None
     return _lean(
         {

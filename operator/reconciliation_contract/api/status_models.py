@@ -112,6 +112,8 @@ class Stages(Wire):
     """All manifests of the commit had passed a server-side dry-run, by the operator."""
     attempted: Stage | None = None
     """Flux began to apply the commit."""
+    built: Stage | None = None
+    """Flux built the manifests of the commit."""
     applied: Stage | None = None
     """All manifests of the commit are applied."""
     healthy: Stage | None = None

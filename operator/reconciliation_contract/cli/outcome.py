@@ -12,7 +12,7 @@ from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Past, Result, Rollback, RollbackState
 from reconciliation_contract.core.promises import Verdict
 from reconciliation_contract.core.request import names
-from reconciliation_contract.core.timeline import Delivery
+from reconciliation_contract.core.timeline import STAGES, Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def progress(view: View) -> str:
         return f"{short(delivery.revision)} fails ({failures.count}): {failures.reason}: {failures.message}"
     stages = delivery.stages
     reached = next(
-        (name for name in ("healthy", "applied", "attempted", "detected", "seen") if getattr(stages, name)),
+        (name for name in reversed(STAGES) if getattr(stages, name)),
         "expected",
     )
     return f"{short(delivery.revision)} is {reached}"

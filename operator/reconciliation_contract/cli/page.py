@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -15,7 +16,7 @@ from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Good, Rollback, RollbackState
 from reconciliation_contract.core.promises import Judgement, Verdict
-from reconciliation_contract.core.timeline import Delivery, Moment
+from reconciliation_contract.core.timeline import STAGES, Delivery, Moment
 
 _LABEL: Final = 15
 """Columns of the labels at the left."""
@@ -26,8 +27,9 @@ _QUIET: Final = frozenset(
     {reasons.RECOVERED, reasons.RELEASED, reasons.RELEASING, reasons.ROLLING_BACK, reasons.ROLLBACK_DISABLED}
 )
 """Reasons for which no rollback is in force that need no attention."""
+_STAGES: Final = tuple(stage for stage in STAGES if stage != "validated")
+"""Those on the way of a commit; the dry-run beside it has its verdict."""
 _VERDICTS: Final = {Verdict.KEPT: Tone.GOOD, Verdict.BROKEN: Tone.BAD, Verdict.PENDING: Tone.WARNING}
-_STAGES: Final = ("committed", "seen", "detected", "attempted", "applied", "healthy")
 
 
 def page(screen: Screen, view: View, program: str, now: datetime) -> list[str]:
@@ -82,15 +84,23 @@ def _delivery(screen: Screen, view: View, delivery: Delivery, now: datetime) -> 
 
 
 def _timeline(screen: Screen, view: View, delivery: Delivery) -> list[str]:
-    """Draw the stages: a dot for each, when it was reached, and how long after the push."""
+    """Draw the stages: a dot for each, when it was reached, and how long after the push; folded where too wide."""
     moments: list[Moment | None] = [getattr(delivery.stages, stage) for stage in _STAGES]
     done, open_, line = ("●", "○", "─") if screen.drawing else ("*", "o", "-")
     times = [f"{moment.at:%H:%M:%S}" if moment else ABSENT for moment in moments]
     spans = [f"+{spoken(span)}" if (span := view.elapsed(stage)) is not None else "" for stage in _STAGES]
     width = max(map(len, (*_STAGES, *times, *spans))) + 2
     dots = [done if moment else open_ for moment in moments]
-    rule = "".join(dot + line * (width - 1) for dot in dots[:-1]) + dots[-1]
-    rows = [rule, *("".join(f"{text:<{width}}" for text in texts) for texts in (_STAGES, times, spans))]
+    dots = [dot + line * (width - 1) for dot in dots[:-1]] + dots[-1:]
+    length = len(_STAGES)
+    if screen.width is not None:
+        fitting = max(1, (screen.width - _LABEL) // width)
+        length = math.ceil(length / math.ceil(length / fitting))
+    rows = [
+        "".join(f"{text:<{width}}" for text in texts[start : start + length])
+        for start in range(0, len(_STAGES), length)
+        for texts in (dots, _STAGES, times, spans)
+    ]
     return [_INDENT + row.rstrip() for row in rows if row.strip()]
 
 

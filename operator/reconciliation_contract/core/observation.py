@@ -84,6 +84,8 @@ class Kustomization:
     applied_revision: str = ""
     attempted: Since[str] | None = None
     """Hash of the revision last attempted."""
+    built: Since[str] | None = None
+    """Hash of the revision last attempted, once its manifests are built."""
     applied: Since[str] | None = None
     """Hash of the revision that was last applied, or is applied and in its health check."""
     delivered: Since[str] | None = None

@@ -3,9 +3,9 @@
 A stage is recorded once and then never changed. What makes it true is always a level ("the artifact is X"), never
 an edge ("the artifact changed"), so a stage may be recorded late, out of order or after a restart::
 
-    committed    seen        detected     attempted     applied      healthy
-    ────┼──────────┼────────────┼────────────┼─────────────┼────────────┼────▶
-      Git       Git        Artifact      Watch         Watch        Watch
+    committed   seen     detected   attempted    built     applied    healthy
+    ────┼─────────┼──────────┼──────────┼──────────┼──────────┼──────────┼────▶
+       Git       Git     Artifact     Watch      Watch      Watch      Watch
 
 A push lies between the commit and the first sight of it, in Git or in the artifact. Measured times are therefore
 intervals; `Span` keeps both ends.
@@ -13,7 +13,7 @@ intervals; `Span` keeps both ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -81,15 +81,22 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What a delivery has been through so far; None is not (yet) seen."""
+    """What a delivery has been through so far, in order; None is not (yet) seen."""
 
     committed: Moment | None = None
     seen: Moment | None = None
     detected: Moment | None = None
     validated: Moment | None = None
     attempted: Moment | None = None
+    built: Moment | None = None
     applied: Moment | None = None
     healthy: Moment | None = None
+
+
+STAGES = tuple(stage.name for stage in fields(Stages))
+"""All stages, in order."""
+MEASURED_STAGES = STAGES[STAGES.index("detected") :]
+"""Those that are measured from the push on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,12 @@ def _moment(since: Since[str] | None, hash_: str, floor: Moment | None) -> Momen
         return Moment(at, Witness.WATCH)
     first = floor.first if floor else at
     return Moment(at, Witness.STATUS, None if first == at else first)
+
+
+def _between(before: Moment | None, after: Moment) -> Moment:
+    """When a stage happened that nobody saw, by those on either side of it."""
+    first = before.first if before else after.first
+    return Moment(after.at, Witness.STATUS, None if first == after.at else first)
 
 
 def _detected(artifact: Since[Artifact] | None, hash_: str) -> Moment | None:
@@ -197,11 +210,14 @@ def _with_attempts(delivery: Delivery, kustomization: Kustomization | None) -> D
     if stages.detected is None or kustomization.attempted.value != hash_:
         return delivery
     attempted = stages.attempted or _moment(kustomization.attempted, hash_, stages.detected)
-    applied = stages.applied or _moment(kustomization.applied, hash_, attempted)
-    healthy = stages.healthy or _moment(kustomization.delivered, hash_, applied or attempted)
+    built = stages.built or _moment(kustomization.built, hash_, attempted)
+    applied = stages.applied or _moment(kustomization.applied, hash_, built or attempted)
+    healthy = stages.healthy or _moment(kustomization.delivered, hash_, applied or built or attempted)
     if applied is None and healthy is not None:
         applied = healthy
-    stages = replace(stages, attempted=attempted, applied=applied, healthy=healthy)
+    if applied is not None and (built is None or built.at >= applied.at):
+        built = _between(attempted, applied)
+    stages = replace(stages, attempted=attempted, built=built, applied=applied, healthy=healthy)
     stands = kustomization.delivered is not None and kustomization.delivered.value == hash_
     failures = None if stands else _count(_standing(delivery, kustomization), kustomization, delivery.counted_from)
     return replace(delivery, stages=stages, failures=failures)

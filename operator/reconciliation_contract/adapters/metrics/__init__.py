@@ -24,7 +24,7 @@ from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.statistics import recoveries
-from reconciliation_contract.core.timeline import Span, origin
+from reconciliation_contract.core.timeline import MEASURED_STAGES, Span, origin
 
 Key = tuple[str, str]
 Sense = Callable[[], float | None]
@@ -34,7 +34,6 @@ BUCKETS: Final = (1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 60
 """Seconds; the default budgets 30, 60, 120 and 300 are among them."""
 _QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds; the operator's own work."""
-_STAGES: Final = ("detected", "attempted", "applied", "healthy")
 _ROLLBACKS: Final = ("completed", "released", "failed", "cancelled")
 _ERRORS: Final = ("cluster", "bug")
 _SECOND: Final = timedelta(seconds=1)
@@ -49,7 +48,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._rows: dict[Key, Row] = {}
         self._stages = self._histogram(
-            "stage_duration_seconds", "Time from the commit to a stage of its delivery.", {"stage": _STAGES}
+            "stage_duration_seconds", "Time from the commit to a stage of its delivery.", {"stage": MEASURED_STAGES}
         )
         self._deliveries = self._counter("deliveries", "Deliveries that ended, by how.", {"result": Result})
         self._rollbacks = self._counter("rollbacks", "Rollbacks that ended, by how.", {"result": _ROLLBACKS})
@@ -155,7 +154,7 @@ class Metrics:
         if after.delivery is None or after.delivery.adopted:
             return
         start = origin(after.delivery)
-        for name in _STAGES if start else ():
+        for name in MEASURED_STAGES if start else ():
             stage = getattr(after.delivery.stages, name)
             known_start = origin(before.delivery) if same and before.delivery else None
             had = known_start and before.delivery and getattr(before.delivery.stages, name)
