@@ -26,6 +26,8 @@ MINUTE = timedelta(minutes=1)
 DELIVERY = delivery(failures=None)
 KEPT = Judgement(PromiseName.RECONCILIATION, Verdict.KEPT, MINUTE, reasons.WITHIN_BUDGET, "healthy after 9s of 1m")
 BROKEN = replace(KEPT, verdict=Verdict.BROKEN, reason=reasons.BUDGET_EXCEEDED, message="not healthy within 1m")
+WAITING = replace(KEPT, verdict=Verdict.PENDING, reason=reasons.IN_PROGRESS, message="waiting to learn when")
+SUSPENDED = replace(KEPT, verdict=Verdict.UNKNOWN, reason=reasons.SUSPENDED, message="it was suspended")
 BEFORE = Memory(delivery=DELIVERY, judgements=(KEPT,))
 
 
@@ -40,6 +42,8 @@ UNDOING = replace(step(reasons.ROLLING_BACK), rollback=rolling_back(RollbackStat
 EVENTS: dict[str, tuple[Memory, Memory, list[tuple[bool, str]]]] = {
     "nothing happened": (HEALED, HEALED, []),
     "a delivery": (BEFORE, HEALED, [(False, "Delivered")]),
+    "a delivery whose push is still asked for": (BEFORE, replace(HEALED, judgements=(WAITING,)), []),
+    "the push is known at last": (replace(HEALED, judgements=(WAITING,)), HEALED, [(False, "Delivered")]),
     "an adopted delivery": (
         Memory(),
         replace(HEALED, delivery=replace(HEALED.delivery or DELIVERY, adopted=True)),
@@ -77,6 +81,13 @@ def test_each_transition_is_told_once(name: str) -> None:
     events = announcements(before, after)
 
     assert [(e.warning, e.reason) for e in events] == expected
+
+
+def test_a_delivery_that_was_not_measured_says_so() -> None:
+    """It is good news all the same."""
+    (event,) = announcements(BEFORE, replace(HEALED, judgements=(SUSPENDED,)))
+
+    assert event.message.endswith("is healthy; Reconciliation not measured: it was suspended")
 
 
 def test_a_pass_tells_what_it_did() -> None:

@@ -16,12 +16,14 @@ from reconciliation_contract.core.memory import Memory, Past, Result, RollbackSt
 from reconciliation_contract.core.observation import Condition, Kustomization, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.standing import Standing
+from reconciliation_contract.core.timeline import Stages
 from tests.support.builders import at, brief, revision, sha
 from tests.support.builders_core import (
     CONTRACT,
     OWN,
     delivery,
     kustomization,
+    moment,
     rolling_back,
     source,
     standing,
@@ -167,6 +169,20 @@ LADDER: dict[str, tuple[Memory, Observation, Standing | None, str, str]] = {
         reasons.PARTLY_MEASURED,
     ),
     "reconciliation not measured": (replace(DONE, judgements=(UNSEEN,)), HERE, None, "Unknown", reasons.UNOBSERVED),
+    "nothing measured, and not healthy": (
+        replace(DONE, judgements=(BLIND, UNSEEN)),
+        HERE,
+        None,
+        "Unknown",
+        reasons.UNOBSERVED,
+    ),
+    "reconciliation not measured, but healthy": (
+        replace(DONE, judgements=(UNSEEN,), delivery=replace(FINISHED, stages=Stages(healthy=moment(9)))),
+        HERE,
+        None,
+        "True",
+        reasons.PARTLY_MEASURED,
+    ),
 }
 
 

@@ -39,12 +39,24 @@ def announcements(before: Memory, after: Memory) -> tuple[EmitEvent, ...]:
 
 def _deliveries(before: Memory, after: Memory) -> Iterator[EmitEvent]:
     new, old = after.delivery, before.delivery
-    if new is None or new.adopted or new.stages.healthy is None:
+    told = _conclusion(after)
+    if new is None or told is None:
         return
-    if old is not None and old.hash == new.hash and old.stages.healthy is not None:
+    if old is not None and old.hash == new.hash and _conclusion(before) is not None:
         return
-    told = after.judgement(PromiseName.RECONCILIATION)
-    yield EmitEvent(False, "Delivered", f"{new.revision} {told.message if told else 'healthy'}")
+    yield EmitEvent(False, "Delivered", f"{new.revision} {told}")
+
+
+def _conclusion(memory: Memory) -> str | None:
+    """What is to be told of a delivery that is over and judged; None before: its push may still be asked for."""
+    delivery, judgement = memory.delivery, memory.judgement(PromiseName.RECONCILIATION)
+    if delivery is None or delivery.adopted or delivery.stages.healthy is None:
+        return None
+    if judgement is None or not judgement.concluded:
+        return None
+    if judgement.verdict is Verdict.UNKNOWN:
+        return f"is healthy; {judgement.promise} not measured: {judgement.message}"
+    return judgement.message
 
 
 def _promises(before: Memory, after: Memory) -> Iterator[EmitEvent]:

@@ -23,6 +23,7 @@ from reconciliation_contract.core.observation import Condition, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.standing import Standing
 from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.timeline import Delivery
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 _ROLLBACK_STANDS = (reasons.TARGET_FAILED, reasons.TARGET_UNREACHABLE, reasons.ROLLING_BACK)
@@ -117,7 +118,7 @@ def _ready(contract: Contract, memory: Memory, seen: Observation, rolled_back: C
         return Condition(FALSE, reasons.PROMISE_BROKEN, message)
     if any(not j.concluded for j in memory.judgements):
         return _under_way(memory)
-    return _finished(delivery.revision, delivery.adopted, memory.judgements)
+    return _finished(delivery, memory.judgements)
 
 
 def _without_artifact(seen: Observation) -> Condition:
@@ -148,8 +149,9 @@ def _progress(memory: Memory) -> str:
     return f"{delivery.revision} is {pending.message}" if delivery and pending else "waiting for a delivery"
 
 
-def _finished(revision: str, adopted: bool, judgements: tuple[Judgement, ...]) -> Condition:
-    if adopted:
+def _finished(delivery: Delivery, judgements: tuple[Judgement, ...]) -> Condition:
+    revision = delivery.revision
+    if delivery.adopted:
         message = f"{revision} was there before this contract; judged from the next commit on"
         return Condition(TRUE, reasons.ADOPTED, message)
     last = next((j for j in judgements if j.promise is PromiseName.RECONCILIATION), None)
@@ -157,9 +159,10 @@ def _finished(revision: str, adopted: bool, judgements: tuple[Judgement, ...]) -
     said = last.message if last else ""
     if unknown is None:
         return Condition(TRUE, reasons.PROMISES_KEPT, f"{revision} {said}")
-    if unknown is last:
-        return Condition(UNKNOWN, unknown.reason, f"{unknown.promise} of {revision}: {unknown.message}")
-    message = f"{revision} {said}; {unknown.promise} not measured: {unknown.message}"
+    measured = last is not None and last.verdict is not Verdict.UNKNOWN
+    if last is not None and not measured and delivery.stages.healthy is None:
+        return Condition(UNKNOWN, last.reason, f"{last.promise} of {revision}: {last.message}")
+    message = f"{revision} {said if measured else 'is healthy'}; {unknown.promise} not measured: {unknown.message}"
     return Condition(TRUE, reasons.PARTLY_MEASURED, message)
 
 

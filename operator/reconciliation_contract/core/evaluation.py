@@ -215,9 +215,9 @@ def _applied(kustomization: Kustomization, delivery: Delivery) -> bool:
 def _paused(course: promises.Course, delivery: Delivery, seen: Observation) -> str:
     """Why Flux does not even try to get to the course's end; what is detected needs the source no more."""
     if seen.source and seen.source.suspended and delivery.stages.detected is None:
-        return "the source is suspended"
+        return "the source was suspended before Flux had it"
     if seen.kustomization and seen.kustomization.suspended and course.promise is PromiseName.RECONCILIATION:
-        return "the Kustomization is suspended"
+        return "the Kustomization was suspended before it was healthy"
     return ""
 
 
