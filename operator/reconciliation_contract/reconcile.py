@@ -158,10 +158,11 @@ class Reconciler:
         refused = trouble.refused if trouble else ""
         seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=refused)
         artifact = seen.source.artifact if seen.source else None
-        git = self._reach.lookout.facts(key, seen.source, artifact.value.hash if artifact else "")
+        dated = seen.source if seen.source and seen.source.dated else None
+        git = self._reach.lookout.facts(key, dated, artifact.value.hash if artifact else "")
         around = self._reach.surroundings.facts
         if seen.source:
-            hooked = around.hooked_at(seen.source.namespace, seen.source.name)
+            hooked = around.hooked_at(seen.source.reference)
             seen = replace(seen, source=replace(seen.source, webhook=hooked))
         seen = replace(
             seen,

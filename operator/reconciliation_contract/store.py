@@ -17,7 +17,15 @@ from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.dependency import root_cause
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Git, Kustomization, Observation, Source, SourceRef
+from reconciliation_contract.core.observation import (
+    GIT_REPOSITORY,
+    SOURCE_KINDS,
+    Git,
+    Kustomization,
+    Observation,
+    Source,
+    SourceRef,
+)
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -59,12 +67,13 @@ class Store:
     def __init__(self) -> None:
         self.contracts: dict[Key, Record] = {}
         self.kustomizations: dict[Key, Kustomization] = {}
-        self.sources: dict[Key, Source] = {}
+        self.sources: dict[str, dict[Key, Source]] = {kind: {} for kind in SOURCE_KINDS}
+        """By kind."""
         self.flux_installed = True
         self.fresh = False
         self._bound: defaultdict[Key, set[Key]] = defaultdict(set)
-        self._interested: defaultdict[Key, set[Key]] = defaultdict(set)
-        self._interests: dict[Key, frozenset[Key]] = {}
+        self._interested: defaultdict[SourceRef, set[Key]] = defaultdict(set)
+        self._interests: dict[Key, frozenset[SourceRef]] = {}
         self._uids: dict[str, Key] = {}
         self._pins: defaultdict[str, set[Key]] = defaultdict(set)
 
@@ -112,23 +121,23 @@ class Store:
         """Forget a Kustomization that is gone."""
         return set(self._bound[key]) if self.kustomizations.pop(key, None) else set()
 
-    def put_source(self, raw: Raw, at: datetime, *, live: bool) -> set[Key]:
-        """Take a GitRepository, one that tracks a branch or one that we pinned."""
+    def put_source(self, raw: Raw, at: datetime, *, live: bool, kind: str = GIT_REPOSITORY) -> set[Key]:
+        """Take a source, one that a person made or one that we pinned."""
         key = key_of(raw)
-        known = self.sources.get(key)
+        known = self.sources[kind].get(key)
         if live and _outdated(raw, known):
             return set()
-        record = flux.source(raw, at, live=live, before=known)
-        self.sources[key] = record
+        record = flux.source(raw, at, live=live, before=known, kind=kind)
+        self.sources[kind][key] = record
         if known and known.contract_uid != record.contract_uid:
             self._pins[known.contract_uid].discard(key)
-        if record.contract_uid:
+        if record.contract_uid and kind == GIT_REPOSITORY:
             self._pins[record.contract_uid].add(key)
         return self._concerned(record) | (self._concerned(known) if known else set())
 
-    def drop_source(self, key: Key) -> set[Key]:
-        """Forget a GitRepository that is gone."""
-        record = self.sources.pop(key, None)
+    def drop_source(self, key: Key, kind: str = GIT_REPOSITORY) -> set[Key]:
+        """Forget a source that is gone."""
+        record = self.sources[kind].pop(key, None)
         if record is None:
             return set()
         self._pins[record.contract_uid].discard(key)
@@ -136,7 +145,7 @@ class Store:
 
     def _concerned(self, source: Source) -> set[Key]:
         owner = self._uids.get(source.contract_uid)
-        return self._interested[source.namespace, source.name] | ({owner} if owner else set())
+        return self._interested[source.reference] | ({owner} if owner else set())
 
     # Observing ----------------------------------------------------------------------------------------------
 
@@ -151,10 +160,10 @@ class Store:
         """Put together what is known for one contract, all but Git, and remember that it cares for it."""
         key = (contract.namespace, contract.name)
         ref = self.tracked(contract, memory)
-        source = self.sources.get((ref.namespace, ref.name)) if ref and ref.kind == "GitRepository" else None
+        source = self.sources.get(ref.kind, {}).get((ref.namespace, ref.name)) if ref else None
         if ref:
-            self._interest(key, frozenset({(ref.namespace, ref.name)}))
-        pins = [self.sources[pin] for pin in sorted(self._pins[contract.uid])]
+            self._interest(key, frozenset({ref}))
+        pins = [self.sources[GIT_REPOSITORY][pin] for pin in sorted(self._pins[contract.uid])]
         needed = memory.rollback.pin if memory.rollback else None
         kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
         return Observation(
@@ -174,7 +183,7 @@ class Store:
         namespace, _, own = name.partition("/")
         return self.kustomizations.get((namespace, own))
 
-    def _interest(self, key: Key, sources: frozenset[Key]) -> None:
+    def _interest(self, key: Key, sources: frozenset[SourceRef]) -> None:
         known = self._interests.get(key, frozenset())
         if known == sources:
             return

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeGuard
 
@@ -19,7 +19,7 @@ from reconciliation_contract.adapters.flux import identity
 from reconciliation_contract.api.raw import read_list, read_map, read_number, read_text
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.contract import Contract, InvalidContract, RollbackMode
-from reconciliation_contract.core.observation import Dependency
+from reconciliation_contract.core.observation import Dependency, SourceRef
 from reconciliation_contract.errors import ClusterError, Missing, Refused
 from reconciliation_contract.store import Key, Store
 
@@ -52,17 +52,17 @@ class Facts:
 
     controllers: tuple[Dependency, ...] = ()
     cancels_health_checks: bool | None = None
-    hooked: frozenset[Key] | None = None
-    """GitRepositories that a Receiver tells of pushes, ``*`` for any of a namespace; None where that is hidden."""
+    hooked: frozenset[SourceRef] | None = None
+    """Sources that a Receiver tells of pushes, ``*`` for any of a namespace; None where that is hidden."""
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each copy of a controller watches, by the controller's name; those that can be looked at."""
     lacking: Mapping[Identity, str] = field(default_factory=dict)
 
-    def hooked_at(self, namespace: str, name: str) -> bool | None:
-        """Whether a Receiver tells of pushes to a GitRepository; None where it cannot be told."""
-        if self.hooked is not None and (namespace, name) in self.hooked:
+    def hooked_at(self, source: SourceRef) -> bool | None:
+        """Whether a Receiver tells of pushes to a source; None where it cannot be told."""
+        if self.hooked is not None and source in self.hooked:
             return True
-        return None if self.hooked is None or (namespace, "*") in self.hooked else False
+        return None if self.hooked is None or replace(source, name="*") in self.hooked else False
 
 
 class Surroundings:
@@ -219,11 +219,11 @@ def _selector(deployment: Raw) -> str:
     return found.group(1) if found else ""
 
 
-def _hooked(receivers: list[Raw]) -> Iterator[Key]:
-    """GitRepositories named by Receivers. A selection by label has ``*`` for its name; it is not followed."""
+def _hooked(receivers: list[Raw]) -> Iterator[SourceRef]:
+    """Sources named by Receivers. A selection by label has ``*`` for its name; it is not followed."""
     for receiver in receivers:
         namespace = read_text(read_map(receiver, "metadata"), "namespace")
         spec = read_map(receiver, "spec")
         for resource in read_list(spec, "resources") if spec.get("suspend") is not True else ():
-            if read_text(resource, "kind") == "GitRepository":
-                yield read_text(resource, "namespace") or namespace, read_text(resource, "name")
+            where = read_text(resource, "namespace") or namespace
+            yield SourceRef(read_text(resource, "kind"), where, read_text(resource, "name"))

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster, Resource
+from reconciliation_contract.adapters.cluster import (
+    CONTRACTS,
+    GIT_REPOSITORIES,
+    KUSTOMIZATIONS,
+    SOURCES,
+    Cluster,
+    Resource,
+)
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.observation import Kustomization, Source
 from reconciliation_contract.errors import ClusterError, Missing
@@ -25,6 +33,8 @@ _WITHOUT_FLUX: Final = 5.0
 """Seconds between comparisons while Flux is not installed: somebody waits for it to be noticed."""
 _FIRST_PAUSE: Final = 0.2
 """Seconds between comparisons until the store is filled."""
+_NEEDED: Final = (KUSTOMIZATIONS, GIT_REPOSITORIES)
+"""Without these kinds there is no Flux; the others may be left out of an installation."""
 _Versioned = Record | Kustomization | Source
 
 
@@ -87,14 +97,11 @@ class Sweep:
     async def _once(self) -> None:
         behind = await self._compare(CONTRACTS, self._store.contracts, self._gone_contract)
         installed = True
-        for resource, known, gone in (
-            (KUSTOMIZATIONS, self._store.kustomizations, self._store.drop_kustomization),
-            (GIT_REPOSITORIES, self._store.sources, self._store.drop_source),
-        ):
+        for resource, known, gone in self._flux():
             try:
                 behind |= await self._compare(resource, known, gone)
             except Missing:
-                installed = False
+                installed = installed and resource not in _NEEDED
                 for key in tuple(known):
                     self._tell(gone(key))
         if installed != self._store.flux_installed:
@@ -107,6 +114,11 @@ class Sweep:
         if not self.synced.is_set() and "" not in behind.values():
             self.synced.set()
             self._tell(set(self._store.contracts))
+
+    def _flux(self) -> Iterator[tuple[Resource, Mapping[Key, _Versioned], Callable[[Key], set[Key]]]]:
+        yield KUSTOMIZATIONS, self._store.kustomizations, self._store.drop_kustomization
+        for kind, resource in SOURCES.items():
+            yield resource, self._store.sources[kind], partial(self._store.drop_source, kind=kind)
 
     async def _compare(
         self, resource: Resource, records: Mapping[Key, _Versioned], gone: Callable[[Key], set[Key]]

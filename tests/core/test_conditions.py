@@ -56,7 +56,7 @@ def under_way(*history: Past) -> Memory:
 
 HERE = Observation(kustomization=standing("B"), source=source("B"))
 DONE = Memory(delivery=FINISHED, judgements=(KEPT,))
-OCI = replace(OWN, kind="OCIRepository")
+OTHER = replace(OWN, kind="ExternalArtifact")
 ACTIVE = Standing(True, reasons.PERSISTENT_FAILURE, "runs A instead of B")
 LADDER: dict[str, tuple[Memory, Observation, Standing | None, str, str]] = {
     "the watches are dead": (DONE, replace(HERE, fresh=False), None, "Unknown", reasons.STALE),
@@ -64,7 +64,7 @@ LADDER: dict[str, tuple[Memory, Observation, Standing | None, str, str]] = {
     "there is no Kustomization": (DONE, Observation(), None, "False", reasons.KUSTOMIZATION_MISSING),
     "the source is of another kind": (
         DONE,
-        replace(HERE, kustomization=standing("B", source=OCI)),
+        replace(HERE, kustomization=standing("B", source=OTHER)),
         None,
         "False",
         reasons.SOURCE_UNSUPPORTED,

@@ -97,6 +97,11 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"source__ref": {"semver": ">=1", "name": "refs/heads/main"}},
         "track a branch",
     ),
+    reasons.NO_COMMIT_TIME: (
+        {"source__kind": "OCIRepository"},
+        {"source__kind": "GitRepository"},
+        "follow a GitRepository",
+    ),
 }
 """By reason: what makes the rule fire, what is just not enough for it, and what it says to change."""
 

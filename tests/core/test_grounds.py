@@ -47,6 +47,7 @@ OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a right is missing": (failed(reason="ReconciliationFailed", message=FORBIDDEN), reasons.NOT_CURABLE),
     "a dependency is not ready": (failed(reason="DependencyNotReady"), reasons.NOT_CURABLE),
     "nothing reached the cluster": (failed(reason="BuildFailed"), reasons.NOTHING_REACHED),
+    "the source is no GitRepository": ({"source__kind": "OCIRepository"}, reasons.NOT_PINNABLE),
     "no revision is known to be good": ({"memory__good": None}, reasons.NO_GOOD_REVISION),
     "the good one is this one": ({"memory__good": good("B")}, reasons.NO_GOOD_REVISION),
     "the good one was another Kustomization's": (

@@ -33,6 +33,7 @@ ALONE: dict[str, dict[str, Any]] = {
     "_repeated": {"memory__bad": (sha("B"),)},
     "_released": {"contract__requests": Requests(release=sha("B"))},
     "_moved": {"kustomization__suspended": True},
+    "_unpinnable": {"source__kind": "OCIRepository"},
     "_elsewhere": {"failed__message": "failed calling webhook"},
     "_unreached": {"failed__reason": "BuildFailed"},
     "_unfit": {"memory__good": None},

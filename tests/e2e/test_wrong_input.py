@@ -79,15 +79,15 @@ def test_what_is_missing_or_wrong_is_said_and_picked_up(
         workspace.contract("early")
         workspace.contract("sourceless")
         workspace.kustomization("sourceless", source="nowhere")
-        workspace.contract("oci")
-        workspace.kustomization("oci", sourceRef={"kind": "OCIRepository", "name": "charts"})
+        workspace.contract("other")
+        workspace.kustomization("other", sourceRef={"kind": "ExternalArtifact", "name": "charts"})
         begin_private(workspace)
         workspace.change("kustomization", "paused", {"spec": {"suspend": True}})
         waiting = settings(workspace, "paused", "2")
 
         assert "create it" in workspace.wait_reason("early", "KustomizationNotFound")["message"]
         assert "nowhere" in workspace.wait_reason("sourceless", "SourceNotFound")["message"]
-        assert "OCIRepository" in workspace.wait_reason("oci", "SourceNotSupported")["message"]
+        assert "ExternalArtifact" in workspace.wait_reason("other", "SourceNotSupported")["message"]
         status = workspace.wait("private", lambda s: verdict(s, "Reconciliation") == "Kept", "the private delivery")
         assert "committed" not in status["delivery"]["stages"]
         assert (promise(status, "Detection")["verdict"], promise(status, "Detection")["reason"]) == (
@@ -111,12 +111,12 @@ def test_what_is_missing_or_wrong_is_said_and_picked_up(
         workspace.source("early", workspace.repository("early").url)
         workspace.kustomization("early")
         workspace.source("nowhere", workspace.repository("early").url)
-        workspace.kustomization("oci", source="early")
+        workspace.kustomization("other", source="early")
         workspace.change("kustomization", "paused", {"spec": {"suspend": False}})
         grant_secret(workspace, tmp_path)
         readable = settings(workspace, "private", "2")
 
-        for name in ("early", "sourceless", "oci"):
+        for name in ("early", "sourceless", "other"):
             workspace.wait_good(name, early)
         workspace.wait_good("paused", waiting)
         status = workspace.wait_good("private", readable)

@@ -144,7 +144,7 @@ async def test_a_rejected_token_is_outlived(times: int, lasts: float) -> None:
         flux.fetch(B)
 
         await eventually(lambda: B in flux.status["delivery"]["revision"], "the new revision", within=10)
-        assert 1 <= len(refused) <= 100
+        assert 1 <= len(refused) <= 150  # one a second for each of the watches
 
 
 # Watches ----------------------------------------------------------------------------------------------------------

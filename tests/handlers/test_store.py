@@ -150,7 +150,7 @@ def test_the_newest_version_of_a_source_stays(case: str) -> None:
         {"metadata": meta("shop", 1) | {"resourceVersion": version}, "spec": {"url": "other"}}, START, live=live
     )
 
-    assert store.sources[KEY].url == expected
+    assert store.sources["GitRepository"][KEY].url == expected
 
 
 def test_a_kustomization_made_anew_has_no_past() -> None:

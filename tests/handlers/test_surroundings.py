@@ -14,6 +14,7 @@ import pytest
 from reconciliation_contract.adapters.cluster import Resource
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.observation import SourceRef
 from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.surroundings import PAUSE, Surroundings
@@ -261,7 +262,7 @@ async def test_whether_flux_is_told_of_pushes(name: str) -> None:
     receivers, expected = HOOKS[name]
 
     async with looking(seeing(receivers=receivers)) as found:
-        assert found.surroundings.facts.hooked_at("apps", "shop") is expected
+        assert found.surroundings.facts.hooked_at(SourceRef("GitRepository", "apps", "shop")) is expected
 
 
 # Rights ---------------------------------------------------------------------------------------------------------------

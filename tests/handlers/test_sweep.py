@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,7 +22,12 @@ pytestmark = pytest.mark.looptime
 
 KEY = ("apps", "shop")
 CONTRACTS, KUSTOMIZATIONS, SOURCES = "reconciliationcontracts", "kustomizations", "gitrepositories"
-PUTS = {KUSTOMIZATIONS: "put_kustomization", SOURCES: "put_source"}
+OCI = "ocirepositories"
+PUTS: dict[str, Callable[..., set[Key]]] = {
+    KUSTOMIZATIONS: Store.put_kustomization,
+    SOURCES: Store.put_source,
+    OCI: partial(Store.put_source, kind="OCIRepository"),
+}
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Listing:
     async def list_versions(self, resource: Resource, namespace: str = "") -> dict[Key, str]:
         """List what exists, as it was when the listing began."""
         self.asked.append((resource.plural, namespace))
+        if resource.plural not in self.exists:
+            raise Missing("list", resource.plural, "no such kind")
         found = dict(self.exists[resource.plural])
         await passing(self.slow)
         if resource.plural in self.errors:
@@ -66,7 +74,7 @@ def put(store: Store, plural: str, version: int, uid: str = "uid-1", key: Key = 
     if plural == CONTRACTS:
         store.put_contract({**raw, "spec": {"kustomizationRef": {"name": "shop"}}})
     else:
-        getattr(store, PUTS[plural])(raw, now(), live=True)
+        PUTS[plural](store, raw, now(), live=True)
 
 
 @asynccontextmanager
@@ -126,7 +134,7 @@ async def test_what_is_gone_is_dropped_told_and_counted(plural: str) -> None:
         del listing.exists[plural][KEY]
         await passing(35)
 
-        known = (swept.store.contracts, swept.store.kustomizations, swept.store.sources)
+        known = (swept.store.contracts, swept.store.kustomizations, swept.store.sources["GitRepository"])
         assert [KEY in kind for kind in known] == [kind != plural for kind in listing.exists]
         assert swept.sweep.ghosts == 1
         assert ({KEY} in swept.told) is (plural != SOURCES)
@@ -245,7 +253,27 @@ async def test_fluxs_definitions_may_be_missing_and_come_back(plural: str) -> No
 
         assert (gone, told, unready) == (False, True, "")
         assert swept.store.flux_installed is True
-        assert KEY not in (swept.store.kustomizations if plural == KUSTOMIZATIONS else swept.store.sources)
+        assert KEY not in (
+            swept.store.kustomizations if plural == KUSTOMIZATIONS else swept.store.sources["GitRepository"]
+        )
+
+
+async def test_a_kind_of_source_that_flux_can_do_without() -> None:
+    """Its objects are waited for where there are any, and go with its definition; Flux counts as installed."""
+    listing = Listing()
+    listing.exists[OCI] = {KEY: "5"}
+    async with sweeping(listing) as swept:
+        await passing(1)
+        before = swept.sweep.unready()
+        swept.put(OCI, 5)
+        await passing(35)
+        synced = swept.sweep.unready()
+        del listing.exists[OCI]
+        await passing(35)
+
+        assert (before.startswith("not synced"), synced) == (True, "")
+        assert swept.store.flux_installed is True
+        assert swept.store.sources["OCIRepository"] == {}
 
 
 async def test_only_the_watched_namespaces_are_listed() -> None:

@@ -29,6 +29,8 @@ KINDS: Final = {
     CONTRACTS: ("reconciliation.dev/v1alpha1", "ReconciliationContract"),
     KUSTOMIZATIONS: ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
     SOURCES: ("source.toolkit.fluxcd.io/v1", "GitRepository"),
+    "ocirepositories": ("source.toolkit.fluxcd.io/v1", "OCIRepository"),
+    "buckets": ("source.toolkit.fluxcd.io/v1", "Bucket"),
     "receivers": ("notification.toolkit.fluxcd.io/v1", "Receiver"),
     DEPLOYMENTS: ("apps/v1", "Deployment"),
     LEASES: ("coordination.k8s.io/v1", "Lease"),

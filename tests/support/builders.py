@@ -45,6 +45,22 @@ def brief(commit: str) -> str:
     return f"main@sha1:{sha(commit)[:8]}"
 
 
+def digest(content: str) -> str:
+    """The digest of what a registry or bucket holds."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def named(commit: str, kind: str, ref: str = "main") -> str:
+    """How Flux names what a source of a kind serves."""
+    match kind:
+        case "OCIRepository":
+            return f"latest@sha256:{digest(commit)}"
+        case "Bucket":
+            return f"sha256:{digest(commit)}"
+        case _:
+            return revision(commit, ref)
+
+
 def stamp(moment: datetime) -> str:
     """A time stamp of the API server: whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -88,11 +104,28 @@ def git_repository(commit: str = "", *, updated: datetime = T0, name: str = NAME
     return serve(raw, commit, updated) if commit else raw
 
 
+def oci_repository() -> Object:
+    """An OCIRepository, as source-controller 1.9.3 takes it."""
+    spec = {"interval": "1m0s", "url": "oci://registry.example.com/shop", "ref": {"tag": "latest"}}
+    return _source("OCIRepository", spec)
+
+
+def bucket() -> Object:
+    """A Bucket of any S3 server."""
+    spec = {"interval": "1m0s", "provider": "generic", "endpoint": "minio.example.com", "bucketName": "shop"}
+    return _source("Bucket", spec)
+
+
+def _source(kind: str, spec: Object) -> Object:
+    version = "source.toolkit.fluxcd.io/v1"
+    return {"apiVersion": version, "kind": kind, "metadata": metadata(NAME, SOURCE_UID), "spec": spec}
+
+
 def serve(raw: Object, commit: str, when: datetime, *, torn: bool = False) -> Object:
     """The source after it fetched a commit; ``torn``: the condition has arrived, the artifact not yet."""
     after = changed(raw)
     status = after.setdefault("status", {})
-    name = revision(commit, "" if "commit" in raw["spec"].get("ref", {}) else "main")
+    name = named(commit, raw["kind"], "" if "commit" in raw["spec"].get("ref", {}) else "main")
     _set_condition(status, "Ready", "True", "Succeeded", f"stored artifact for revision '{name}'", when, 1)
     _set_condition(
         status, "ArtifactInStorage", "True", "Succeeded", f"stored artifact for revision '{name}'", when, 1
@@ -240,7 +273,7 @@ def advance(raw: Object, phase: str, commit: str, when: datetime, *, message: st
     """The Kustomization after the next status patch."""
     known, after = PHASES[phase], changed(raw)
     status, meta = after.setdefault("status", {}), after["metadata"]
-    name = revision(commit, ref)
+    name = named(commit, raw["spec"]["sourceRef"]["kind"], ref)
     said = message or known.message.format(rev=name)
     _set_condition(status, "Ready", known.ready, known.reason, said, when, meta["generation"])
     _reconciling(status, known, name, when, meta["generation"])

@@ -20,7 +20,7 @@ from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.store import Key, Record, Store
-from tests.support.builders import NAME, NAMESPACE, T0, Object, revision
+from tests.support.builders import NAME, NAMESPACE, T0, Object, digest, revision
 from tests.support.builders_check import Impossible
 from tests.support.stories import BadStory, Happening, Step, Story, words
 from tests.support.stories_stage import Refused, Stage
@@ -124,9 +124,10 @@ class Replay:
         sources = stage.pins | ({NAME: stage.source} if stage.source else {})
         for name, raw in sources.items():
             if self._news("source", name, raw):
-                store.put_source(raw, now, live=live)
-        for key in store.sources.keys() - {(NAMESPACE, name) for name in sources}:
-            store.drop_source(key)
+                store.put_source(raw, now, live=live, kind=raw["kind"])
+        for kind, known in store.sources.items():
+            for key in known.keys() - {(NAMESPACE, name) for name in sources}:
+                store.drop_source(key, kind)
 
     def _news(self, kind: str, name: str, raw: Object) -> bool:
         version = f"{raw['metadata']['uid']}/{raw['metadata']['resourceVersion']}"
@@ -182,7 +183,7 @@ class Replay:
             seen = store.observe(
                 record.contract, memory, acts=self.story.acts, refused=self.stage.refused and refusal
             )
-            seen = replace(seen, git=self.stage.git(now, self._since)) if seen.source else seen
+            seen = replace(seen, git=self.stage.git(now, self._since)) if seen.source and seen.source.dated else seen
             seen = replace(seen, departures=self.stage.live.departures)
         decision = evaluate(record.contract, memory, seen, now)
         self.passes.append((memory, decision))
@@ -293,7 +294,9 @@ class Expectation:
     def _commit(self, found: str, among: object) -> str:
         """The story's own word for a revision, where it is one of these."""
         pushed = [commit for _, commit in self._replay.stage.pushes]
-        known = {revision(commit, ""): commit for commit in [*words(among), *pushed]}
+        commits = [*words(among), *pushed]
+        known = {revision(commit, ""): commit for commit in commits}
+        known |= {f"sha256:{digest(commit)}": commit for commit in commits}
         return known.get(found.rpartition("@")[2], found or "none")
 
     def _source(self) -> str:

@@ -40,7 +40,12 @@ class Stage:
         self.contract: Object | None = None
         self.contract_spec = story.contract
         self.kustomization: Object | None = self._blank
-        self.source: Object | None = builders.git_repository()
+        kind = self._blank["spec"]["sourceRef"]["kind"]
+        make = {"OCIRepository": builders.oci_repository, "Bucket": builders.bucket}.get(
+            kind, builders.git_repository
+        )
+        self._make_source: Callable[[], Object] = make
+        self.source: Object | None = make()
         self.pins: dict[str, Object] = {}
         self.pushes: list[tuple[datetime, str]] = []
         self.readable = True
@@ -72,7 +77,7 @@ class Stage:
     def _change_source(self, deed: Happening, now: datetime) -> None:
         before = self.source
         if deed.deed == "created":
-            self.source = builders.git_repository()
+            self.source = self._make_source()
             return
         if before is None:
             raise Impossible("the source does not exist")
@@ -138,7 +143,7 @@ class Stage:
             return
         source = self._pinned() or self.source
         artifact = (source or {}).get("status", {}).get("artifact", {})
-        if not artifact.get("revision", "").endswith(sha(commit)):
+        if not artifact.get("revision", "").endswith((sha(commit), builders.digest(commit))):
             raise Impossible(f"the Kustomization is {phase} {commit}, but its source does not serve {commit}")
 
     def _person(self, deed: Happening, now: datetime) -> None:

@@ -17,6 +17,7 @@ import aiohttp
 
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.api.flux import FIELD_MANAGER
+from reconciliation_contract.core.observation import GIT_REPOSITORY
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 
 Raw = Mapping[str, Any]
@@ -54,6 +55,12 @@ class Resource:
 CONTRACTS: Final = Resource("reconciliation.dev", "v1alpha1", "reconciliationcontracts")
 KUSTOMIZATIONS: Final = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")
 GIT_REPOSITORIES: Final = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories")
+SOURCES: Final = {
+    GIT_REPOSITORY: GIT_REPOSITORIES,
+    "OCIRepository": Resource("source.toolkit.fluxcd.io", "v1", "ocirepositories"),
+    "Bucket": Resource("source.toolkit.fluxcd.io", "v1", "buckets"),
+}
+"""Flux's sources by kind."""
 SECRETS: Final = Resource("", "v1", "secrets")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")

@@ -23,6 +23,7 @@ from reconciliation_contract.core import shard
 from reconciliation_contract.core.cause import excerpt
 from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.observation import (
+    GIT_REPOSITORY,
     Artifact,
     Condition,
     Failure,
@@ -47,11 +48,10 @@ REQUESTED_AT: Final = "reconcile.fluxcd.io/requestedAt"
 """Asks for a reconciliation; each new value is one request."""
 
 _PARENT: Final = "kustomize.toolkit.fluxcd.io"
-_SHA1: Final = re.compile(r"sha1:([0-9a-f]{40})")
-_HEALTH_CHECKS: Final = re.compile(r"(?i)health check.*sha1:([0-9a-f]{40})")
-_BEYOND_BUILD: Final = re.compile(
-    r"(?i)^(?:detect\w* drift|dry.?run|apply|(?:run\w* )?health.?check).*sha1:([0-9a-f]{40})"
-)
+_DIGEST: Final = r"(?:sha1:(?=[0-9a-f]{40}(?![0-9a-f]))|sha256:(?=[0-9a-f]{64}))([0-9a-f]+)"
+_HASH: Final = re.compile(_DIGEST)
+_HEALTH_CHECKS: Final = re.compile(rf"(?i)health check.*{_DIGEST}")
+_BEYOND_BUILD: Final = re.compile(rf"(?i)^(?:detect\w* drift|dry.?run|apply|(?:run\w* )?health.?check).*{_DIGEST}")
 """What Flux says it is at once the manifests are built. Its wording is no API: without it the stage lies between
 those around it."""
 _PACE: Final = frozenset({"sourceRef", "suspend", "interval", "retryInterval", "timeout"})
@@ -60,8 +60,8 @@ _FAILURES: Final = 16
 
 
 def revision_hash(revision: str) -> str:
-    """Read the commit hash out of a revision (``main@sha1:X``, ``sha1:X``); empty where there is none."""
-    found = _SHA1.search(revision)
+    """Read the hash out of a revision (``main@sha1:X``, ``latest@sha256:X``); empty where there is none."""
+    found = _HASH.search(revision)
     return found.group(1) if found else ""
 
 
@@ -153,7 +153,7 @@ def _delivered(meta: Raw, status: Raw, ready: Condition) -> str:
     applied = revision_hash(read_text(status, "lastAppliedRevision"))
     if ready.status != "True" or not applied or applied != revision_hash(read_text(status, "lastAttemptedRevision")):
         return ""
-    told = _SHA1.findall(ready.message)
+    told = _HASH.findall(ready.message)
     current = _raw_condition(status, "Ready").get("observedGeneration") in (None, meta.get("generation"))
     return applied if current and (not told or applied in told) else ""
 
@@ -189,19 +189,22 @@ def _failures(record: Kustomization, known: tuple[Failure, ...]) -> tuple[Failur
     return (*known, failure)[-_FAILURES:]
 
 
-def source(raw: Raw, received_at: datetime, *, live: bool, before: Source | None) -> Source:
-    """Project a GitRepository; arguments as for `kustomization`."""
+def source(
+    raw: Raw, received_at: datetime, *, live: bool, before: Source | None, kind: str = GIT_REPOSITORY
+) -> Source:
+    """Project a source; arguments as for `kustomization`."""
     meta, spec, status = read_map(raw, "metadata"), read_map(raw, "spec"), read_map(raw, "status")
     if before is not None and before.uid != read_text(meta, "uid"):
         before = None
     artifact = _artifact(read_map(status, "artifact"), received_at)
-    ref = read_strings(read_map(spec, "ref"))
+    ref = read_strings(read_map(spec, "ref")) if kind == GIT_REPOSITORY else {}
     return Source(
         namespace=read_text(meta, "namespace"),
         name=read_text(meta, "name"),
         uid=read_text(meta, "uid"),
         resource_version=read_text(meta, "resourceVersion"),
-        url=read_text(spec, "url"),
+        url=read_text(spec, "url") or "/".join(read_text(spec, key) for key in ("endpoint", "bucketName")).strip("/"),
+        kind=kind,
         ref={key: ref[key] for key in ("commit", "name", "semver", "tag", "branch") if key in ref},
         secret=read_text(read_map(spec, "secretRef"), "name"),
         shard=_shard(meta),

@@ -26,7 +26,8 @@ Raw = Mapping[str, Any]
 
 SHORT: Final = 8
 """Characters of a hash that people see, as the flux command line shows it."""
-_LONG_HASH: Final = re.compile(r"(sha1:[0-9a-f]{40})")
+_LONG_HASH: Final = re.compile(rf"(sha1:[0-9a-f]{{{SHORT}}})[0-9a-f]{{{40 - SHORT}}}")
+_NAMED: Final = re.compile(r"(.*?)@?(sha(?:1|256):)([0-9a-f]*)", re.DOTALL)
 _BRANCH: Final = 20
 """Characters of a branch that people see."""
 
@@ -95,16 +96,16 @@ def generation_of(raw: Raw) -> int:
 
 def short(revision: str) -> str:
     """Write a revision as people tell it apart: ``main@sha1:4f1c2d9e``."""
-    branch, mark, hash_ = clean(revision).rpartition("sha1:")
-    if not mark:
+    found = _NAMED.fullmatch(clean(revision))
+    if not found:
         return cut(clean(revision), _BRANCH + SHORT)
-    name = branch.removesuffix("@")
-    return f"{cut(name, _BRANCH)}@sha1:{hash_[:SHORT]}" if name else f"sha1:{hash_[:SHORT]}"
+    name, digest = found.group(1), found.group(2) + found.group(3)[:SHORT]
+    return f"{cut(name, _BRANCH)}@{digest}" if name else digest
 
 
 def brief(text: str) -> str:
     """Make a message of the operator fit for people: safe to print, and with short hashes."""
-    return _LONG_HASH.sub(lambda found: found.group(1)[: len("sha1:") + SHORT], clean(text))
+    return _LONG_HASH.sub(r"\1", clean(text))
 
 
 def abbreviated(revision: str) -> str:

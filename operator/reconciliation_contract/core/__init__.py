@@ -10,7 +10,8 @@ contract
 promise
     One predicate over the evidence of one delivery, with a budget.
 revision
-    One Git commit, named as Flux names it (``main@sha1:<40 hex>``) and compared by its hash only.
+    One Git commit, named as Flux names it (``main@sha1:<40 hex>``) and compared by its hash only. Of an OCIRepository
+    or a Bucket, one content of it, by its digest (``latest@sha256:<64 hex>``).
 observation
     The facts of the world at one moment: the Kustomization, its source, the pinned source, what Git says.
 evidence

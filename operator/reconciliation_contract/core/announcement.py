@@ -10,6 +10,7 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.promises import PromiseName, Verdict
 
 LOUD = {
+    reasons.NOT_PINNABLE,
     reasons.NOT_CURABLE,
     reasons.NO_GOOD_REVISION,
     reasons.ALREADY_ROLLED_BACK,

@@ -19,7 +19,7 @@ from datetime import datetime
 from reconciliation_contract.core import feasibility, reasons, sync
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
-from reconciliation_contract.core.observation import Condition, Observation
+from reconciliation_contract.core.observation import SOURCE_KINDS, Condition, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.standing import Standing
 from reconciliation_contract.core.text import bounded
@@ -90,11 +90,12 @@ def obstacle(contract: Contract, seen: Observation) -> Condition | None:
         message = f"{where} does not exist; create it or mend spec.kustomizationRef"
         return Condition(FALSE, reasons.KUSTOMIZATION_MISSING, message)
     ref = kustomization.source
-    if ref.kind != "GitRepository":
-        message = f"{where} takes its manifests from a {ref.kind}; only a GitRepository can be followed"
+    if ref.kind not in SOURCE_KINDS:
+        known = ", ".join(SOURCE_KINDS)
+        message = f"{where} takes its manifests from a source of kind {ref.kind}; what can be followed: {known}"
         return Condition(FALSE, reasons.SOURCE_UNSUPPORTED, message)
     if seen.source is None:
-        message = f"GitRepository {ref.namespace}/{ref.name} does not exist; create it or mend {where}'s sourceRef"
+        message = f"{ref.kind} {ref.namespace}/{ref.name} does not exist; create it or mend {where}'s sourceRef"
         return Condition(FALSE, reasons.SOURCE_MISSING, message)
     return None
 

@@ -75,9 +75,9 @@ def _source(seen: Observation) -> Iterator[Dependency]:
     if source is None or source.suspended:
         return
     if source.ready.status == "False":
-        yield Dependency("GitRepository", False, f"GitRepository: {source.ready.reason}: {source.ready.message}")
+        yield Dependency(source.kind, False, f"{source.kind}: {source.ready.reason}: {source.ready.message}")
     elif source.ready.status == "True":
-        yield Dependency("GitRepository", True, "")
+        yield Dependency(source.kind, True, "")
 
 
 def _waits(seen: Observation) -> Iterator[Dependency]:

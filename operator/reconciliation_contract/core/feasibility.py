@@ -78,8 +78,8 @@ def _detection_interval(setup: Setup) -> str:
         return ""
     pace, promised = spoken(setup.source.interval), spoken(setup.contract.promises.detection)
     return (
-        f"the GitRepository looks at Git every {pace} ± 5 %, so a commit may wait {spoken(longest)}, longer than the "
-        f"{promised} promised for detection; shorten its interval, add a Receiver or promise more"
+        f"the {setup.source.kind} looks for news every {pace} ± 5 %, so a commit may wait {spoken(longest)}, "
+        f"longer than the {promised} promised for detection; shorten its interval, add a Receiver or promise more"
     )
 
 
@@ -124,7 +124,8 @@ def _suspended(setup: Setup) -> str:
     if setup.kustomization.suspended:
         return "the Kustomization is suspended; resume it: flux resume kustomization " + setup.kustomization.name
     if setup.source.suspended:
-        return "the GitRepository is suspended; resume it: flux resume source git " + setup.source.name
+        kind = {"OCIRepository": "oci", "Bucket": "bucket"}.get(setup.source.kind, "git")
+        return f"the {setup.source.kind} is suspended; resume it: flux resume source {kind} {setup.source.name}"
     return ""
 
 
@@ -147,6 +148,15 @@ def _semver(setup: Setup) -> str:
     )
 
 
+def _undated(setup: Setup) -> str:
+    if setup.source.dated:
+        return ""
+    return (
+        f"a source of kind {setup.source.kind} keeps no time of a commit, so detection is not measured, "
+        "reconciliation counts from the artifact, and nothing is rolled back; follow a GitRepository to have them"
+    )
+
+
 def _inside(setup: Setup) -> str:
     own = f"{setup.kustomization.namespace}/{setup.kustomization.name}"
     if setup.contract.parent != own:
@@ -159,7 +169,7 @@ def _inside(setup: Setup) -> str:
 
 def _unwatched(setup: Setup) -> str:
     for controller, kind, thing in (
-        ("source-controller", "GitRepository", setup.source),
+        ("source-controller", setup.source.kind, setup.source),
         ("kustomize-controller", "Kustomization", setup.kustomization),
     ):
         selectors = setup.seen.selectors.get(controller, ())
@@ -196,5 +206,6 @@ REMARKS: Final[dict[str, Rule]] = {
     reasons.PRUNE_DISABLED: _prune,
     reasons.FIXED_REF: _fixed_ref,
     reasons.SEMVER_RANGE: _semver,
+    reasons.NO_COMMIT_TIME: _undated,
 }
 """What a promise does not mean here."""

@@ -16,7 +16,7 @@ from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.contract import Contract, RollbackMode, RollbackPolicy
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Good, Memory
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.observation import GIT_REPOSITORY, Observation
 from reconciliation_contract.core.request import names
 from reconciliation_contract.core.timeline import Delivery, Failures
 
@@ -72,6 +72,14 @@ def changed(bad: str, seen: Observation, *, asked: bool = False) -> str:
     return ""
 
 
+def unpinnable(seen: Observation) -> str:
+    """Why its source cannot be pinned to an earlier revision; empty if it can."""
+    kind = seen.source.kind if seen.source else GIT_REPOSITORY
+    if kind == GIT_REPOSITORY:
+        return ""
+    return f"only a GitRepository can be pinned to an earlier revision, not a source of kind {kind}; put the old back"
+
+
 def unfitness(good: Good | None, bad: str, seen: Observation) -> str:
     """Why there is no way back to ``good``; empty if there is one."""
     if good is None or good.hash == bad:
@@ -116,6 +124,10 @@ def _moved(case: Case) -> str:
 def _repeated(case: Case) -> str:
     known = case.delivery.hash in case.memory.bad
     return f"{case.delivery.revision} was rolled back once already; push a fix" if known else ""
+
+
+def _unpinnable(case: Case) -> str:
+    return unpinnable(case.seen)
 
 
 def _elsewhere(case: Case) -> str:
@@ -168,6 +180,7 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     (reasons.ALREADY_ROLLED_BACK, _repeated),
     (reasons.RELEASED, _released),
     (reasons.CANCELLED, _moved),
+    (reasons.NOT_PINNABLE, _unpinnable),
     (reasons.NOT_CURABLE, _elsewhere),
     (reasons.NOTHING_REACHED, _unreached),
     (reasons.NO_GOOD_REVISION, _unfit),

@@ -114,6 +114,11 @@ class Kustomization:
     """Place among its managed fields of what our field manager owns; None where that is nothing."""
 
 
+GIT_REPOSITORY = "GitRepository"
+SOURCE_KINDS = (GIT_REPOSITORY, "OCIRepository", "Bucket")
+"""Kinds of sources that can be followed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """What a source serves."""
@@ -126,7 +131,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A Flux GitRepository."""
+    """A Flux source."""
 
     namespace: str
     name: str
@@ -146,6 +151,7 @@ class Source:
     """A Receiver tells Flux of pushes, so the interval does not matter; None where it cannot be told."""
     shard: str = ""
     """Its shard of Flux's controllers; empty where it has no such label."""
+    kind: str = GIT_REPOSITORY
     contract_uid: str = ""
     """For a pinned copy: the contract it was made for."""
     original: str = ""
@@ -155,7 +161,12 @@ class Source:
     @property
     def reference(self) -> SourceRef:
         """How a Kustomization refers to it."""
-        return SourceRef("GitRepository", self.namespace, self.name)
+        return SourceRef(self.kind, self.namespace, self.name)
+
+    @property
+    def dated(self) -> bool:
+        """Whether it serves commits, which have a time and a place in Git where we can look."""
+        return self.kind == GIT_REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, Effect
-from reconciliation_contract.core.grounds import Case, changed, objection, persistent_from
+from reconciliation_contract.core.grounds import Case, changed, objection, persistent_from, unpinnable
 from reconciliation_contract.core.memory import (
     Good,
     Memory,
@@ -159,7 +159,11 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
     if delivery.hash in memory.bad or names(requests.release, delivery.hash) or kustomization is None:
         return None
     good, footing = _known(memory, requests)
-    why = changed(delivery.hash, seen, asked=True) or ("" if seen.acts else "the operator runs with --observe-only")
+    why = (
+        unpinnable(seen)
+        or changed(delivery.hash, seen, asked=True)
+        or ("" if seen.acts else "the operator runs with --observe-only")
+    )
     if good is None or good.hash == delivery.hash:
         why = f"{requests.rollback_to} is no revision that proved good under this contract; see .status.history"
     elif footing != footing_of(kustomization):

@@ -186,6 +186,12 @@ def _with_commit(delivery: Delivery, commit: Commit | Unreadable | None) -> Deli
     return replace(delivery, subject=commit.subject, stages=stages)
 
 
+def _commit(delivery: Delivery, seen: Observation) -> Commit | Unreadable | None:
+    if seen.source is not None and not seen.source.dated:
+        return Unreadable(f"a source of kind {seen.source.kind} keeps no time of a commit")
+    return seen.git.commits.get(delivery.hash)
+
+
 def _sighted(delivery: Delivery) -> bool:
     return delivery.stages.seen is not None or delivery.stages.detected is not None
 
@@ -256,7 +262,7 @@ def _count(known: Failures | None, kustomization: Kustomization, start: datetime
 def follow(delivery: Delivery, seen: Observation) -> Delivery:
     """Record what the observation shows of this delivery; what is recorded already stays as it is."""
     delivery = _with_sightings(delivery, seen)
-    delivery = _with_commit(delivery, seen.git.commits.get(delivery.hash))
+    delivery = _with_commit(delivery, _commit(delivery, seen))
     return _with_validation(_with_attempts(delivery, seen.kustomization), seen.validation)
 
 

@@ -1,4 +1,4 @@
-"""The watches: contracts, Kustomizations and GitRepositories, each event into the store."""
+"""The watches: contracts, Kustomizations and their sources, each event into the store."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import kopf
 
 from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.adapters.cluster import SOURCES
 from reconciliation_contract.store import Key, key_of
 from reconciliation_contract.wiring import Operator
 
@@ -44,18 +45,28 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, access: Access
         put=lambda raw, live: store.put_kustomization(raw, operator.clock(), live=live),
         drop=store.drop_kustomization,
     )
-    _watch(
-        registry,
-        operator,
-        (_FLUX_SOURCE, "v1", "gitrepositories"),
-        put=lambda raw, live: store.put_source(raw, operator.clock(), live=live),
-        drop=store.drop_source,
-    )
+    for kind, resource in SOURCES.items():  # kopf watches a kind from when it exists
+        _watch(registry, operator, (_FLUX_SOURCE, "v1", resource.plural), **_source_feed(operator, kind))
     _log_in(registry, access)
 
     @kopf.on.cleanup(registry=registry)
     async def end(**_: object) -> None:
         await operator.stop()  # kopf waits 5 s for tasks that it did not start
+
+
+class _Feed(TypedDict):
+    """What is done with the events of a kind."""
+
+    put: Put
+    drop: Drop
+
+
+def _source_feed(operator: Operator, kind: str) -> _Feed:
+    store = operator.store
+    return _Feed(
+        put=lambda raw, live: store.put_source(raw, operator.clock(), live=live, kind=kind),
+        drop=lambda key: store.drop_source(key, kind),
+    )
 
 
 def _drop_contract(operator: Operator, key: Key) -> set[Key]:
