@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 import pytest
 
 from playground.waiting import wait_until
-from tests.support.flux_objects import PATIENCE, Object, Workspace, condition, config_map, deployment, verdict
+from tests.support.flux_objects import (
+    PATIENCE,
+    Object,
+    Workspace,
+    assert_same_second,
+    condition,
+    config_map,
+    deployment,
+    moment,
+    verdict,
+)
 from tests.support.flux_objects_watch import Recorder
 from tests.support.operator_process import OperatorProcess
 
@@ -17,17 +27,6 @@ pytestmark = pytest.mark.e2e
 LABEL = "reconciliation.dev/contract"
 GENEROUS = 5.0
 """Seconds for what is to take 2; the machine may be busy."""
-
-
-def moment(text: str) -> datetime:
-    """Read a time stamp of Kubernetes."""
-    return datetime.fromisoformat(text)
-
-
-def assert_same_second(ours: str, flux: str) -> None:
-    """Compare with a time stamp of Flux's, which is cut to whole seconds."""
-    late = (moment(ours).replace(microsecond=0) - moment(flux)).total_seconds()
-    assert 0 <= late <= 1, f"we say {ours}, Flux says {flux}"
 
 
 def image(workspace: Workspace) -> str:

@@ -61,6 +61,13 @@ def named(commit: str, kind: str, ref: str = "main") -> str:
             return revision(commit, ref)
 
 
+def ref_name(ref: Mapping[str, str]) -> str:
+    """What Flux puts before the hash: nothing for a commit, else the name that it was found by."""
+    if "commit" in ref:
+        return ref.get("branch", "")
+    return ref.get("name") or ref.get("semver", "").strip(">=<~^ ") or ref.get("tag") or ref.get("branch") or "main"
+
+
 def stamp(moment: datetime) -> str:
     """A time stamp of the API server: whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -125,7 +132,7 @@ def serve(raw: Object, commit: str, when: datetime, *, torn: bool = False) -> Ob
     """The source after it fetched a commit; ``torn``: the condition has arrived, the artifact not yet."""
     after = changed(raw)
     status = after.setdefault("status", {})
-    name = named(commit, raw["kind"], "" if "commit" in raw["spec"].get("ref", {}) else "main")
+    name = named(commit, raw["kind"], ref_name(raw["spec"].get("ref", {})))
     _set_condition(status, "Ready", "True", "Succeeded", f"stored artifact for revision '{name}'", when, 1)
     _set_condition(
         status, "ArtifactInStorage", "True", "Succeeded", f"stored artifact for revision '{name}'", when, 1
@@ -218,6 +225,9 @@ PHASES: Mapping[str, Phase] = {
         "timeout waiting for: [Deployment/apps/shop status: 'InProgress']",
         healthy="False",
     ),
+    "interrupted": Phase(
+        "False", "HealthCheckCanceled", "New reconciliation triggered by GitRepository/apps/shop", healthy="False"
+    ),
     "pathless": Phase(
         "False",
         "ArtifactFailed",
@@ -239,7 +249,7 @@ PHASES: Mapping[str, Phase] = {
 """Every phase by its name; the failed ones are adjectives."""
 
 FAILED = frozenset(name for name, phase in PHASES.items() if phase.ready == "False")
-ATTEMPT_FAILED = frozenset(name for name in FAILED if PHASES[name].attempts)
+ATTEMPT_FAILED = frozenset(name for name in FAILED if PHASES[name].attempts) - {"interrupted"}
 
 
 def kustomization(
@@ -267,6 +277,13 @@ def kustomization(
             "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
         }
     return advance(raw, phase, commit, when) if phase else raw
+
+
+def neighbour(raw: Object) -> Object:
+    """Another Kustomization on the same source, with a path of its own."""
+    other = changed(raw, path="./other")
+    other["metadata"] |= {"name": "other", "uid": "uid-of-other"}
+    return other
 
 
 def advance(raw: Object, phase: str, commit: str, when: datetime, *, message: str = "", ref: str = "main") -> Object:

@@ -6,6 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import yaml
@@ -23,6 +24,8 @@ GROUPS = {
     "contract": ("reconciliation.dev/v1alpha1", "ReconciliationContract", "reconciliationcontracts"),
     "kustomization": ("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "kustomizations"),
     "source": ("source.toolkit.fluxcd.io/v1", "GitRepository", "gitrepositories"),
+    "oci": ("source.toolkit.fluxcd.io/v1", "OCIRepository", "ocirepositories"),
+    "bucket": ("source.toolkit.fluxcd.io/v1", "Bucket", "buckets"),
     "deployment": ("apps/v1", "Deployment", "deployments"),
     "configmap": ("v1", "ConfigMap", "configmaps"),
     "secret": ("v1", "Secret", "secrets"),
@@ -66,6 +69,17 @@ def condition(thing: Mapping[str, Any], name: str) -> Object:
     """One condition out of an object or a status; empty where it is absent."""
     found = thing.get("status", thing).get("conditions") or []
     return next((dict(item) for item in found if item["type"] == name), {})
+
+
+def moment(text: str) -> datetime:
+    """Read a time stamp of Kubernetes."""
+    return datetime.fromisoformat(text)
+
+
+def assert_same_second(ours: str, flux: str) -> None:
+    """Compare with a time stamp of Flux's, which is cut to whole seconds."""
+    late = (moment(ours).replace(microsecond=0) - moment(flux)).total_seconds()
+    assert 0 <= late <= 1, f"we say {ours}, Flux says {flux}"
 
 
 def verdict(status: Mapping[str, Any], promise: str) -> str:

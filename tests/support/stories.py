@@ -30,7 +30,7 @@ from tests.support.builders import PHASES
 
 ACTORS: Mapping[str, tuple[str, ...]] = {
     "push": ("COMMIT",),
-    "git": ("readable", "unreadable"),
+    "git": ("readable", "unreadable", "branch deleted", "branch restored"),
     "source": ("COMMIT", "torn COMMIT", "failing", "created", "deleted", "suspended", "resumed"),
     "kustomization": (
         *(f"{phase} COMMIT" for phase in PHASES),
@@ -40,6 +40,7 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
         "suspended",
         "resumed",
     ),
+    "neighbour": tuple(f"{phase} COMMIT" for phase in PHASES),
     "pin": ("ready", "failing", "deleted"),
     "object": (
         "COMMIT leaves",
@@ -65,7 +66,19 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
     "contract": ("created", "gone"),
 }
 """What each actor can do or show; ``COMMIT`` is a word that names a commit, or an object of the inventory."""
-ORDER = ("push", "git", "source", "pin", "object", "kustomization", "person", "parent", "operator", "contract")
+ORDER = (
+    "push",
+    "git",
+    "source",
+    "pin",
+    "object",
+    "kustomization",
+    "neighbour",
+    "person",
+    "parent",
+    "operator",
+    "contract",
+)
 """Within one step, things happen in this order."""
 EXPECTATIONS = frozenset(
     [
@@ -74,6 +87,7 @@ EXPECTATIONS = frozenset(
         "healthy",
         "rolledBack",
         "stalled",
+        "dependenciesReady",
         "says",
         "verdicts",
         "measured",
@@ -91,7 +105,7 @@ EXPECTATIONS = frozenset(
         "flagged",
     ]
 )
-_PARTS = frozenset({"title", "why", "contract", "kustomization", "commits", "operator", "story"})
+_PARTS = frozenset({"title", "why", "contract", "kustomization", "source", "commits", "operator", "story"})
 
 
 class BadStory(ValueError):
@@ -128,6 +142,8 @@ class Story:
     """The contract's spec, without the reference to the Kustomization."""
     kustomization: Mapping[str, Any] = field(default_factory=dict)
     """The Kustomization's spec where it differs, and ``parent: true`` for one that is itself applied from Git."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """The source's spec where it differs, and ``namespace`` for one in another."""
     made: Mapping[str, str] = field(default_factory=dict)
     """When commits claim to be made: an offset, or a time stamp. Else they are made when they are pushed."""
     acts: bool = True
@@ -158,6 +174,7 @@ def read(raw: object, name: str = "story") -> Story:
         steps=steps,
         contract=raw.get("contract") or {},
         kustomization=raw.get("kustomization") or {},
+        source=raw.get("source") or {},
         made={commit: str(when) for commit, when in (raw.get("commits") or {}).items()},
         acts=raw.get("operator", "acts") != "observes",
     )

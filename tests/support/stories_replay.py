@@ -19,7 +19,7 @@ from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
-from reconciliation_contract.store import Key, Record, Store
+from reconciliation_contract.store import Key, Record, Store, key_of
 from tests.support.builders import NAME, NAMESPACE, T0, Object, digest, revision
 from tests.support.builders_check import Impossible
 from tests.support.stories import BadStory, Happening, Step, Story, words
@@ -80,7 +80,7 @@ class Replay:
             self._operate(deed.deed, now)
             return
         self.stage.happen(deed, now)
-        if deed.actor in ("kustomization", "source"):
+        if deed.actor in ("kustomization", "neighbour", "source"):
             self._feed(now)
 
     def _operate(self, deed: str, now: datetime) -> None:
@@ -121,12 +121,18 @@ class Replay:
             store.drop_kustomization(KEY)
         elif self._news("kustomization", KEY[1], stage.kustomization):
             store.put_kustomization(stage.kustomization, now, live=live)
+        if stage.neighbour and self._news("kustomization", "other", stage.neighbour):
+            store.put_kustomization(stage.neighbour, now, live=live)
+        self._feed_sources(store, now, live=live)
+
+    def _feed_sources(self, store: Store, now: datetime, *, live: bool) -> None:
+        stage = self.stage
         sources = stage.pins | ({NAME: stage.source} if stage.source else {})
         for name, raw in sources.items():
             if self._news("source", name, raw):
                 store.put_source(raw, now, live=live, kind=raw["kind"])
         for kind, known in store.sources.items():
-            for key in known.keys() - {(NAMESPACE, name) for name in sources}:
+            for key in known.keys() - {key_of(raw) for raw in sources.values()}:
                 store.drop_source(key, kind)
 
     def _news(self, kind: str, name: str, raw: Object) -> bool:
@@ -230,7 +236,7 @@ class Expectation:
         assert not wrong, f"{self._where}{told}\n{json.dumps(self._status, indent=1)}"
 
     def _found(self, name: str, wanted: Any) -> Any:
-        if name in ("ready", "detected", "healthy", "rolledBack", "stalled"):
+        if name in ("ready", "detected", "healthy", "rolledBack", "stalled", "dependenciesReady"):
             return self._condition(name[0].upper() + name[1:], str(wanted))
         found: dict[str, Callable[[Any], Any]] = {
             "says": lambda parts: {kind: self._said(kind, part) for kind, part in parts.items()},

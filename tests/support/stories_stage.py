@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from reconciliation_contract.adapters.flux import pinned
 from reconciliation_contract.api.contract import FINALIZER
@@ -44,11 +45,14 @@ class Stage:
         make = {"OCIRepository": builders.oci_repository, "Bucket": builders.bucket}.get(
             kind, builders.git_repository
         )
-        self._make_source: Callable[[], Object] = make
-        self.source: Object | None = make()
+        self._make_source: Callable[[], Object] = lambda: _placed(make(), **story.source)
+        self.source: Object | None = self._make_source()
+        self.neighbour: Object | None = None
+        """Another Kustomization on the same source."""
         self.pins: dict[str, Object] = {}
         self.pushes: list[tuple[datetime, str]] = []
         self.readable = True
+        self.branch_exists = True
         self.refused = ""
         self.live = LiveObjects()
         self._commits: dict[str, str] = {}
@@ -59,7 +63,8 @@ class Stage:
         """Let one thing happen; raises `Impossible` or `BadStory` where it cannot."""
         acting: dict[str, Callable[[Happening, datetime], None]] = {
             "push": self._push,
-            "git": lambda d, _: setattr(self, "readable", d.deed == "readable"),
+            "git": self._change_git,
+            "neighbour": self._change_neighbour,
             "source": self._change_source,
             "pin": self._change_pin,
             "kustomization": self._change_kustomization,
@@ -73,6 +78,22 @@ class Stage:
     def _push(self, deed: Happening, now: datetime) -> None:
         self.pushes.append((now, deed.commit))
         self._commits[sha(deed.commit)] = deed.commit
+
+    def _change_git(self, deed: Happening, _: datetime) -> None:
+        if deed.deed.startswith("branch"):
+            self.branch_exists = deed.deed == "branch restored"
+        else:
+            self.readable = deed.deed == "readable"
+
+    def _change_neighbour(self, deed: Happening, now: datetime) -> None:
+        phase = deed.deed.removesuffix(" COMMIT")
+        self._must_be_served(deed.commit, phase)
+        before = self.neighbour or builders.neighbour(self._blank)
+        after = builders.advance(before, phase, deed.commit, now, ref=self._ref())
+        self.neighbour = check_kustomization(after, self.neighbour)
+
+    def _ref(self) -> str:
+        return builders.ref_name(self.source["spec"].get("ref", {})) if self.source else "main"
 
     def _change_source(self, deed: Happening, now: datetime) -> None:
         before = self.source
@@ -123,7 +144,7 @@ class Stage:
         else:
             phase = deed.deed.removesuffix(" COMMIT")
             self._must_be_served(deed.commit, phase)
-            after = builders.advance(before, phase, deed.commit, now, ref="" if self._pinned() else "main")
+            after = builders.advance(before, phase, deed.commit, now, ref="" if self._pinned() else self._ref())
         self.kustomization = check_kustomization(after, before)
 
     def _replace_kustomization(self, deed: str) -> None:
@@ -138,8 +159,10 @@ class Stage:
         return self.pins.get(self.kustomization["spec"]["sourceRef"]["name"]) if self.kustomization else None
 
     def _must_be_served(self, commit: str, phase: str) -> None:
-        """Flux works only at the commit that the Kustomization's source serves."""
-        if phase in ("sourceless", "denied"):
+        """Flux begins only with the commit that the Kustomization's source serves, and ends what it began."""
+        known = (self.kustomization or {}).get("status", {}).get("lastAttemptedRevision", "")
+        began = known.endswith((sha(commit), builders.digest(commit))) and phase not in ("fetching", "building")
+        if began or phase in ("sourceless", "denied"):
             return
         source = self._pinned() or self.source
         artifact = (source or {}).get("status", {}).get("artifact", {})
@@ -210,7 +233,10 @@ class Stage:
             refusal = Unreadable("https://git.example.com/shop.git: access denied")
             return Git(commits=dict.fromkeys(hashes, refusal), problem=refusal.problem)
         commits = {hash_: Commit(self._made_at(commit), f"Change {commit}") for hash_, commit in hashes.items()}
-        return Git(self._head(now, since), commits)
+        ref = self.source["spec"].get("ref", {}) if self.source else {}
+        problem = "" if self.branch_exists else "https://git.example.com/shop.git: the ref does not exist"
+        resolvable = not {"commit", "semver"} & ref.keys()  # the others only Flux resolves
+        return Git(self._head(now, since) if resolvable else None, commits, problem)
 
     def _made_at(self, commit: str) -> datetime:
         first = next(when for when, pushed in self.pushes if pushed == commit)
@@ -283,6 +309,12 @@ class Stage:
         after["metadata"]["annotations"] = {key: value for key, value in kept.items() if value is not None}
         self.kustomization = after
         return "switch to the pin" if act.source.name in self.pins else "switch back"
+
+
+def _placed(raw: Object, namespace: str = "", **spec: Any) -> Object:
+    """A source with its own spec, and in another namespace where one is named."""
+    raw["metadata"]["namespace"] = namespace or raw["metadata"]["namespace"]
+    return builders.changed(raw, **spec) if spec else raw
 
 
 class Refused(Exception):

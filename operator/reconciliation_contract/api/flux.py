@@ -55,6 +55,8 @@ _BEYOND_BUILD: Final = re.compile(rf"(?i)^(?:detect\w* drift|dry.?run|apply|(?:r
 """What Flux says it is at once the manifests are built. Its wording is no API: without it the stage lies between
 those around it."""
 _PACE: Final = frozenset({"sourceRef", "suspend", "interval", "retryInterval", "timeout"})
+_INTERRUPTED: Final = "HealthCheckCanceled"
+"""Flux's reason for an attempt that it gave up for another look: neither a success nor a failure."""
 _FAILURES: Final = 16
 """Failed attempts of one revision that a record keeps."""
 
@@ -183,7 +185,8 @@ def _failures(record: Kustomization, known: tuple[Failure, ...]) -> tuple[Failur
         return ()
     known = tuple(failure for failure in known if failure.hash == attempted.value)
     at = ready.transitioned_at
-    if ready.status != "False" or at is None or any(failure.at == at for failure in known):
+    interrupted = ready.reason == _INTERRUPTED
+    if ready.status != "False" or interrupted or at is None or any(failure.at == at for failure in known):
         return known
     failure = Failure(at, ready.reason, excerpt(ready.reason, ready.message), attempted.value)
     return (*known, failure)[-_FAILURES:]
