@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from playground.waiting import wait_until
+from reconciliation_contract.core.timeline import STAGES
 from tests.support.flux_objects import (
     PATIENCE,
     Object,
@@ -49,8 +50,11 @@ def test_a_commit_is_followed_until_it_is_healthy(operator: OperatorProcess, wor
     assert condition(workspace.contract_status("shop"), "Ready")["status"] == "True"
 
     added_at = datetime.now(UTC).replace(microsecond=0)
-    added = repository.commit({"deploy/settings.yaml": config_map(color="blue")}, "Add settings", when=added_at)
-    status = workspace.wait_good("shop", added)
+    with Recorder(workspace, "kustomization") as kustomizations:
+        added = repository.commit({"deploy/settings.yaml": config_map(color="blue")}, "Add settings", when=added_at)
+        status = workspace.wait_good("shop", added)
+    begun = kustomizations.first("shop", lambda thing: added in thing["status"].get("lastAttemptedRevision", ""))
+    made = workspace.get("configmap", "settings")["metadata"]["creationTimestamp"]
 
     source, kustomization = workspace.get("source", "shop"), workspace.get("kustomization", "shop")
     stages = status["delivery"]["stages"]
@@ -58,10 +62,13 @@ def test_a_commit_is_followed_until_it_is_healthy(operator: OperatorProcess, wor
     assert status["delivery"]["subject"] == "Add settings"
     assert (stages["committed"]["source"], moment(stages["committed"]["at"])) == ("Git", added_at)
     assert_same_second(stages["detected"]["at"], source["status"]["artifact"]["lastUpdateTime"])
+    assert_same_second(stages["attempted"]["at"], condition(begun.thing, "Ready")["lastTransitionTime"])
+    assert_same_second(stages["applied"]["at"], made)
     assert_same_second(stages["healthy"]["at"], condition(kustomization, "Ready")["lastTransitionTime"])
     assert_same_second(stages["healthy"]["at"], kustomization["status"]["history"][0]["lastReconciled"])
-    times = [moment(stages[name]["at"]) for name in ("committed", "detected", "attempted", "applied", "healthy")]
+    times = [moment(stages[name]["at"]) for name in STAGES if name not in ("seen", "validated")]
     assert times == sorted(times)
+    assert {stages[name]["source"] for name in ("attempted", "built", "applied", "healthy")} == {"Watch"}
     assert (verdict(status, "Detection"), verdict(status, "Reconciliation")) == ("Kept", "Kept")
 
     updated = repository.commit(
