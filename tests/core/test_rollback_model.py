@@ -6,14 +6,18 @@ world's rules are checked at every write, the promises to people whenever everyt
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from reconciliation_contract.api import flux
 from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.onset import HOLD, MARK
+from reconciliation_contract.errors import ClusterError, Conflict, Unavailable
+from tests.support import builders
 from tests.support.builders import NAME, Object, sha
 from tests.support.builders_api import (
     CONTRACT,
@@ -30,10 +34,17 @@ from tests.support.builders_world import World
 
 POLICY = {"after": {"failures": 2, "duration": "2m"}, "within": "1m", "settle": "5s"}
 FATES = ["ready", "unhealthy", "invalid", "unhealthy", "webhookless", "forbidden"]
+SOURCE_REF = {"kind": "GitRepository", "name": NAME}
 REST_ACTIVE = 5
 """Rounds after which a rollback only waits for Flux to be Ready at the good revision."""
 REST = 40
 """Rounds after which the operator must have come to rest."""
+
+
+FAULTS: Counter[str] = Counter()
+"""What was injected so far, by its name."""
+ROLLBACKS: Counter[str] = Counter()
+"""Rollbacks that were done so far, by the phase in which the revision had failed."""
 
 
 class RollbackModel(RuleBasedStateMachine):
@@ -90,6 +101,7 @@ class RollbackModel(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def force_push(self, data: st.DataObject) -> None:
+        FAULTS["forced push"] += 1
         self.world.head = data.draw(st.sampled_from(sorted(self.world.fate)))
         self.world.pass_time(1)
 
@@ -113,6 +125,7 @@ class RollbackModel(RuleBasedStateMachine):
 
     @rule(only=st.sampled_from([None, None, CONTRACT, KUSTOMIZATION, SOURCE]), lossy=st.booleans())
     def deliver(self, only: tuple[str, str] | None, lossy: bool) -> None:
+        FAULTS["lost or reordered events"] += lossy or only is not None
         self.world.deliver(self.operator.store, only=only, lossy=lossy)
 
     @rule(passes=st.integers(1, 4), crash=st.none() | st.integers(0, 7))
@@ -123,6 +136,7 @@ class RollbackModel(RuleBasedStateMachine):
             for _ in range(passes):
                 self.operator.look()
         except Crashed:
+            FAULTS["crash at a write"] += 1
             self.operator = Operator(self.world)
         self.world.api.plan_crash(None)
 
@@ -136,17 +150,32 @@ class RollbackModel(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        FAULTS["restart"] += 1
         self.operator = Operator(self.world)
 
     @rule(refuses=st.booleans())
     def rights_change(self, refuses: bool) -> None:
+        FAULTS["rights withdrawn"] += refuses
         self.world.api.refuses = refuses
+
+    @rule(
+        failures=st.lists(st.tuples(st.sampled_from([Conflict, Unavailable]), st.booleans()), min_size=1, max_size=3),
+        passes=st.integers(1, 3),
+    )
+    def writes_fail(self, failures: list[tuple[type[ClusterError], bool]], passes: int) -> None:
+        """The next writes are answered with 409 or 5xx, some of them done all the same."""
+        self.world.api.failing = list(failures)
+        for _ in range(passes):
+            self.operator.look()
+        FAULTS["write failed"] += len(failures) - len(self.world.api.failing)
+        self.world.api.failing = []
 
     # People and parents -----------------------------------------------------------------------------------------------
 
     @rule()
     def parent_reverts(self) -> None:
         if self.world.revert_by_parent():
+            FAULTS["parent reverts"] += 1
             self.theirs["source"] = NAME
 
     @rule(
@@ -159,6 +188,9 @@ class RollbackModel(RuleBasedStateMachine):
                 "resume",
                 "path",
                 "own path",
+                "undo",
+                "pace",
+                "targetNamespace",
                 "annotate",
                 "replace",
                 "delete",
@@ -167,6 +199,7 @@ class RollbackModel(RuleBasedStateMachine):
     )
     def person(self, act: str) -> None:
         """Somebody changes the Kustomization, or removes it or the contract."""
+        FAULTS[f"person: {act}"] += 1
         match act:
             case "source" | "elsewhere":
                 self.theirs["source"] = NAME if act == "source" else act
@@ -175,6 +208,12 @@ class RollbackModel(RuleBasedStateMachine):
                 self.world.edit(suspend=act == "suspend")
             case "path" | "own path":
                 self.world.edit(path="./deploy" if act == "own path" else "./elsewhere")
+            case "undo":
+                self._undo()
+            case "pace":
+                self.world.edit(interval=f"{self.world.now.timestamp():.0f}s")
+            case "targetNamespace":
+                self.world.edit(targetNamespace=f"n{self.world.now.timestamp():.0f}")
             case "annotate":
                 self.theirs["annotations"] = self.theirs["annotations"] | {"example.com/owner": "me"}
                 self.world.annotate(KUSTOMIZATION, {"example.com/owner": "me"})
@@ -182,6 +221,15 @@ class RollbackModel(RuleBasedStateMachine):
                 self._replace()
             case "delete":
                 self.world.delete_contract()
+
+    def _undo(self) -> None:
+        """Take back everything that a rollback has set, the mark and the hold included, at once."""
+        raw = self.world.kustomization
+        if raw is None or raw["spec"]["sourceRef"]["name"] == NAME:
+            return
+        self.theirs["source"] = NAME
+        meta = raw["metadata"] | {"annotations": dict(self.theirs["annotations"])}
+        self.world.api.put(KUSTOMIZATION, builders.changed(raw | {"metadata": meta}, sourceRef=SOURCE_REF))
 
     def _replace(self) -> None:
         if self.world.kustomization:
@@ -215,6 +263,7 @@ class RollbackModel(RuleBasedStateMachine):
         pin = self.world.api.objects[SOURCE[0], new]
         good = pin["spec"]["ref"]["commit"]
         event("a rollback")
+        ROLLBACKS[status["conditions"][0]["reason"]] += 1
         self.switches[uid, bad] = self.switches.get((uid, bad), 0) + 1
         assert self.switches[uid, bad] == 1 or bad in self.forgotten, (
             "at most one act for a bad revision of a Kustomization"
@@ -229,6 +278,10 @@ class RollbackModel(RuleBasedStateMachine):
         held = after["metadata"]["annotations"].get(HOLD)
         assert (held == "Ignore") == self.world.parent, "the hold comes with the switch where there is a parent"
         self._check_intent(bad)
+        now = flux.kustomization(before, self.world.now, live=False, before=None)
+        decided = (self.world.contract or {})["status"]["rollback"]
+        assert decided["specDigest"] == now.spec, "its own spec is as it was decided on"
+        assert decided["generation"] == now.generation, "the generation is as it was decided on"
 
     def _check_intent(self, bad: str) -> None:
         status = (self.world.contract or {})["status"]

@@ -15,7 +15,7 @@ from typing import Any
 from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Resource
 from reconciliation_contract.api.contract import FINALIZER
 from reconciliation_contract.api.flux import FIELD_MANAGER
-from reconciliation_contract.errors import Conflict, Missing, Refused
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused
 from reconciliation_contract.store import Key
 from tests.support import builders
 from tests.support.builders import NAME, NAMESPACE, Object
@@ -58,6 +58,8 @@ class Api:
     """Is shown every write of the operator at the moment it happens."""
     refuses: bool = False
     """Acts on Flux's objects are forbidden."""
+    failing: list[tuple[type[ClusterError], bool]] = field(default_factory=list)
+    """How the next writes fail, the first first; true: only their answer is lost, the write is done."""
     _version: int = 100
     _moments: int = 0
 
@@ -180,6 +182,9 @@ class Api:
 
     def _write(self, verb: str, place: Place, after: Object | None, user: str = "") -> Object:
         self._moment()
+        fails, done = self.failing.pop(0) if self.failing else (None, False)
+        if fails and not done:
+            raise fails(verb, place[1], "injected")
         before = self.objects.get(place)
         written = self.put(place, after) if after is not None else self.drop(place)
         write = Write(verb, place, before, written if after is not None else None, user)
@@ -187,6 +192,8 @@ class Api:
         if self.watcher:
             self.watcher(write)
         self._moment()
+        if fails:
+            raise fails(verb, place[1], "injected, but done")
         return copy.deepcopy(written)
 
     def _moment(self) -> None:

@@ -1,0 +1,39 @@
+"""A thousand faults and more against the rollback, in a simulated world whose rules are checked at every write.
+
+The fast tests run a slice of the same histories. Which guards they hold is told in ``docs/guards.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.core.test_rollback_model import FAULTS, ROLLBACKS, RollbackModel
+
+pytestmark = pytest.mark.e2e
+
+LEAST = 1000
+HISTORIES = settings(
+    max_examples=200,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.generate,),
+    suppress_health_check=tuple(HealthCheck),
+)
+
+
+def test_no_rollback_is_repeated_misled_or_false(measured: Callable[[str], None]) -> None:
+    """Whatever happens: one act for a bad revision, towards a revision that was good here, for a failure of its own."""
+    FAULTS.clear()
+    ROLLBACKS.clear()
+
+    run_state_machine_as_test(RollbackModel, settings=HISTORIES)
+
+    measured(f"{FAULTS.total()} injected faults, {ROLLBACKS.total()} rollbacks: 0 duplicate, wrong-target or false")
+    measured(", ".join(f"{count}x {name}" for name, count in FAULTS.most_common()))
+    assert FAULTS.total() >= LEAST
+    assert ROLLBACKS.total() >= LEAST / 10
