@@ -21,7 +21,10 @@ NAMES = {
     "flux_contract_rollbacks",
     "flux_contract_rollback_duration_seconds",
     "flux_contract_verdicts",
-    "flux_contract_passes",
+    "flux_contract_pass_duration_seconds",
+    "flux_contract_held",
+    "flux_contract_info",
+    "flux_contract_api_requests",
     "flux_contract_status_writes",
     "flux_contract_errors",
 }
