@@ -39,6 +39,8 @@ class Settings:
     """Repositories that fail at once before no rollback begins anywhere; 0 switches it off."""
     health: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8081))
     metrics: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8080))
+    otlp_endpoint: str = ""
+    """Base URL of an OpenTelemetry collector that takes OTLP over HTTP; empty: no traces."""
     log_level: str = "info"
     log_format: str = "text"
     workers: int = 8

@@ -69,6 +69,10 @@ class Trouble:
     """Why the API server refused it; empty where it did not answer."""
 
 
+Follow = Callable[[Contract, Memory, Memory], None]
+"""Is shown what each pass changed, once it is written; must not wait."""
+
+
 @dataclass(frozen=True)
 class Reach:
     """The outside world, as a pass reaches it."""
@@ -81,6 +85,7 @@ class Reach:
     surroundings: Surroundings
     metrics: Metrics
     clock: Callable[[], datetime]
+    follow: Follow = lambda *_: None
 
 
 class Reconciler:
@@ -144,6 +149,7 @@ class Reconciler:
         record = await self._write(key, record, decision, seen)
         if isinstance(record.contract, Contract):
             self._reach.removals.attend(key, record.contract, decision.memory)
+            self._reach.follow(record.contract, memory, decision.memory)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else

@@ -21,7 +21,7 @@ from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.config import Settings
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
-from reconciliation_contract.reconcile import Reach, Reconciler
+from reconciliation_contract.reconcile import Follow, Reach, Reconciler
 from reconciliation_contract.removal import Removals
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.surroundings import CONTROLLERS, Surroundings
@@ -47,7 +47,9 @@ class Operator:
         cluster: Cluster,
         clock: Callable[[], datetime] = utc_now,
         reader: Git | None = None,
+        *,
         metrics: Metrics | None = None,
+        follow: Follow = lambda *_: None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -68,6 +70,7 @@ class Operator:
             surroundings=self.surroundings,
             metrics=self.metrics,
             clock=clock,
+            follow=follow,
         )
         self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import kopf
@@ -16,8 +18,9 @@ from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.config import Listen, Settings
-from reconciliation_contract.errors import ClusterError
+from reconciliation_contract.errors import ClusterError, Unavailable
 from reconciliation_contract.handlers.watching import configure, register
+from reconciliation_contract.reconcile import Follow
 from reconciliation_contract.wiring import Operator
 
 
@@ -57,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
     )
     _address(run, "--health-listen", defaults.health, "where /healthz and /readyz are served")
     _address(run, "--metrics-listen", defaults.metrics, "where /metrics is served")
+    run.add_argument(
+        "--otlp-endpoint",
+        default=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        metavar="URL",
+        help="send a trace of each delivery to this OpenTelemetry collector, by OTLP over HTTP",
+    )
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=defaults.log_level)
     run.add_argument("--log-format", choices=("text", "json"), default=defaults.log_format)
     run.add_argument("--workers", type=int, default=defaults.workers, help="contracts looked at side by side")
@@ -89,6 +98,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         fleet_brake=arguments.fleet_brake,
         health=arguments.health_listen,
         metrics=arguments.metrics_listen,
+        otlp_endpoint=arguments.otlp_endpoint,
         log_level=arguments.log_level,
         log_format=arguments.log_format,
         workers=max(1, arguments.workers),
@@ -96,11 +106,32 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     )
 
 
+@asynccontextmanager
+async def followed(endpoint: str) -> AsyncIterator[Follow]:
+    """Send traces to a collector while the context lasts, if there is one; what waits at the end is sent.
+
+    Raises `Unavailable` where what this needs is not installed.
+    """
+    if not endpoint:
+        yield lambda *_: None
+        return
+    try:
+        from reconciliation_contract.adapters.traces import Traces  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        detail = f"{error.name} is not installed; install reconciliation-contract[tracing]"
+        raise Unavailable("send traces to", endpoint, detail) from error
+    traces = Traces(endpoint)
+    try:
+        yield traces.follow
+    finally:
+        await asyncio.to_thread(traces.close)
+
+
 async def serve(settings: Settings, access: Access) -> None:
     """Run until a signal asks to stop, which kopf listens for. Raises `ClusterError` where the start fails."""
     metrics = Metrics()
-    async with Cluster(access, metrics.requested) as cluster:
-        operator = Operator(settings, cluster, metrics=metrics)
+    async with followed(settings.otlp_endpoint) as follow, Cluster(access, metrics.requested) as cluster:
+        operator = Operator(settings, cluster, metrics=metrics, follow=follow)
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
         configure(kopf_settings)
