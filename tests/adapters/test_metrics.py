@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from reconciliation_contract.adapters.metrics import BUCKETS, Metrics
 from reconciliation_contract.adapters.metrics.row import FAMILIES
 from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.memory import Incident, Memory, Past, Result, Revision, Rollback, RollbackState
 from reconciliation_contract.core.observation import Condition, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
@@ -42,6 +43,7 @@ NAMES = {
     "flux_contract_rolled_back": OF_A_CONTRACT,
     "flux_contract_promise_kept": OF_A_CONTRACT | {"promise"},
     "flux_contract_stage_timestamp_seconds": OF_A_CONTRACT | {"stage"},
+    "flux_contract_drifted_objects": OF_A_CONTRACT,
     "flux_contract_open_incidents": OF_A_CONTRACT,
     "flux_contract_stage_duration_seconds": {"stage"},
     "flux_contract_rollback_duration_seconds": set(),
@@ -99,6 +101,7 @@ FULL = Memory(
     judgements=JUDGED,
     history=(Past(f"main@sha1:{OLD}", OLD, Result.HEALTHY, after(0)),),
     conditions={name: Condition("True", "Fine") for name in ("Ready", "Feasible", "DependenciesReady")},
+    drift=Drift(HASH, compared=5, drifted=2),
 )
 
 
@@ -269,6 +272,18 @@ def test_the_gauges_follow_the_last_pass() -> None:
     assert value(metrics, "ready", **labels) == 0.0
     assert value(metrics, "rolled_back", **labels) == 1.0
     assert value(metrics, "promise_kept", promise="Detection", **labels) is None
+
+
+def test_drift_that_could_not_be_compared_is_no_figure() -> None:
+    """Failing to measure is not zero drifted objects."""
+    metrics, labels = Metrics(), {"exported_namespace": "apps", "name": "shop"}
+
+    metrics.passed(CONTRACT, Memory(), FULL)
+    compared = value(metrics, "drifted_objects", **labels)
+    metrics.passed(CONTRACT, FULL, replace(FULL, drift=Drift(HASH, problem="no rights")))
+
+    assert compared == 2
+    assert value(metrics, "drifted_objects", **labels) is None
 
 
 def test_a_contract_that_is_gone_leaves_no_series() -> None:

@@ -79,6 +79,11 @@ def _stamps(_: Declared, memory: Memory) -> Iterator[Sample]:
             yield {"stage": name}, moment.at.timestamp()
 
 
+def _drifted(_: Declared, memory: Memory) -> Iterator[Sample]:
+    if memory.drift and not memory.drift.problem:
+        yield {}, float(memory.drift.drifted)
+
+
 def _incidents(_: Declared, memory: Memory) -> Iterator[Sample]:
     yield {}, float(sum(1 for incident in memory.incidents if incident.count and not incident.closed_at))
 
@@ -100,6 +105,11 @@ FAMILIES: Final = (
         _promises,
     ),
     Family("flux_contract_stage_timestamp_seconds", "When the last delivery reached a stage.", _stamps),
+    Family(
+        "flux_contract_drifted_objects",
+        "Objects that were not as Git wants them at the last comparison (absent while not compared).",
+        _drifted,
+    ),
     Family("flux_contract_open_incidents", "Incidents that people have been told of and that last.", _incidents),
 )
 
