@@ -11,7 +11,7 @@ from reconciliation_contract.adapters.flux import Flux, identity, pinned
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import Disown, SwitchSource
 from reconciliation_contract.core.observation import SourceRef
-from reconciliation_contract.errors import Refused
+from reconciliation_contract.errors import Conflict, Refused
 from tests.adapters.scripted import Asked, scripted
 from tests.support.virtual_time import START
 
@@ -197,6 +197,14 @@ async def test_our_claim_is_given_up_on_the_version_that_was_seen() -> None:
     ]
     assert asked.headers["Content-Type"] == "application/json-patch+json"
     assert asked.headers["Impersonate-User"].endswith(":deployer")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(409, Conflict), (422, Conflict), (403, Refused)])
+async def test_a_claim_that_has_moved_is_looked_at_again(status: int, kind: type[Exception]) -> None:
+    """On another version the test of the patch fails before the versions are compared; that is no refusal."""
+    async with scripted(lambda _: (status, {"message": "no"})) as (cluster, _):
+        with pytest.raises(kind):
+            await Flux(cluster).disown(contract(), Disown("7", 2))
 
 
 async def test_writes_run_as_the_contracts_account_and_reads_as_ourselves() -> None:

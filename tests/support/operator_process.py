@@ -108,14 +108,16 @@ def fetch(url: str) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def operator_process(cluster: Cluster, log: Path, *arguments: str) -> Iterator[OperatorProcess]:
+def operator_process(
+    cluster: Cluster, log: Path, *arguments: str, kubeconfig: Path | None = None
+) -> Iterator[OperatorProcess]:
     """An operator that is not started yet; it ends with the context, or with this process."""
     with contextlib.ExitStack() as stack:
         ports = stack.enter_context(reserve(cache_directory() / "ports", ("health", "metrics")))
         starter = Starter()
         stack.callback(starter.close)
         addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-        kubeconfig = cluster.token_kubeconfig(ACCOUNT, ACCOUNT)
+        kubeconfig = kubeconfig or cluster.token_kubeconfig(ACCOUNT, ACCOUNT)
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         process = Process(
             "reconciliation-contract",

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -142,9 +143,17 @@ class Cluster:
     async def amend(
         self, resource: Resource, namespace: str, name: str, version: str, patch: Sequence[Raw], *, user: str = ""
     ) -> Raw:
-        """JSON-patch an object, if it still has this resourceVersion."""
+        """JSON-patch an object, if it still has this resourceVersion.
+
+        A test in the patch that fails is a `Conflict`: it is made before the versions are compared.
+        """
         path, whole = resource.path(namespace, name), [_decided_on(version), *patch]
-        return await self._request("PATCH", path, "change", whole, content=_JSON_PATCH, user=user)
+        try:
+            return await self._request("PATCH", path, "change", whole, content=_JSON_PATCH, user=user)
+        except Refused as error:
+            if error.code == HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise Conflict(error.verb, error.what, error.detail, error.code) from error
+            raise
 
     async def list_metadata(self, resource: Resource, namespace: str, selector: str, *, user: str = "") -> Raw:
         """List the metadata of the objects that a label selector selects, from a cache, in one page."""
