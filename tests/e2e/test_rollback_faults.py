@@ -142,7 +142,7 @@ def the_good_commit_is_lost(space: Workspace) -> None:
 
     assert (told["status"], told["reason"]) == ("False", "TargetUnreachable")
     assert "does not serve" in told["message"]
-    assert good in told["message"]
+    assert good[:8] in told["message"]
     assert acts(seen) == 0
     assert bad not in str(status["rollback"].get("badRevisions", []))
 
@@ -282,7 +282,7 @@ def a_person_approves_and_releases(space: Workspace) -> None:
         wait_until(lambda: attempted(space, bad), PATIENCE, "Flux to fail at the bad revision again")
         space.wait_reason(NAME, "AlreadyRolledBack", "RolledBack")
 
-    assert bad in proposed["message"]
+    assert bad[:8] in proposed["message"]
     assert before == 0
     assert status["rollback"]["requestedBy"] == "ann (approved)"
     assert seen.values(NAME, source_of) == [NAME, status["rollback"]["pinRef"]["name"], NAME]
