@@ -1,0 +1,131 @@
+"""Artifacts are unpacked into their own directory, whatever they hold."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciliation_contract.adapters.manifests import archive
+from reconciliation_contract.adapters.manifests.archive import copy, unpack
+from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.core import reasons
+from tests.support.artifacts import tar_of
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 0) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname, found.size = kind, link, size
+    return found
+
+
+def packed(*entries: tarfile.TarInfo) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        for found in entries:
+            tar.addfile(found, io.BytesIO(b"x" * found.size))
+    return file.getvalue()
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Callable[[bytes], Path]:
+    """Unpack an archive into a directory beside which there is nothing."""
+
+    def unpacked(content: bytes) -> Path:
+        (tmp_path / "archive").write_bytes(content)
+        target = tmp_path / "inner" / "tree"
+        target.mkdir(parents=True)
+        unpack(tmp_path / "archive", target)
+        return target
+
+    return unpacked
+
+
+def test_files_and_directories_are_unpacked(unpacked: Callable[[bytes], Path]) -> None:
+    """Also files whose directory has no entry of its own."""
+    tree = unpacked(tar_of({"a.yaml": "a", "b/c/d.yaml": "d"}))
+
+    assert {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.yaml")} == {
+        "a.yaml": "a",
+        "b/c/d.yaml": "d",
+    }
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        entry("/etc/cron.d/x", size=1),
+        entry("../outside", size=1),
+        entry("a/../../outside", size=1),
+        entry("../outside", tarfile.DIRTYPE),
+        entry("/".join(["d"] * 100) + "/x", size=1),
+        entry("pipe", tarfile.FIFOTYPE),
+        entry("disk", tarfile.BLKTYPE),
+        entry("tty", tarfile.CHRTYPE),
+    ],
+    ids=lambda found: found.name[:20],
+)
+def test_nothing_is_written_outside(
+    unpacked: Callable[[bytes], Path], tmp_path: Path, found: tarfile.TarInfo
+) -> None:
+    """The whole artifact is refused, and its name for the place is shown."""
+    with pytest.raises(BuildFailed):
+        unpacked(packed(found))
+
+    assert not [path for path in tmp_path.rglob("*") if path.name in ("outside", "pipe", "disk", "tty")]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_links_are_skipped_and_never_written_through(
+    unpacked: Callable[[bytes], Path], tmp_path: Path, kind: bytes
+) -> None:
+    """A link and then a file below it is the classic way out."""
+    tree = unpacked(packed(entry("way", kind, link=str(tmp_path)), entry("way/out", size=3)))
+
+    assert (tree / "way" / "out").read_text() == "xxx"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not gzip", gzip.compress(b"not a tar" * 100), tar_of({"a": "x" * 5000})[:60], b"\x1f\x8b" + b"\0" * 30],
+    ids=["empty", "no gzip", "no tar", "cut off", "zeros"],
+)
+def test_what_is_no_archive_is_refused(unpacked: Callable[[bytes], Path], content: bytes) -> None:
+    """With a word on why."""
+    with pytest.raises(BuildFailed, match="cannot be unpacked"):
+        unpacked(content)
+
+
+def test_a_bomb_of_bytes_is_refused_before_it_is_written(unpacked: Callable[[bytes], Path], tmp_path: Path) -> None:
+    """200 MB of zeros pack to 200 kB."""
+    one = entry("zeros", size=archive.MOST_BYTES + 1)
+
+    with pytest.raises(BuildUnknown) as caught:
+        unpacked(packed(one))
+
+    assert caught.value.reason == reasons.BUILD_TOO_COSTLY
+    assert not (tmp_path / "inner" / "tree" / "zeros").exists()
+
+
+def test_a_bomb_of_files_is_refused(unpacked: Callable[[bytes], Path]) -> None:
+    """Empty files use up a disk as well."""
+    with pytest.raises(BuildUnknown, match="more than 20000 files"):
+        unpacked(packed(*(entry(f"f{n}", tarfile.DIRTYPE if n else tarfile.REGTYPE) for n in range(20_001))))
+
+
+def test_a_copy_holds_what_an_artifact_would(tmp_path: Path) -> None:
+    """No links, no Git."""
+    tree = tmp_path / "tree"
+    (tree / ".git").mkdir(parents=True)
+    (tree / ".git" / "config").touch()
+    (tree / "a.yaml").write_text("a")
+    (tree / "link").symlink_to("/etc/passwd")
+
+    copy(tree, tmp_path / "copy")
+
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["a.yaml"]
