@@ -1,6 +1,14 @@
-# Build with `docker build -t reconciliation-contract:0.1.0 .`; for a release, pin the base image by digest:
-# `--build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...`.
+# Build with `docker build -t reconciliation-contract:0.1.0 .`; for a release, pin the base images by digest:
+# `--build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...`, and GO_IMAGE likewise.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG GO_IMAGE=golang:1.26-bookworm
+
+# The operator runs kustomize to know what Flux applies: the version that Flux has, each module pinned by hash.
+FROM ${GO_IMAGE} AS kustomize
+WORKDIR /kustomize
+COPY requirements/kustomize/ ./
+RUN CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -trimpath -ldflags="-s -w" -o /opt/kustomize/ tool
+
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -31,12 +39,13 @@ LABEL org.opencontainers.image.title="reconciliation-contract" \
       org.opencontainers.image.licenses="Apache-2.0"
 # The bytecode was compiled at installation; the root file system is read-only.
 # USER: kopf asks for the user's name when it starts, and an arbitrary user id has none.
-ENV PATH=/opt/venv/bin:$PATH \
+ENV PATH=/opt/venv/bin:/opt/kustomize:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     USER=reconciliation-contract
 # A virtual environment knows its own path: it is copied to the same one.
 COPY --from=build /opt/venv /opt/venv
+COPY --from=kustomize /opt/kustomize /opt/kustomize
 USER 65532:65532
 ENTRYPOINT ["reconciliation-contract"]
 CMD ["run"]

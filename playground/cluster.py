@@ -129,6 +129,11 @@ class Cluster:
         return self._binaries.program("kubectl")
 
     @property
+    def kustomize(self) -> Path:
+        """The `kustomize` whose library the cluster's kustomize-controller has."""
+        return self._binaries.program("kustomize")
+
+    @property
     def versions(self) -> Mapping[str, str]:
         """Versions of the components, by Go module."""
         return self._binaries.versions

@@ -113,6 +113,14 @@ async def test_flux_labels_and_common_metadata_are_added(stand_in: str) -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["", ".", "./", "/", "//", "./a/..", "../../.."])
+async def test_no_path_leads_out_of_the_artifact(stand_in: str, path: str) -> None:
+    """They all mean its root, as in Flux."""
+    built = await build(Builder(None, stand_in), manifest("ConfigMap", "x"), spec={"path": path})
+
+    assert [found.name for found in built.objects] == ["x"]
+
+
 async def test_the_file_of_an_object_is_told_and_the_note_of_it_removed(stand_in: str) -> None:
     """Relative to the artifact's root."""
     noted = manifest("ConfigMap", "x")
@@ -200,6 +208,21 @@ async def test_substitution_happens_when_flux_substitutes(
     built = await build(Builder(None, stand_in), found, spec=spec)
 
     assert built.objects[0].body["data"]["v"] == text
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_a_variable_without_a_value_fails_a_strict_build(stand_in: str, strict: bool) -> None:
+    """As Flux does unless its gate is switched off."""
+    builder = Builder(None, stand_in, strict=strict)
+    building = build(
+        builder, manifest("ConfigMap", "x", data={"v": "${unset}"}), spec={"postBuild": {"substitute": {"a": "b"}}}
+    )
+
+    if strict:
+        with pytest.raises(BuildFailed, match="'unset' is not set"):
+            await building
+    else:
+        assert (await building).objects[0].body["data"] == {"v": ""}
 
 
 @pytest.mark.parametrize(

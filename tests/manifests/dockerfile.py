@@ -17,8 +17,18 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-PASSED_ON = ("PIP_", "SSL_CERT_", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-"""What a build takes over of this machine's environment: how to reach the package index."""
+PASSED_ON = (
+    "PIP_",
+    "GO",
+    "SSL_CERT_",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+"""What a build takes over of this machine's environment: how to reach the package indexes."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,8 @@ class Build:
     """Takes the place of `/`."""
     programs: Path
     """The folder with the base image's `python`."""
+    go: Path
+    """The folder with the `go` of the image for it."""
     environment: dict[str, str] = field(default_factory=dict)
     workdir: Path = field(init=False)
 
@@ -135,7 +147,8 @@ class Build:
     def _perform(self, instruction: Instruction) -> None:
         match instruction.keyword:
             case "FROM":
-                self.environment = {"PATH": f"{self.programs}:{os.defpath}", "HOME": str(self.root)}
+                programs = self.go if "GO_IMAGE" in instruction.arguments else self.programs
+                self.environment = {"PATH": f"{programs}:{os.defpath}", "HOME": str(self.root)}
                 self.workdir = self.root
             case "ENV":
                 values = {key: self.place(value) for key, value in instruction.pairs.items()}
@@ -156,7 +169,7 @@ class Build:
     def _copy(self, words: list[str]) -> None:
         if words[0].startswith("--from="):
             source, target = words[1:]
-            assert source == target, "a virtual environment cannot be moved"
+            assert source == target, "nothing is moved: all stages share one folder"
             assert Path(self.place(target)).exists()
             return
         *sources, target = words

@@ -143,7 +143,7 @@ def test_memory_is_bounded_and_cpu_is_not_throttled(variant: Rendering) -> None:
 
     assert resources["requests"] == {"cpu": "50m", "memory": "64Mi"}
     assert resources["limits"].keys() == {"memory"}
-    assert int(resources["limits"]["memory"].removesuffix("Mi")) <= 256
+    assert int(resources["limits"]["memory"].removesuffix("Mi")) <= 512
 
 
 def test_everything_is_labelled_as_ours_and_not_as_flux(variant: Rendering) -> None:

@@ -34,14 +34,27 @@ def test_the_last_stage_runs_nothing_and_fetches_nothing() -> None:
     keywords = {instruction.keyword for instruction in STAGES[-1]}
 
     assert keywords == {"FROM", "LABEL", "ENV", "COPY", "USER", "ENTRYPOINT", "CMD"}
-    assert [copy.words[0] for copy in STAGES[-1] if copy.keyword == "COPY"] == ["--from=build"]
+    copied = [copy.words[0] for copy in STAGES[-1] if copy.keyword == "COPY"]
+    assert copied == ["--from=build", "--from=kustomize"]
 
 
-def test_both_stages_have_the_same_base() -> None:
-    """A virtual environment works only with the Python that made it."""
-    bases = {instruction.words[0] for instruction in of("FROM")}
+def test_each_part_is_made_with_what_it_needs() -> None:
+    """A virtual environment works only with the Python that made it; kustomize is a program of its own."""
+    bases = [instruction.words[0] for instruction in of("FROM")]
 
-    assert bases == {"${PYTHON_IMAGE}"}
+    assert bases == ["${GO_IMAGE}", "${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+
+
+def test_kustomize_is_pinned_and_the_one_that_the_tests_run() -> None:
+    """Go builds nothing that is not in `go.sum`, and both lists name the same version with the same hash."""
+    (build,) = [run.arguments for run in of("RUN") if "go build" in run.arguments]
+    lines = {
+        folder: [line for line in (ROOT / folder / "go.sum").read_text().splitlines() if "kustomize/v5 " in line]
+        for folder in ("requirements/kustomize", "playground/go")
+    }
+
+    assert {"-mod=readonly", "GOTOOLCHAIN=local"} <= set(build.split())
+    assert lines["requirements/kustomize"] == lines["playground/go"] != []
 
 
 def test_the_image_runs_as_the_user_of_the_deployment(full: Rendering) -> None:

@@ -14,6 +14,9 @@ from zipfile import ZipFile
 
 import pytest
 
+from playground.cache import cache_directory
+from playground.progress import Progress
+from playground.toolchain import find_go
 from tests.manifests.dockerfile import Build, read_stages
 from tests.manifests.rendering import NAME, ROOT
 
@@ -39,9 +42,9 @@ def image(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     # Like the base image's: a Python with pip and nothing else.
     python = tmp_path_factory.mktemp("python")
     subprocess.run([sys.executable, "-m", "venv", python], check=True)
-    build = Build(
-        read_stages((ROOT / "Dockerfile").read_text()), checkout, tmp_path_factory.mktemp("root"), python / "bin"
-    )
+    go = find_go(cache_directory(), Progress()).command
+    root = tmp_path_factory.mktemp("root")
+    build = Build(read_stages((ROOT / "Dockerfile").read_text()), checkout, root, python / "bin", go.parent)
     build.run()
     return build
 
@@ -118,6 +121,13 @@ def test_requirements_agree_with_the_package(image: Build) -> None:
     )
 
     assert result.returncode == 0, result.stdout
+
+
+def test_the_image_builds_manifests(image: Build) -> None:
+    """Kustomize is where the operator looks for it."""
+    result = image.execute(["kustomize", "version"])
+
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_image_holds_no_installer_and_no_tool(image: Build) -> None:

@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--log-format", choices=("text", "json"), default=defaults.log_format)
     run.add_argument("--workers", type=int, default=defaults.workers, help="contracts looked at side by side")
     run.add_argument(
+        "--kustomize", default=defaults.kustomize, metavar="PATH", help="the program that builds manifests"
+    )
+    run.add_argument(
         "--allow-local-git",
         action="store_true",
         help="read Git on loopback and link-local addresses (playground only)",
@@ -103,6 +106,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         log_format=arguments.log_format,
         workers=max(1, arguments.workers),
         git_allow_local=arguments.allow_local_git,
+        kustomize=arguments.kustomize,
     )
 
 

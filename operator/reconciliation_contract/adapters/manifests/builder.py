@@ -41,7 +41,7 @@ class Limits:
 
     seconds: int = 30
     """For one build, of the clock and of the processor."""
-    memory: int = 256 << 20
+    memory: int = 192 << 20
     """Bytes of data that each process of a build may hold."""
     at_once: int = 2
     entries: int = 64
@@ -54,11 +54,12 @@ class Builder:
     """Builds what a Kustomization applies.
 
     ``kustomize`` is the program, by default the one on PATH. ``strict`` is Flux's feature gate
-    StrictPostBuildSubstitutions. Without a ``reader`` no ConfigMap or Secret can be substituted from.
+    StrictPostBuildSubstitutions, on since Flux 2.9: a variable without value or default fails the build. Without a
+    ``reader`` no ConfigMap or Secret can be substituted from.
     """
 
     def __init__(
-        self, reader: Reader | None, kustomize: str = "", limits: Limits | None = None, *, strict: bool = False
+        self, reader: Reader | None, kustomize: str = "", limits: Limits | None = None, *, strict: bool = True
     ) -> None:
         self._reader = reader
         self._kustomize = kustomize

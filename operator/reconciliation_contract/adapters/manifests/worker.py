@@ -75,7 +75,7 @@ def build(job: Mapping[str, Any]) -> list[dict[str, Any]]:
         unpack(Path(job["archive"]), tree)
     spec = read_map(kustomization, "spec")
     # Leading dots and slashes mean the root, however many.
-    directory = Path(os.path.normpath(f"/{read_text(spec, 'path')}")).relative_to("/")
+    directory = Path(os.path.normpath(f"/{read_text(spec, 'path').lstrip('/')}")).relative_to("/")
     if not (tree / directory).is_dir():
         raise BuildFailed(f"the path {directory} is not in the artifact")
     try:

@@ -1,0 +1,445 @@
+"""What is built here is what Flux applies: the same objects as its inventory, with the same content."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from playground.api_client import ApiClient
+from playground.cache import cache_directory
+from playground.cluster import Cluster
+from playground.progress import Progress
+from playground.toolchain import NoGoError, find_go
+from playground.toolset import CLUSTER
+from playground.waiting import wait_until
+from reconciliation_contract.adapters.cluster import Resource
+from reconciliation_contract.adapters.manifests.build import Artifact, Built
+from reconciliation_contract.adapters.manifests.builder import Builder
+from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.core import reasons
+from reconciliation_contract.core.manifest import Manifest
+from reconciliation_contract.errors import Missing
+from tests.e2e.conftest import PODINFO
+from tests.support.flux_objects import PATIENCE, Workspace, condition, config_map, deployment
+
+pytestmark = pytest.mark.e2e
+
+Raw = Mapping[str, Any]
+Files = dict[str, str]
+
+ANNOTATION = "kustomize.toolkit.fluxcd.io"
+
+
+def text(*objects: Raw) -> str:
+    return yaml.safe_dump_all(objects)
+
+
+def thing(kind: str, name: str, version: str = "v1", **more: Any) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **more}
+
+
+# Layouts: files and spec by what they show --------------------------------------------------------------------
+
+BASE: Files = {
+    "base/kustomization.yaml": "resources: [web.yaml, settings.yaml]\n",
+    "base/web.yaml": deployment("1"),
+    "base/settings.yaml": config_map(colour="blue"),
+}
+COMPONENT: Files = {
+    "component/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+    "resources: [extra.yaml]\npatches: [{path: patch.yaml}]\n",
+    "component/extra.yaml": config_map("extra", from_="component"),
+    "component/patch.yaml": config_map(colour="red", shade="dark"),
+}
+NOTE = """\
+apiVersion: builtin
+kind: AnnotationsTransformer
+metadata: {name: note}
+annotations: {note: text}
+fieldSpecs: [{path: metadata/annotations, create: true}]
+"""
+OVERLAY = {
+    "resources": ["../base", "../loose/map.yaml"],
+    "components": ["../component"],
+    "namePrefix": "pre-",
+    "nameSuffix": "-suf",
+    "labels": [{"pairs": {"team": "a"}, "includeSelectors": True}],
+    "images": [{"name": "web", "newName": "shop", "newTag": "2"}],
+    "replicas": [{"name": "web", "count": 2}],
+    "patches": [
+        {"target": {"kind": "Deployment"}, "patch": '[{"op": "add", "path": "/spec/paused", "value": true}]'}
+    ],
+    "configMapGenerator": [{"name": "generated", "files": ["app.conf", "other=../loose/file"], "literals": ["a=b"]}],
+    "secretGenerator": [{"name": "hidden", "envs": ["hidden.env"]}],
+    "transformers": [NOTE],
+}
+SUBSTITUTED = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: substituted}
+data:
+  inline: ${inline}
+  map: "${from_map}"
+  secret: ${from_secret:-none}
+  default: ${absent:=a ${inline} b}
+  cased: ${inline^^}
+  cut: ${inline:1:2}
+  escaped: $${inline}
+  truth: "${truth}"
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: untouched
+  annotations: {kustomize.toolkit.fluxcd.io/substitute: disabled}
+data: {kept: "${inline}"}
+"""
+SCALARS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: scalars}
+data:
+  a: "yes"
+  b: 'on'
+  c: "0644"
+  d: "1.0"
+  e: 2020-01-01
+  f: 1:30
+  g: "~"
+  h: ""
+  i: 6e74912
+  "y": "n"
+  text: |
+    ---
+    more
+"""
+MODE = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: mode}
+spec:
+  nodeName: nowhere
+  automountServiceAccountToken: false
+  containers: [{name: a, image: a}]
+  volumes: [{name: v, secret: {secretName: s, defaultMode: 0640}}]
+"""
+DEFINITION = thing(
+    "CustomResourceDefinition",
+    "gadgets.a.example",
+    "apiextensions.k8s.io/v1",
+    spec={
+        "group": "a.example",
+        "names": {"kind": "Gadget", "plural": "gadgets"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+)
+ROLE = thing("ClusterRole", "example:reader", "rbac.authorization.k8s.io/v1", rules=[])
+BINDING = thing(
+    "ClusterRoleBinding",
+    "example:reader",
+    "rbac.authorization.k8s.io/v1",
+    roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "example:reader"},
+    subjects=[{"kind": "ServiceAccount", "name": "reader"}],
+)
+
+LAYOUTS: dict[str, tuple[Files, dict[str, Any]]] = {
+    "a plain directory": (
+        {
+            "plain/b.yml": text(thing("ConfigMap", "b", data={"x": "y"}), thing("ConfigMap", "c")),
+            "plain/deep/er/a.yaml": config_map("a", x="y"),
+            "plain/own/Kustomization": "resources: [x.yaml]\nnamePrefix: own-\n",
+            "plain/own/x.yaml": config_map("x"),
+            "plain/own/not-listed.yaml": config_map("unlisted"),
+            "plain/README.md": "text",
+        },
+        {"path": "plain"},
+    ),
+    "an overlay": (
+        {
+            **BASE,
+            **COMPONENT,
+            "overlay/kustomization.yaml": json.dumps(OVERLAY),
+            "overlay/app.conf": "a=b\n",
+            "overlay/hidden.env": "password=hunter2\n",
+            "loose/map.yaml": config_map("loose", x="y"),
+            "loose/file": "content",
+        },
+        {"path": "./overlay"},
+    ),
+    "everything in the spec": (
+        {**BASE, **COMPONENT},
+        {
+            "path": "/base/",
+            "namePrefix": "spec-",
+            "nameSuffix": "-x",
+            "components": ["../component", "../missing"],
+            "ignoreMissingComponents": True,
+            "images": [{"name": "web", "newTag": "3"}],
+            "patches": [{"patch": deployment("4", replicas=3), "target": {"kind": "Deployment"}}],
+            "commonMetadata": {"labels": {"l": "1"}, "annotations": {"a": "2"}},
+        },
+    ),
+    "substitution": (
+        {"vars/a.yaml": SUBSTITUTED},
+        {
+            "path": "vars",
+            "postBuild": {
+                "substitute": {"inline": "value", "truth": "yes it is"},
+                "substituteFrom": [
+                    {"kind": "ConfigMap", "name": "values"},
+                    {"kind": "Secret", "name": "values"},
+                    {"kind": "Secret", "name": "missing", "optional": True},
+                ],
+            },
+        },
+    ),
+    "definitions and what they define": (
+        {"crds/all.yaml": text(thing("Gadget", "one", "a.example/v1", spec={"x": 1.0}), DEFINITION)},
+        {"path": "crds"},
+    ),
+    "objects of the whole cluster": (
+        {"wide/all.yaml": text(ROLE, BINDING, thing("ServiceAccount", "reader"))},
+        {"path": "wide"},
+    ),
+    "scalars": ({"scalars/a.yaml": SCALARS, "scalars/b.yaml": MODE}, {"path": "scalars"}),
+    "an empty directory": ({"empty/README.md": "nothing"}, {"path": "empty"}),
+    "a kustomization without resources": (
+        {"bare/kustomization.yaml": "configMapGenerator: [{name: bare, literals: [a=b]}]"},
+        {"path": "bare"},
+    ),
+}
+
+
+# Reading ----------------------------------------------------------------------------------------------------------
+
+
+class Reading:
+    """Reads for the builder by the playground's client."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self.api = api
+
+    async def get(self, resource: Resource, namespace: str, name: str, *, user: str = "") -> Raw:
+        assert not user
+        found = self.api.find(resource.path(namespace, name))
+        if found is None:
+            raise Missing("read", name)
+        return found
+
+
+@pytest.fixture
+def builder(cluster: Cluster) -> Builder:
+    return Builder(Reading(cluster.api), str(cluster.kustomize))
+
+
+def applied(workspace: Workspace, name: str) -> Raw:
+    """Wait until Flux has applied a Kustomization at the source's artifact."""
+
+    def done() -> Raw | None:
+        found = workspace.get("kustomization", name)
+        ready = condition(found, "Ready")
+        if ready.get("status") == "False" and ready["reason"] not in ("ArtifactFailed", "DependencyNotReady"):
+            raise AssertionError(f"{name}: {ready['message']}")
+        # Conditions and the other fields arrive one after the other.
+        complete = "lastAppliedRevision" in found["status"] and "inventory" in found["status"]
+        return found if ready.get("status") == "True" and complete else None
+
+    return wait_until(done, PATIENCE * 2, f"Flux to apply {name}")
+
+
+def inventory(kustomization: Raw) -> set[str]:
+    return {entry["id"] for entry in kustomization["status"].get("inventory", {}).get("entries", [])}
+
+
+def identifiers(built: Built, wanted: set[str]) -> set[str]:
+    """Write keys as Flux does. The API server knows better than a manifest which kinds have a namespace."""
+
+    def written(manifest: Manifest, namespace: str) -> str:
+        key = manifest.key
+        return f"{namespace}_{key.name.replace(':', '__')}_{key.group}_{key.kind}"
+
+    wide = {written(m, "") for m in built.objects} & wanted
+    return {written(m, "" if written(m, "") in wide else m.namespace) for m in built.objects}
+
+
+def differences(built: Any, live: Any, at: str = "") -> list[str]:
+    """Where the live object lacks what was built; what the API server adds does not count."""
+    if isinstance(built, dict) and isinstance(live, dict):
+        return [found for key in built for found in differences(built[key], live.get(key), f"{at}/{key}")]
+    if isinstance(built, list) and isinstance(live, list) and len(built) == len(live):
+        return [
+            found
+            for n, (one, other) in enumerate(zip(built, live, strict=True))
+            for found in differences(one, other, f"{at}/{n}")
+        ]
+    # An empty value is not stored.
+    return [] if built == live or (not built and live is None) else [f"{at}: {built!r} is {live!r}"]
+
+
+# Tests ------------------------------------------------------------------------------------------------------------
+
+
+async def build(builder: Builder, workspace: Workspace, name: str) -> Built:
+    kustomization = workspace.get("kustomization", name)
+    source = workspace.get("source", kustomization["spec"]["sourceRef"]["name"])
+    return await builder.build(Artifact.of(source), kustomization)
+
+
+async def test_every_layout_builds_to_the_inventory_of_flux(
+    workspace: Workspace, builder: Builder, measured: Callable[[str], None]
+) -> None:
+    """The same identities; and each object lives as it was built."""
+    repository = workspace.repository("layouts")
+    repository.commit({k: v for files, _ in LAYOUTS.values() for k, v in files.items()}, "all layouts")
+    workspace.source("layouts", repository.url)
+    values = {"from_map": "map", "inline": "overridden"}
+    workspace.api.apply(workspace.path("configmap", "values"), thing("ConfigMap", "values", data=values))
+    secret = thing("Secret", "values", data={"from_secret": base64.b64encode(b"sec\nret").decode()})
+    workspace.api.apply(workspace.path("secret", "values"), secret)
+    names = {f"layout-{n}": title for n, title in enumerate(LAYOUTS)}
+    for name, title in names.items():
+        workspace.kustomization(name, "layouts", wait=False, **LAYOUTS[title][1])
+
+    for name, title in names.items():
+        kustomization = applied(workspace, name)
+        built = await build(builder, workspace, name)
+        wanted = inventory(kustomization)
+
+        assert identifiers(built, wanted) == wanted, title
+        for manifest in built.objects:
+            found = live(workspace, manifest, wanted)
+            assert differences(manifest.body, found) == [], (title, manifest.key)
+            assert manifest.file in LAYOUTS[title][0], (title, manifest)
+    measured(f"built as Flux does: {len(names)} layouts")
+
+
+def live(workspace: Workspace, manifest: Manifest, wanted: set[str]) -> Any:
+    """Read an object with kubectl, which finds its path."""
+    kind = f"{manifest.kind}.{manifest.api_version.rpartition('/')[0]}".rstrip(".")
+    namespace = ["--namespace", manifest.namespace] if manifest.namespace else []
+    return json.loads(workspace.cluster.kubectl_run("get", kind, manifest.name, *namespace, "--output=json"))
+
+
+async def test_every_release_of_podinfo_builds_to_the_inventory_of_flux(
+    workspace: Workspace, builder: Builder, measured: Callable[[str], None]
+) -> None:
+    """A real repository, sixteen times."""
+    if not PODINFO.is_dir():
+        pytest.skip("the releases of podinfo are not beside the repository")
+    files = {str(p.relative_to(PODINFO)): p.read_text() for p in sorted(PODINFO.rglob("*")) if p.is_file()}
+    await compare(workspace, builder, "podinfo", files, sorted({name.split("/")[0] for name in files if "/" in name}))
+    measured("built as Flux does: the releases of podinfo")
+
+
+TREES: dict[str, list[str]] = {
+    "github.com/fluxcd/source-controller": ["config/crd", "config/rbac", "config/manager", "config/default"],
+    "github.com/fluxcd/notification-controller": ["config/crd", "config/rbac", "config/manager", "config/default"],
+    "github.com/fluxcd/kustomize-controller": ["config/crd", "config/rbac", "config/manager"],
+    "sigs.k8s.io/kwok": ["kustomize/crd", "kustomize/rbac", "kustomize/kwok", "kustomize/stage/fast"],
+}
+
+
+@pytest.mark.parametrize("module", TREES)
+async def test_a_public_tree_builds_to_the_inventory_of_flux(
+    workspace: Workspace, builder: Builder, module: str, measured: Callable[[str], None]
+) -> None:
+    """Kustomizations of the Go modules that the cluster is built from."""
+    folder = module_folder(module)
+    top = TREES[module][0].split("/")[0]
+    paths = [path for path in sorted((folder / top).rglob("*")) if path.is_file()]
+    files = {str(path.relative_to(folder)): path.read_text(errors="replace") for path in paths}
+
+    await compare(workspace, builder, "tree", files, [path for path in TREES[module] if (folder / path).is_dir()])
+    measured(f"built as Flux does: {module}")
+
+
+async def test_a_remote_base_is_unknown_and_named(workspace: Workspace, builder: Builder) -> None:
+    """Kustomize-controller's own tree has one."""
+    folder = module_folder("github.com/fluxcd/kustomize-controller")
+    kustomization = {"metadata": {"name": "x", "namespace": "y"}, "spec": {"path": "default"}}
+
+    with pytest.raises(BuildUnknown) as caught:
+        await builder.build_tree(folder / "config", kustomization)
+
+    assert caught.value.reason == reasons.REMOTE_BASE
+    assert "source-controller.crds.yaml" in caught.value.message
+
+
+FAILING: dict[str, Files] = {
+    "outside": {"outside/kustomization.yaml": "resources: [../../../etc/passwd]"},
+    "missing": {"missing/kustomization.yaml": "resources: [nothing.yaml]"},
+    "unknown": {"unknown/kustomization.yaml": "resources: [../field]", "field/kustomization.yaml": "madeUp: 1"},
+    "nameless": {"nameless/x.yaml": "kind: ConfigMap\napiVersion: v1\n"},
+    "broken": {"broken/x.yaml": "a: ["},
+    "substitution": {"substitution/x.yaml": config_map("x", a="${a-b}")},
+    "unset": {"unset/x.yaml": config_map("x", a="${unset}")},
+}
+
+
+async def test_what_flux_cannot_build_cannot_be_built(workspace: Workspace, builder: Builder) -> None:
+    """The two agree on what is wrong."""
+    repository = workspace.repository("failing")
+    repository.commit({k: v for files in FAILING.values() for k, v in files.items()}, "all of it wrong")
+    workspace.source("failing", repository.url)
+    for name in FAILING:
+        post_build = {"postBuild": {"substitute": {"x": "y"}}}
+        workspace.kustomization(name, "failing", path=name, **post_build)
+
+    for name in FAILING:
+
+        def failed(name: str = name) -> bool:
+            return condition(workspace.get("kustomization", name), "Ready").get("reason") == "BuildFailed"
+
+        wait_until(failed, PATIENCE, f"Flux to fail building {name}")
+        with pytest.raises(BuildFailed):
+            await build(builder, workspace, name)
+
+
+async def compare(workspace: Workspace, builder: Builder, name: str, files: Files, paths: list[str]) -> None:
+    """Deliver directories of a tree side by side, and compare."""
+    repository = workspace.repository(name)
+    repository.commit(files, "the tree")
+    workspace.source(name, repository.url)
+    for n, path in enumerate(paths):
+        # Some are what the cluster itself runs on: nothing is pruned.
+        spec = workspace.kustomization_spec(name, path=path, prune=False, wait=False, force=True)
+        if name == "podinfo":
+            spec["namePrefix"] = f"r{n}-"
+        if path.endswith(("default", "kwok")):
+            # They have a namespace of their own.
+            del spec["targetNamespace"]
+        workspace.write("kustomization", f"tree-{n}", spec)
+
+    for n, path in enumerate(paths):
+        wanted = inventory(applied(workspace, f"tree-{n}"))
+        built = await build(builder, workspace, f"tree-{n}")
+
+        assert identifiers(built, wanted) == wanted != set(), path
+
+
+def module_folder(module: str) -> Path:
+    """Where Go keeps a module that the cluster was built from."""
+    try:
+        go = find_go(cache_directory(), Progress(quiet=True)).command
+    except NoGoError:
+        pytest.skip("no Go here")
+    command = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]
+    answer = subprocess.run(command, cwd=CLUSTER.module, capture_output=True, text=True, check=False)
+    if not answer.stdout.strip():
+        pytest.skip(f"the source of {module} is not on this machine")
+    return Path(answer.stdout.strip())
