@@ -133,6 +133,16 @@ async def test_the_file_of_an_object_is_told_and_the_note_of_it_removed(stand_in
     assert "annotations" not in built.objects[0].body["metadata"]
 
 
+async def test_a_note_of_somebody_else_s_does_no_harm(stand_in: str) -> None:
+    """The annotation's name is kustomize's, its value may be anybody's."""
+    noted = manifest("ConfigMap", "x")
+    noted["metadata"]["annotations"] = {"config.kubernetes.io/origin": "a: ["}
+
+    built = await build(Builder(None, stand_in), noted)
+
+    assert built.objects[0].file == ""
+
+
 async def test_a_secret_in_plain_text_is_encoded_as_flux_encodes_it(stand_in: str) -> None:
     """So that it compares with what lives in the cluster."""
     built = await build(Builder(None, stand_in), manifest("Secret", "x", data={"a": "YQ=="}, stringData={"b": "b"}))

@@ -24,6 +24,7 @@ from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.inventory import Entry
 from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.errors import Missing
 from tests.e2e.conftest import PODINFO
@@ -268,13 +269,8 @@ def inventory(kustomization: Raw) -> set[str]:
 
 def identifiers(built: Built, wanted: set[str]) -> set[str]:
     """Write keys as Flux does. The API server knows better than a manifest which kinds have a namespace."""
-
-    def written(manifest: Manifest, namespace: str) -> str:
-        key = manifest.key
-        return f"{namespace}_{key.name.replace(':', '__')}_{key.group}_{key.kind}"
-
-    wide = {written(m, "") for m in built.objects} & wanted
-    return {written(m, "" if written(m, "") in wide else m.namespace) for m in built.objects}
+    pairs = [(Entry(m.key._replace(namespace=""), "").id, Entry(m.key, "").id) for m in built.objects]
+    return {wide if wide in wanted else namespaced for wide, namespaced in pairs}
 
 
 def differences(built: Any, live: Any, at: str = "") -> list[str]:

@@ -101,12 +101,11 @@ class Builder:
         if program is None:
             text = "kustomize is not installed: put it on the operator's PATH, or name it with --kustomize"
             raise BuildUnknown(reasons.KUSTOMIZE_MISSING, text)
-        result = work / "result.json"
         job = {
             "work": str(work),
             "archive": str(work / "artifact"),
             "tree": str(tree or ""),
-            "result": str(result),
+            "result": str(work / "result.json"),
             "kustomize": program,
             "kustomization": _relevant(kustomization),
             "values": values,
@@ -114,12 +113,17 @@ class Builder:
             "memory": self._limits.memory,
             "seconds": self._limits.seconds,
         }
+        await self._run(job)
+        return _taken(work / "result.json", self._limits.size)
+
+    async def _run(self, job: dict[str, Any]) -> None:
+        """Run the worker to its end, or to that of its time."""
         # No part of the operator's environment or files is passed on; its group is ended as a whole.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-I", "-m", _WORKER),
             env={},
-            cwd=work,
+            cwd=job["work"],
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -137,7 +141,6 @@ class Builder:
             await process.wait()
         if process.returncode:
             raise _ended(process.returncode, problem)
-        return _taken(result, self._limits.size)
 
     # Cache ------------------------------------------------------------------------------------------------------
 

@@ -75,7 +75,11 @@ class PostBuild:
 
     def _file(self, meta: Raw) -> str:
         """The file that an object comes from, by kustomize's own note."""
-        origin = read_document(read_text(read_map(meta, "annotations"), _ORIGIN) or "{}")
+        try:
+            origin = read_document(read_text(read_map(meta, "annotations"), _ORIGIN) or "{}")
+        except DocumentError:
+            # Somebody else's note of that name.
+            return ""
         named = read_text(origin, "path") or read_text(origin, "configuredIn") if isinstance(origin, dict) else ""
         return os.path.normpath(self._directory / named) if named else ""
 

@@ -108,7 +108,7 @@ def _run(kustomize: str, directory: Path, tree: Path, work: Path) -> str:
         raise BuildFailed(f"kustomize build failed: {said.removeprefix('Error: ')}")
     if output.stat().st_size > MOST_OUTPUT:
         raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"more than {MOST_OUTPUT >> 20} MiB of manifests")
-    return output.read_text("utf-8")
+    return output.read_text("utf-8", errors="replace")
 
 
 if __name__ == "__main__":
