@@ -332,7 +332,7 @@ async def test_a_build_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -
     slow = program(tmp_path, f"echo $$ >{tmp_path}/pid; exec sleep 600")
 
     with pytest.raises(BuildUnknown, match="longer than 3 s") as caught:
-        await build(Builder(None, slow, Limits(seconds=3)))
+        await build(Builder(None, slow, Limits(patience=3)))
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
     assert not is_running(tmp_path / "pid")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.manifests.confinement import confine
+from reconciliation_contract.adapters.manifests.confinement import MOST_DIRECTORIES, confine
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
 from reconciliation_contract.adapters.manifests.kustomization import is_remote, merge
 from reconciliation_contract.core import reasons
@@ -257,6 +257,21 @@ def test_paths_within_the_artifact_are_as_free_as_in_flux(root: Path) -> None:
     confined(root, {"app/kustomization.yaml": json.dumps(kustomization), "base/Kustomization": json.dumps(base)})
 
     assert json.loads((root / "app/kustomization.yaml").read_text()) == kustomization
+
+
+def test_a_forest_of_kustomizations_is_refused(root: Path) -> None:
+    """Manifests do not count."""
+    chain = {f"k{n}/kustomization.yaml": f"resources: [../k{n + 1}, a.yaml]" for n in range(MOST_DIRECTORIES + 1)}
+
+    with pytest.raises(BuildUnknown, match="more than 2000 kustomizations"):
+        confined(root, {"app/kustomization.yaml": "resources: [../k0]", **chain})
+
+
+def test_many_manifests_are_no_forest(root: Path) -> None:
+    """However many."""
+    resources = [f"{n}.yaml" for n in range(MOST_DIRECTORIES + 1)]
+
+    confined(root, {"app/kustomization.yaml": json.dumps({"resources": resources})})
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,10 @@ _BUILT_FROM: Final = (  # noqa: SIM905 - reads better than a line each
 class Limits:
     """What builds may cost."""
 
-    seconds: int = 30
-    """For one build, of the clock and of the processor."""
+    seconds: int = 60
+    """Of the processor, for each process of a build; a thousand objects take six."""
+    patience: int = 180
+    """Seconds of the clock for a build, on a machine with much else to do."""
     memory: int = 192 << 20
     """Bytes of data that each process of a build may hold."""
     at_once: int = 2
@@ -130,10 +132,10 @@ class Builder:
             start_new_session=True,
         )
         try:
-            async with asyncio.timeout(self._limits.seconds):
+            async with asyncio.timeout(self._limits.patience):
                 _, problem = await process.communicate(json.dumps(job).encode())
         except TimeoutError:
-            text = f"the build takes longer than {self._limits.seconds} s"
+            text = f"the build takes longer than {self._limits.patience} s"
             raise BuildUnknown(reasons.BUILD_TOO_COSTLY, text) from None
         finally:
             with suppress(ProcessLookupError):

@@ -41,7 +41,10 @@ def confine(root: Path, directory: Path, *, decrypts: bool) -> None:
 
     ``decrypts`` says that Flux decrypts files before it builds. Raises `BuildError`.
     """
-    _Walk(root, decrypts).visit(directory)
+    walk = _Walk(root, decrypts)
+    ahead = [directory]
+    while ahead:
+        ahead += walk.visit(ahead.pop())
 
 
 class _Walk:
@@ -50,29 +53,25 @@ class _Walk:
         self._decrypts = decrypts
         self._seen: set[Path] = set()
 
-    def visit(self, directory: Path) -> None:
-        """Check a directory's kustomization and those below it."""
-        if directory in self._seen:
-            return
+    def visit(self, directory: Path) -> list[Path]:
+        """Check a directory's kustomization, and return the paths of its bases."""
+        file = find_file(directory)
+        if file is None or directory in self._seen:
+            # Without one it is a manifest, or nothing at all: kustomize says so.
+            return []
         self._seen.add(directory)
         if len(self._seen) > MOST_DIRECTORIES:
             raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"more than {MOST_DIRECTORIES} kustomizations are involved")
-        file = find_file(directory)
-        if file is None:
-            # A manifest, or nothing at all: kustomize says so.
-            return
         kustomization = read_file(file, self._root)
         for entry in _files(kustomization):
             self._check(directory, entry)
         for entry in _decrypted(kustomization) if self._decrypts else ():
             self._check_readable(self._check(directory, entry))
-        bases = [entry for field in _BASES for entry in _texts(kustomization.get(field))]
-        for path in [self._check(directory, entry) for entry in bases]:
-            self.visit(path)
         for field in _PLUGINS:
             if entries := _texts(kustomization.get(field)):
                 kustomization[field] = [self._plugin(directory, entry) for entry in entries]
         write_file(file, kustomization)
+        return [self._check(directory, entry) for field in _BASES for entry in _texts(kustomization.get(field))]
 
     def _check(self, directory: Path, entry: str) -> Path:
         """Resolve one path; it is in the tree or refused."""
