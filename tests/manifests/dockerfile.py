@@ -99,6 +99,13 @@ def _fits(candidate: str, pattern: str) -> bool:
     return fnmatch(candidate, pattern)
 
 
+def go_caches(go: Path) -> dict[str, str]:
+    """Return where this machine keeps modules and what it compiled: a container would begin with nothing."""
+    names = ("GOMODCACHE", "GOCACHE")
+    answer = subprocess.run([go, "env", *names], capture_output=True, text=True, check=True)
+    return dict(zip(names, answer.stdout.splitlines(), strict=True))
+
+
 @dataclass
 class Build:
     """A build in a folder. `environment` and `workdir` are those that hold for the next command."""
@@ -110,7 +117,7 @@ class Build:
     programs: Path
     """The folder with the base image's `python`."""
     go: Path
-    """The folder with the `go` of the image for it."""
+    """The `go` of the image for it."""
     environment: dict[str, str] = field(default_factory=dict)
     workdir: Path = field(init=False)
 
@@ -147,8 +154,9 @@ class Build:
     def _perform(self, instruction: Instruction) -> None:
         match instruction.keyword:
             case "FROM":
-                programs = self.go if "GO_IMAGE" in instruction.arguments else self.programs
-                self.environment = {"PATH": f"{programs}:{os.defpath}", "HOME": str(self.root)}
+                self.environment = {"PATH": f"{self.programs}:{os.defpath}", "HOME": str(self.root)}
+                if "GO_IMAGE" in instruction.arguments:
+                    self.environment |= {"PATH": f"{self.go.parent}:{os.defpath}", **go_caches(self.go)}
                 self.workdir = self.root
             case "ENV":
                 values = {key: self.place(value) for key, value in instruction.pairs.items()}

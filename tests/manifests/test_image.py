@@ -44,7 +44,7 @@ def image(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     subprocess.run([sys.executable, "-m", "venv", python], check=True)
     go = find_go(cache_directory(), Progress()).command
     root = tmp_path_factory.mktemp("root")
-    build = Build(read_stages((ROOT / "Dockerfile").read_text()), checkout, root, python / "bin", go.parent)
+    build = Build(read_stages((ROOT / "Dockerfile").read_text()), checkout, root, python / "bin", go)
     build.run()
     return build
 
