@@ -33,6 +33,11 @@ class Settings:
     """False observes only: nothing but the contracts' status is ever written."""
     flux_namespace: str = "flux-system"
     """Where Flux's controllers run."""
+    manifests: bool = True
+    """False leaves manifests alone: none is built, tried or compared, and validation and drift are not judged."""
+    flux_account: str = "kustomize-controller"
+    """ServiceAccount in `flux_namespace` with which Flux applies where a Kustomization names none; manifests are
+    tried with its rights. Empty: the operator's own."""
     default_service_account: str = ""
     """Whose rights acts use where a contract names no service account; empty: the operator's own."""
     fleet_brake: int = 3

@@ -44,6 +44,7 @@ from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
+from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
 from reconciliation_contract.removal import Removals
@@ -82,6 +83,7 @@ class Reach:
     events: Events
     lookout: Lookout
     removals: Removals
+    inspection: Inspection
     surroundings: Surroundings
     metrics: Metrics
     clock: Callable[[], datetime]
@@ -138,6 +140,7 @@ class Reconciler:
         if record is None:
             self._reach.lookout.forget(key)
             self._reach.removals.forget(key)
+            self._reach.inspection.forget(key)
             self._reach.metrics.forgot(key)
             self._trouble.pop(key, None)
             self._fleet.pop(key, None)
@@ -150,6 +153,8 @@ class Reconciler:
         if isinstance(record.contract, Contract):
             self._reach.removals.attend(key, record.contract, decision.memory)
             self._reach.follow(record.contract, memory, decision.memory)
+            if self._settings.manifests:
+                self._reach.inspection.attend(key, record.contract, decision.memory, seen)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
@@ -175,6 +180,8 @@ class Reconciler:
             git=git,
             departures=self._reach.removals.facts(key, seen.kustomization, memory),
             failing_since=trouble.since if trouble else None,
+            validation=self._reach.inspection.validation(key),
+            drift=self._reach.inspection.drift(key),
             complete=git.looked,
             controllers=around.controllers,
             cancels_health_checks=around.cancels_health_checks,
@@ -200,7 +207,8 @@ class Reconciler:
     def _again(self, key: Key, decision: Decision, now: datetime) -> None:
         if not decision.settled:
             self._queue.add(key)
-        due = decision.recheck_at - now if decision.recheck_at else LONGEST_SILENCE
+        rechecks = (decision.recheck_at, self._reach.inspection.due(key))
+        due = min((max(at - now, timedelta(0)) for at in rechecks if at), default=LONGEST_SILENCE)
         # A verdict turns on its deadline, not before: look just after it.
         self._queue.add(key, min(due, LONGEST_SILENCE).total_seconds() + 0.01)
 

@@ -17,8 +17,10 @@ from reconciliation_contract.adapters.events import Events
 from reconciliation_contract.adapters.flux import Flux
 from reconciliation_contract.adapters.git import Git, GitSettings
 from reconciliation_contract.adapters.live import LiveObjects
+from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.config import Settings
+from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Follow, Reach, Reconciler
@@ -26,6 +28,7 @@ from reconciliation_contract.removal import Removals
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.surroundings import CONTROLLERS, Surroundings
 from reconciliation_contract.sweep import Sweep
+from reconciliation_contract.trial import Builds, Trial
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Operator:
         *,
         metrics: Metrics | None = None,
         follow: Follow = lambda *_: None,
+        builder: Builds | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -59,6 +63,9 @@ class Operator:
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
         self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock)
+        builder = builder or Builder(cluster, settings.kustomize)
+        trial = Trial(cluster, builder, clock, (settings.flux_namespace, settings.flux_account))
+        self.inspection = Inspection(trial, self.tell, self.metrics.compared, clock)
         self.events = Events(cluster, clock, socket.gethostname())
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
         reach = Reach(
@@ -67,6 +74,7 @@ class Operator:
             events=self.events,
             lookout=self.lookout,
             removals=self.removals,
+            inspection=self.inspection,
             surroundings=self.surroundings,
             metrics=self.metrics,
             clock=clock,
@@ -114,6 +122,7 @@ class Operator:
         """End all work; a second call does nothing."""
         self.lookout.close()
         self.removals.close()
+        self.inspection.close()
         await self.events.close()
         for task in self._tasks:
             task.cancel()

@@ -52,6 +52,7 @@ NAMES = {
     "flux_contract_rollbacks_total": {"result"},
     "flux_contract_verdicts_total": {"promise", "verdict"},
     "flux_contract_incidents_total": {"severity"},
+    "flux_contract_comparisons_total": {"result"},
     "flux_contract_status_writes_total": set(),
     "flux_contract_errors_total": {"kind"},
     "flux_contract_pass_duration_seconds": set(),

@@ -19,7 +19,7 @@ from tests.support.virtual_time import eventually, now
 from tests.support.virtual_time_git import GitScript
 
 ANY_PORT: Final = Listen("127.0.0.1", 0)
-SETTINGS: Final = Settings(health=ANY_PORT, metrics=ANY_PORT)
+SETTINGS: Final = Settings(health=ANY_PORT, metrics=ANY_PORT, manifests=False)
 
 
 @asynccontextmanager

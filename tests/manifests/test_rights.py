@@ -151,6 +151,19 @@ def test_an_opt_in_grants_one_verb_on_named_objects(name: str, resource: str, ve
     assert subject == {"kind": "ServiceAccount", "name": NAME, "namespace": NAME}
 
 
+def test_validation_acts_as_flux_and_reads_kustomizations(overlay: Overlay) -> None:
+    """One account of one namespace, and the spec of Kustomizations, which says how to build."""
+    rendering = overlay({"components": ["../deploy/components/validation"]})
+
+    name = f"{NAME}-validation"
+    assert rendering.rights() == {
+        Right(name, "", "kustomize.toolkit.fluxcd.io", "kustomizations", "get"),
+        Right(name, "", "source.toolkit.fluxcd.io", "buckets", "get"),
+        Right(name, "", "source.toolkit.fluxcd.io", "ocirepositories", "get"),
+        Right(name, "flux-system", "", "serviceaccounts", "impersonate", ("kustomize-controller",)),
+    }
+
+
 @pytest.mark.parametrize("name", ["git-secrets", "impersonation"])
 def test_an_opt_in_left_as_it_is_does_not_open_everything(name: str, overlay: Overlay) -> None:
     """A user who forgets to name the objects grants a placeholder, not all of them."""

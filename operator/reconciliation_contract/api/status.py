@@ -25,6 +25,8 @@ Wire = dict[str, Any]
 
 _REVISION: Final = 512
 _PATH: Final = 4096
+_SHA1: Final = 40
+"""Digits of a commit's hash; other sources have a longer digest."""
 _WORD: Final = 253
 """Longest texts in characters, as `fields` has them: the API server refuses a status with a longer one."""
 
@@ -231,7 +233,7 @@ def _departure(found: Departure) -> Wire:
 def _drift(drift: Drift) -> Wire:
     asked = drift.correction
     wire = {
-        "revision": f"sha1:{drift.hash}",
+        "revision": f"{'sha1' if len(drift.hash) == _SHA1 else 'sha256'}:{drift.hash}",
         "objects": [_finding(finding) for finding in drift.findings],
         "problem": bounded(drift.problem or drift.paused),
         "paused": bool(drift.paused) or None,

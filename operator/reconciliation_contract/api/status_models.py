@@ -341,7 +341,8 @@ class Status(Wire):
     suspended: bool | None = None
     """The contract is suspended. When it is resumed, failed attempts are counted anew."""
     drift: DriftStatus | None = None
-    """How the cluster differed from Git at the last comparison. When that was is in the metrics."""
+    """How the cluster differed from Git at the last comparison, whenever that was: another one that finds the same
+    writes nothing."""
     statistics: StatisticsStatus | None = None
     """Figures over the deliveries of the history."""
     dependencies: Annotated[list[DependencyStatus], Field(max_length=16, json_schema_extra=ATOMIC)] | None = None

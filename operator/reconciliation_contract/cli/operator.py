@@ -46,6 +46,17 @@ def parser() -> argparse.ArgumentParser:
         "--flux-namespace", default=defaults.flux_namespace, metavar="NS", help="where Flux's controllers run"
     )
     run.add_argument(
+        "--skip-manifests",
+        action="store_true",
+        help="do not try or compare manifests; leave out the promises validation and drift",
+    )
+    run.add_argument(
+        "--flux-account",
+        default=defaults.flux_account,
+        metavar="NAME",
+        help="try manifests as this service account of Flux's namespace where a Kustomization names none",
+    )
+    run.add_argument(
         "--default-service-account",
         default=defaults.default_service_account,
         metavar="NAME",
@@ -97,6 +108,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         namespaces=tuple(arguments.namespace),
         acts=not arguments.observe_only,
         flux_namespace=arguments.flux_namespace,
+        manifests=not arguments.skip_manifests,
+        flux_account=arguments.flux_account,
         default_service_account=arguments.default_service_account,
         fleet_brake=arguments.fleet_brake,
         health=arguments.health_listen,

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from reconciliation_contract.adapters.metrics.exposition import expose
 from reconciliation_contract.adapters.metrics.row import Declared, Row, write_row
 from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.statistics import recoveries
@@ -35,6 +36,7 @@ BUCKETS: Final = (1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 60
 _QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds; the operator's own work."""
 _ROLLBACKS: Final = ("completed", "released", "failed", "cancelled")
+_COMPARISONS: Final = ("in_sync", "drifted", "unknown")
 _ERRORS: Final = ("cluster", "bug")
 _SECOND: Final = timedelta(seconds=1)
 _CANCELLED: Final = (RollbackState.PROPOSED, RollbackState.INTENDED, RollbackState.SWITCHING)
@@ -63,6 +65,9 @@ class Metrics:
             "verdicts", "Verdicts concluded.", {"promise": PromiseName, "verdict": Verdict}
         )
         self._incidents = self._counter("incidents", "Incidents that were told.", {"severity": Severity})
+        self._comparisons = self._counter(
+            "comparisons", "Comparisons of a cluster with Git, by what they found.", {"result": _COMPARISONS}
+        )
         self._writes = self._counter("status_writes", "Writes of a contract's status.")
         self._errors = self._counter("errors", "Passes that failed, by whose fault.", {"kind": _ERRORS})
         self._passes = self._histogram("pass_duration_seconds", "Looks at a contract.", buckets=_QUICK)
@@ -111,6 +116,11 @@ class Metrics:
     def wrote(self) -> None:
         """Count a write of a status."""
         self._writes.inc()
+
+    def compared(self, found: Drift) -> None:
+        """Count a comparison."""
+        result = "unknown" if found.problem else "drifted" if found.drifted else "in_sync"
+        self._comparisons.labels(result).inc()
 
     def failed(self, kind: str) -> None:
         """Count a pass that failed: ``cluster`` or ``bug``."""

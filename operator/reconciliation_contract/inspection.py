@@ -1,0 +1,224 @@
+"""Validation and drift beside the passes: what is due is begun here, and told when it is done.
+
+A revision is validated once, as soon as its source serves it. The cluster is compared with Git when a revision has
+become healthy, at every `drift.interval` after it, when a person asks, and when Flux has taken up a correction. All
+of it waits its turn: what is under way at once is bounded, so with very many objects an interval becomes longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciliation_contract.core import sync
+from reconciliation_contract.core.check import Validation
+from reconciliation_contract.core.contract import Contract, DriftMode
+from reconciliation_contract.core.drift import Drift
+from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.observation import SOURCE_KINDS, Observation, SourceRef
+from reconciliation_contract.core.promises import PromiseName
+from reconciliation_contract.errors import ClusterError
+from reconciliation_contract.trial import Moved, Trial
+
+Key = tuple[str, str]
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 4
+"""Contracts whose objects are in memory at once."""
+_AGAIN: Final = timedelta(seconds=30)
+"""Before the next try where the API server did not answer, or Flux was at work."""
+_DRIFTED: Final = timedelta(minutes=1)
+"""The longest time between comparisons while there is drift."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Occasion:
+    """What a comparison is made for; another one is due at once."""
+
+    uid: str
+    generation: int
+    stands_since: datetime
+    hash: str
+    source: SourceRef
+    asked: str
+    """The person's last request."""
+    corrected: str
+    """The last correction that Flux has taken up."""
+
+
+@dataclass
+class _Post:
+    """What is known of one contract."""
+
+    validation: Validation | None = None
+    drift: Drift | None = None
+    occasion: _Occasion | None = None
+    due: datetime | None = None
+    """When the next comparison is due for the same occasion."""
+    tasks: dict[PromiseName, asyncio.Task[None]] = field(default_factory=dict)
+
+
+class Inspection:
+    """Looks for all contracts.
+
+    ``tell`` is called with those for which something changed, ``compared`` with every comparison.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        tell: Callable[[set[Key]], None],
+        compared: Callable[[Drift], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._trial = trial
+        self._tell = tell
+        self._compared = compared
+        self._clock = clock
+        self._posts: dict[Key, _Post] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    def attend(self, key: Key, contract: Contract, memory: Memory, seen: Observation) -> None:
+        """Begin what is due for a contract as it stands."""
+        post = self._posts.setdefault(key, _Post())
+        if contract.suspended or contract.deleting or not seen.fresh or seen.kustomization is None:
+            return
+        self._attend_validation(key, post, contract, memory, seen)
+        if contract.promises.drift_mode is DriftMode.IGNORE or seen.kustomization.suspended:
+            post.drift = post.occasion = post.due = None
+        else:
+            self._attend_drift(key, post, contract, memory, seen)
+
+    def validation(self, key: Key) -> Validation | None:
+        """What is known of the revision that was looked at last."""
+        post = self._posts.get(key)
+        return post.validation if post else None
+
+    def drift(self, key: Key) -> Drift | None:
+        """The last comparison."""
+        post = self._posts.get(key)
+        return post.drift if post else None
+
+    def due(self, key: Key) -> datetime | None:
+        """When the next comparison is due, if nothing else happens."""
+        post = self._posts.get(key)
+        return post.due if post else None
+
+    def forget(self, key: Key) -> None:
+        """Look at nothing for a contract any more."""
+        post = self._posts.pop(key, None)
+        for task in post.tasks.values() if post else ():
+            task.cancel()
+
+    def close(self) -> None:
+        """Look at nothing at all."""
+        for key in tuple(self._posts):
+            self.forget(key)
+
+    def _begin(self, post: _Post, promise: PromiseName, work: Coroutine[None, None, None], key: Key) -> None:
+        if known := post.tasks.get(promise):
+            known.cancel()
+        post.tasks[promise] = asyncio.create_task(work, name=f"{promise} {key}")
+
+    # Validation -----------------------------------------------------------------------------------------------------
+
+    def _attend_validation(
+        self, key: Key, post: _Post, contract: Contract, memory: Memory, seen: Observation
+    ) -> None:
+        delivery, artifact = memory.delivery, seen.source.artifact if seen.source else None
+        if delivery is None or delivery.adopted or artifact is None or artifact.value.hash != delivery.hash:
+            return
+        said = memory.judgement(PromiseName.VALIDATION)
+        if (said and said.concluded) or (post.validation and post.validation.hash == delivery.hash):
+            return
+        post.validation = Validation(delivery.hash)
+        if seen.source:
+            work = self._validate(key, post, contract, seen.source.reference, delivery.hash)
+            self._begin(post, PromiseName.VALIDATION, work, key)
+
+    async def _validate(self, key: Key, post: _Post, contract: Contract, source: SourceRef, hash_: str) -> None:
+        within = contract.promises.validation
+        while True:
+            try:
+                async with self._turns:
+                    post.validation = await self._trial.validate(
+                        contract.namespace, contract.kustomization, source, hash_, within
+                    )
+                break
+            except Moved:
+                post.validation = None
+                return
+            except ClusterError as error:
+                _log.info("a revision cannot be validated now", extra={"contract": key, "error": str(error)})
+                await asyncio.sleep(_AGAIN.total_seconds())
+            except Exception:  # noqa: BLE001 - ours: this contract only, never the others
+                _log.exception("a validation failed; please report this", extra={"contract": key})
+                post.validation = Validation(hash_, self._clock(), problem=_BUG)
+                break
+        self._tell({key})
+
+    # Drift ----------------------------------------------------------------------------------------------------------
+
+    def _attend_drift(self, key: Key, post: _Post, contract: Contract, memory: Memory, seen: Observation) -> None:
+        occasion = _occasion(contract, memory, seen)
+        if occasion is None:
+            return
+        task = post.tasks.get(PromiseName.DRIFT)
+        busy = task is not None and not task.done()
+        same = post.occasion == occasion
+        if same and (busy or (post.due is not None and self._clock() < post.due)):
+            return
+        post.occasion, post.due = occasion, None
+        self._begin(post, PromiseName.DRIFT, self._compare(key, post, contract, occasion), key)
+
+    async def _compare(self, key: Key, post: _Post, contract: Contract, occasion: _Occasion) -> None:
+        pause, found = _AGAIN, post.drift
+        try:
+            async with self._turns:
+                found = await self._trial.compare(
+                    contract.namespace, contract.kustomization, occasion.hash, contract.promises.drift_ignore
+                )
+            pause = _pause(contract, found)
+            self._compared(found)
+        except Moved:
+            pass
+        except ClusterError as error:
+            _log.info("the cluster cannot be compared now", extra={"contract": key, "error": str(error)})
+        except Exception:  # noqa: BLE001 - ours: this contract only, never the others
+            _log.exception("a comparison failed; please report this", extra={"contract": key})
+            found, pause = Drift(occasion.hash, problem=_BUG), contract.promises.drift_interval
+        post.drift, post.due = found, self._clock() + pause
+        self._tell({key})
+
+
+def _pause(contract: Contract, found: Drift) -> timedelta:
+    """Time to the next comparison; after drift it is shorter, so that its end is noticed."""
+    interval = contract.promises.drift_interval
+    return min(interval, _DRIFTED) if found.drifted else interval
+
+
+_BUG: Final = "the operator failed at it; see its log, and please report it"
+
+
+def _occasion(contract: Contract, memory: Memory, seen: Observation) -> _Occasion | None:
+    """What there is to compare with; None while Flux is at work on something else."""
+    found = seen.kustomization
+    if found is None or found.delivered is None or found.deleting or found.source.kind not in SOURCE_KINDS:
+        return None
+    correction = memory.drift.correction if memory.drift else None
+    asked = sync.mark(correction) if correction else ""
+    corrected = asked if asked and found.handled_request == asked else ""
+    return _Occasion(
+        found.uid,
+        found.generation,
+        found.delivered.at,
+        found.delivered.value,
+        found.source,
+        contract.requested_at,
+        corrected,
+    )

@@ -1,0 +1,232 @@
+"""What Git wants of one Kustomization, tried on the API server and compared with what is there.
+
+Both begin alike: the Kustomization as it is now, the artifact that its source serves, the build of the two. The
+objects themselves are forgotten afterwards; the builder remembers its last builds in a bounded cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from reconciliation_contract.adapters.cluster import KUSTOMIZATIONS, SOURCES, Cluster, Resource
+from reconciliation_contract.adapters.dryrun import Applier, DryRun, Outcome
+from reconciliation_contract.adapters.flux import identity
+from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
+from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.api.applying import account, elsewhere, forces, ignore_rules
+from reconciliation_contract.api.flux import revision_hash
+from reconciliation_contract.api.managed_fields import entries
+from reconciliation_contract.api.raw import Raw, read_map, read_text
+from reconciliation_contract.core.authorship import author_of, surplus
+from reconciliation_contract.core.check import Check, Validation, forthcoming, summary
+from reconciliation_contract.core.difference import Difference, comparable, differences
+from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
+from reconciliation_contract.core.exemption import Exemptions, IgnoreRule, is_left_alone, is_merged
+from reconciliation_contract.core.manifest import Manifest, ObjectKey
+from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.errors import Refused, Unavailable
+
+_UNANSWERED: Final = 3
+"""Manifests in a row without an answer after which the others are not tried."""
+_ROUNDS: Final = (0.0, 2.0, 10.0)
+"""Seconds before each round over what was not answered."""
+_DIFFERENCES: Final = 64
+"""Differences of one object that are looked at."""
+
+
+class Builds(Protocol):
+    """Builds what a Kustomization applies."""
+
+    async def build(self, artifact: Artifact, kustomization: Raw, user: str = "") -> Built:
+        """Build it. Raises `BuildError`."""
+
+
+class Moved(Exception):
+    """The source or the Kustomization is at another revision by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One Kustomization at one revision."""
+
+    kustomization: Raw
+    built: Built
+    applier: Applier
+
+
+class Trial:
+    """Tries and compares; raises `Unavailable` where the API server does not answer, and `Moved`."""
+
+    def __init__(
+        self, cluster: Cluster, builder: Builds, clock: Callable[[], datetime], flux_account: tuple[str, str]
+    ) -> None:
+        self._cluster = cluster
+        self._builder = builder
+        self._clock = clock
+        self._flux = identity(*flux_account)
+        self._dry_run = DryRun(cluster, clock)
+
+    async def validate(
+        self, namespace: str, name: str, source: SourceRef, hash_: str, within: timedelta
+    ) -> Validation:
+        """Try all manifests of a revision that the source serves."""
+        try:
+            subject = await self._subject(namespace, name, source, hash_, within)
+            checks = await check_all(self._dry_run, subject.built, subject.applier)
+        except BuildFailed as error:
+            return Validation(hash_, self._clock(), invalid=error.message)
+        except BuildUnknown as error:
+            return Validation(hash_, self._clock(), problem=error.message)
+        except Refused as error:
+            return Validation(hash_, self._clock(), problem=str(error))
+        return summary(hash_, checks, self._clock())
+
+    async def compare(self, namespace: str, name: str, hash_: str, rules: Sequence[IgnoreRule]) -> Drift:
+        """Compare the cluster with the revision at which the Kustomization stands."""
+        try:
+            subject = await self._subject(namespace, name, None, hash_, timedelta(seconds=30))
+            exempt = Exemptions(rules, ignore_rules(subject.kustomization))
+            return await self._compare(hash_, subject, exempt)
+        except (BuildFailed, BuildUnknown) as error:
+            return Drift(hash_, problem=error.message)
+        except Refused as error:
+            return Drift(hash_, problem=str(error))
+
+    # Building -------------------------------------------------------------------------------------------------------
+
+    async def _subject(
+        self, namespace: str, name: str, source: SourceRef | None, hash_: str, within: timedelta
+    ) -> Subject:
+        raw = await self._read(KUSTOMIZATIONS, namespace, name)
+        if elsewhere(raw):
+            raise Refused("look at", "the cluster of spec.kubeConfig", "manifests are only tried on this one")
+        ref = read_map(read_map(raw, "spec"), "sourceRef")
+        where = source or SourceRef(
+            read_text(ref, "kind"), read_text(ref, "namespace") or namespace, read_text(ref, "name")
+        )
+        found = await self._read(SOURCES[where.kind], where.namespace, where.name)
+        if revision_hash(read_text(read_map(read_map(found, "status"), "artifact"), "revision")) != hash_:
+            raise Moved
+        user = identity(namespace, account(raw)) or self._flux
+        built = await self._builder.build(Artifact.of(found), raw, user)
+        applier = Applier(user, bool(account(raw)), forces(raw), within, forthcoming(built.objects))
+        return Subject(raw, built, applier)
+
+    async def _read(self, resource: Resource, namespace: str, name: str) -> Raw:
+        try:
+            return await self._cluster.get(resource, namespace, name)
+        except Refused as error:
+            remedy = "the operator may not; deploy/components/validation shows how to let it"
+            raise Refused("get", f"{resource.plural} in {namespace}", remedy, error.code, error.reason) from error
+
+    # Comparing ------------------------------------------------------------------------------------------------------
+
+    async def _compare(self, hash_: str, subject: Subject, exempt: Exemptions) -> Drift:
+        findings: list[Finding] = []
+        compared, unknown = 0, ""
+        for manifest in subject.built.objects:
+            if exempt.whole(manifest.key):
+                continue
+            finding, outcome = await self._look(manifest, subject.applier, exempt)
+            if finding:  # Flux may have been at work on it just then
+                finding, outcome = await self._look(manifest, subject.applier, exempt)
+            if outcome.skipped:
+                continue
+            compared += 1
+            unknown = unknown or (f"{manifest.key}: {_trouble(outcome)}" if _trouble(outcome) else "")
+            findings += [finding] if finding else []
+        found = found_in(hash_, compared, findings)
+        return found if findings or not unknown else replace(found, problem=unknown)
+
+    async def _look(self, manifest: Manifest, applier: Applier, exempt: Exemptions) -> tuple[Finding | None, Outcome]:
+        live = await self._dry_run.read(manifest, applier.user)
+        if is_left_alone(manifest.body, live):
+            return None, Outcome(skipped=True)
+        if live is None:
+            return Finding(str(manifest.key), Kind.MISSING), Outcome()
+        outcome = await self._dry_run.attempt(manifest, applier)
+        if outcome.unanswered:
+            raise Unavailable("compare", str(manifest.key), outcome.unchecked)
+        if outcome.result is None or outcome.skipped:
+            return None, outcome
+        return _finding(manifest, live, outcome.result, exempt), outcome
+
+
+def _trouble(outcome: Outcome) -> str:
+    return outcome.refused or outcome.unchecked or ("no answer in time" if outcome.late else "")
+
+
+def _finding(manifest: Manifest, live: Raw, result: Raw, exempt: Exemptions) -> Finding | None:
+    """How a live object differs from what applying the manifest would make of it."""
+    want, have = comparable(result), comparable(live)
+    owned = entries(live)
+    found = list(differences(want, have, _DIFFERENCES))
+    if not is_merged(manifest.body, live):
+        paths = dict.fromkeys(list(surplus(comparable(manifest.body), have, owned))[:_DIFFERENCES])
+        found += [Difference(path, None, _at(have, path)) for path in paths]
+    left = exempt.remaining(found, manifest.key, live)
+    author = next((who for each in left if (who := author_of(each.path, live, owned))), None)
+    return changed(manifest.key, left, author) if left else None
+
+
+def _at(body: object, path: Sequence[str | int]) -> object:
+    for step in path:
+        if isinstance(body, Mapping) or (isinstance(body, list) and isinstance(step, int)):
+            body = body[step]  # type: ignore[index]  # a path of this very body
+    return body
+
+
+# Checking --------------------------------------------------------------------------------------------------------
+
+
+async def check_all(dry_run: DryRun, built: Built, applier: Applier) -> list[Check]:
+    """Try every manifest of a build, in Flux's order; what was not answered is tried again a little later."""
+    checks: dict[ObjectKey, Check] = {each.key: _left_out(each) for each in built.left_out}
+    remaining: Sequence[Manifest] = built.objects
+    for pause in _ROUNDS:
+        if not remaining:
+            break
+        await asyncio.sleep(pause)
+        remaining = await _round(dry_run, remaining, applier, checks)
+    return list(checks.values())
+
+
+async def _round(
+    dry_run: DryRun, manifests: Sequence[Manifest], applier: Applier, checks: dict[ObjectKey, Check]
+) -> list[Manifest]:
+    """Try some manifests and return those that were not answered."""
+    silent: list[Manifest] = []
+    in_a_row = 0
+    for manifest in manifests:
+        if in_a_row >= _UNANSWERED:
+            told = "the API server does not answer now"
+            checks[manifest.key] = Check(manifest.key, manifest.file, unchecked=told, unanswered=True)
+            silent.append(manifest)
+            continue
+        outcome = await dry_run.attempt(manifest, applier)
+        in_a_row = in_a_row + 1 if outcome.unanswered else 0
+        if outcome.unanswered:
+            silent.append(manifest)
+        if not outcome.skipped:
+            checks[manifest.key] = _check(manifest, outcome)
+    return silent
+
+
+def _check(manifest: Manifest, outcome: Outcome) -> Check:
+    return Check(
+        manifest.key,
+        manifest.file,
+        outcome.took,
+        outcome.refused,
+        outcome.unchecked,
+        unanswered=outcome.unanswered,
+        late=outcome.late,
+    )
+
+
+def _left_out(found: LeftOut) -> Check:
+    return Check(found.key, found.file, unchecked=found.message)

@@ -1,0 +1,200 @@
+"""From the Kustomization and the artifact to checks and findings, with a builder that is told what to build."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
+from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.core.check import Validation
+from reconciliation_contract.core.drift import Drift, Kind
+from reconciliation_contract.core.exemption import IgnoreRule
+from reconciliation_contract.core.manifest import Manifest, ObjectKey
+from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.errors import Unavailable
+from reconciliation_contract.trial import Moved, Trial
+from tests.adapters.scripted import Asked, scripted
+from tests.support.builders import at, revision, sha
+
+SOURCE = SourceRef("GitRepository", "apps", "shop")
+SECOND = timedelta(seconds=1)
+FLUX = "system:serviceaccount:flux-system:kustomize-controller"
+OWNER = {"kustomize.toolkit.fluxcd.io/name": "shop"}
+
+
+def manifest(name: str, **body: Any) -> Manifest:
+    meta = {"name": name, "namespace": "apps", "labels": dict(OWNER)}
+    raw = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, **body}
+    return Manifest("v1", "ConfigMap", "apps", name, raw, f"deploy/{name}.yaml")
+
+
+def stored(name: str, managed: Any = (), **body: Any) -> dict[str, Any]:
+    raw = dict(manifest(name, **body).body)
+    return raw | {"metadata": {**raw["metadata"], "resourceVersion": "1", "managedFields": list(managed)}}
+
+
+class World:
+    """An API server with a Kustomization, a source and ConfigMaps, and what the builder builds."""
+
+    def __init__(self, *manifests: Manifest, live: dict[str, Any] | None = None, **spec: Any) -> None:
+        self.built: Built | Exception = Built(manifests, (), "digest")
+        self.live = live if live is not None else {each.name: stored(each.name, **_data(each)) for each in manifests}
+        self.refused: dict[str, tuple[int, Any]] = {}
+        self.spec = {"sourceRef": {"kind": "GitRepository", "name": "shop"}, **spec}
+        self.users: set[str] = set()
+
+    async def build(self, artifact: Artifact, kustomization: Any, user: str = "") -> Built:
+        assert (artifact.url, kustomization["spec"], bool(user)) == ("http://source/a.tar.gz", self.spec, True)
+        if isinstance(self.built, Exception):
+            raise self.built
+        return self.built
+
+    def answer(self, asked: Asked) -> tuple[int, Any]:
+        name = asked.path.rpartition("/")[2]
+        if "toolkit.fluxcd.io" in asked.path:
+            artifact = {"revision": revision("A"), "url": "http://source/a.tar.gz", "digest": "sha256:0"}
+            meta = {"name": "shop", "namespace": "apps"}
+            return 200, {"metadata": meta, "spec": self.spec, "status": {"artifact": artifact}}
+        if asked.path == "/api/v1":
+            return 200, {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
+        self.users.add(asked.headers.get("Impersonate-User", ""))
+        if asked.method == "PATCH":
+            there = self.live.get(name, {"metadata": {}})
+            return self.refused.get(name, (200, {**there, **asked.body, "metadata": there["metadata"]}))
+        return (200, self.live[name]) if name in self.live else (404, {})
+
+    async def compare(self, *rules: IgnoreRule, commit: str = "A") -> Drift:
+        async with scripted(self.answer) as (cluster, _):
+            trial = Trial(cluster, self, lambda: datetime.now(UTC), ("flux-system", "kustomize-controller"))
+            return await trial.compare("apps", "shop", sha(commit), rules)
+
+    async def validate(self, commit: str = "A") -> Validation:
+        async with scripted(self.answer) as (cluster, _):
+            trial = Trial(cluster, self, lambda: at(3), ("flux-system", "kustomize-controller"))
+            return await trial.validate("apps", "shop", SOURCE, sha(commit), 30 * SECOND)
+
+
+def _data(wanted: Manifest) -> dict[str, Any]:
+    return {"data": wanted.body["data"]} if "data" in wanted.body else {}
+
+
+async def test_all_manifests_are_tried_as_fluxs_account() -> None:
+    """What is left out of the build counts as unchecked."""
+    world = World(manifest("a"), manifest("b"))
+    secret = LeftOut(ObjectKey("", "Secret", "apps", "s"), "deploy/s.yaml", "Encrypted", "SOPS; Flux decrypts it")
+    assert isinstance(world.built, Built)
+    world.built = Built(world.built.objects, (secret,), "digest")
+    world.refused["b"] = (422, {"message": "no", "reason": "Invalid"})
+
+    found = await world.validate()
+
+    assert (found.hash, found.total, found.refusals, found.unchecked) == (sha("A"), 3, 1, 1)
+    assert [(str(each.key), each.file, each.refused) for each in found.refused] == [
+        ("ConfigMap/apps/b", "deploy/b.yaml", "Invalid: no")
+    ]
+    assert found.why_unchecked == "Secret/apps/s: SOPS; Flux decrypts it"
+    assert found.slowest is not None
+    assert world.users == {FLUX}
+
+
+async def test_an_account_that_the_kustomization_names_is_used() -> None:
+    """As Flux does."""
+    world = World(manifest("a"), serviceAccountName="deployer")
+
+    await world.validate()
+
+    assert world.users == {"system:serviceaccount:apps:deployer"}
+
+
+@pytest.mark.parametrize(
+    ("error", "invalid", "problem"),
+    [(BuildFailed("a.yaml: bad"), "a.yaml: bad", ""), (BuildUnknown("X", "no kustomize"), "", "no kustomize")],
+)
+async def test_what_cannot_be_built_is_told(error: Exception, invalid: str, problem: str) -> None:
+    """The revision's fault, or ours."""
+    world = World()
+    world.built = error
+
+    validation, drift = await world.validate(), await world.compare()
+
+    assert (validation.invalid, validation.problem) == (invalid, problem)
+    assert drift.problem == invalid or problem
+
+
+async def test_another_cluster_is_not_looked_at() -> None:
+    """Nobody is to be asked there."""
+    world = World(manifest("a"), kubeConfig={"secretRef": {"name": "x"}})
+
+    assert "spec.kubeConfig" in (await world.validate()).problem
+    assert "spec.kubeConfig" in (await world.compare()).problem
+
+
+async def test_a_source_at_another_revision_is_not_built() -> None:
+    """It has moved on by now."""
+    with pytest.raises(Moved):
+        await World(manifest("a")).validate("B")
+
+
+async def test_what_is_as_git_wants_it_is_in_sync() -> None:
+    """All of it was compared."""
+    assert await World(manifest("a", data={"x": "1"}), manifest("b")).compare() == Drift(sha("A"), 2)
+
+
+async def test_what_differs_is_found() -> None:
+    """Changed, with field and author; missing; added by a manager that Flux takes over."""
+    owned = {"f:data": {"f:x": {}, "f:y": {}}}
+    edit = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-03-01T12:00:40Z", "fieldsV1": owned}
+    live = {"a": stored("a", [edit], data={"x": "2", "y": "3"})}
+    world = World(manifest("a", data={"x": "1"}), manifest("b"), live=live)
+
+    found = await world.compare()
+
+    missing, changed = found.findings
+    assert (missing.object, missing.kind) == ("ConfigMap/apps/b", Kind.MISSING)
+    assert (changed.kind, changed.by, changed.at) == (Kind.CHANGED, "kubectl-edit", at(40))
+    assert {(each.path, each.want, each.have) for each in changed.fields} == {
+        ("/data/x", "1", "2"),
+        ("/data/y", "absent", "3"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "ignore", "annotations"),
+    [
+        ([IgnoreRule("ConfigMap", "a", ("/data/x",))], [], {}),
+        ([IgnoreRule("ConfigMap", "a")], [], {}),
+        ([], [{"paths": ["/data/x"], "target": {"kind": "ConfigMap"}}], {}),
+        ([], [], {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}),
+        ([], [], {"kustomize.toolkit.fluxcd.io/ssa": "Ignore"}),
+    ],
+)
+async def test_what_is_meant_to_differ_is_no_drift(rules: Any, ignore: Any, annotations: dict[str, str]) -> None:
+    """By rules of the contract, of the Kustomization, and by annotations of the live object."""
+    live = stored("a", data={"x": "2"})
+    live["metadata"]["annotations"] = annotations
+    world = World(manifest("a", data={"x": "1"}), live={"a": live}, ignore=ignore)
+
+    assert (await world.compare(*rules)).findings == ()
+    assert (await World(manifest("a", data={"x": "1"}), live={"a": stored("a", data={"x": "2"})}).compare()).findings
+
+
+async def test_what_cannot_be_compared_is_not_in_sync() -> None:
+    """The dry-run of an object that is there is refused."""
+    world = World(manifest("a"))
+    world.refused["a"] = (422, {"message": "no", "reason": "Invalid"})
+
+    found = await world.compare()
+
+    assert (found.drifted, found.problem) == (0, "ConfigMap/apps/a: Invalid: no")
+
+
+async def test_an_outage_in_between_is_no_finding() -> None:
+    """It is raised, to be tried again."""
+    world = World(manifest("a"))
+    world.refused["a"] = (503, {"message": "no"})
+
+    with pytest.raises(Unavailable):
+        await world.compare()

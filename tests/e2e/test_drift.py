@@ -1,0 +1,103 @@
+"""What is changed in the cluster by hand is found, with field and author, and Flux is asked to put it right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from playground.cluster import Cluster
+from tests.support.flux_account import kustomize, let_validate
+from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment
+from tests.support.operator_process import StartOperator
+
+pytestmark = pytest.mark.e2e
+
+SECRET = yaml.safe_dump(
+    {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"password": "hunter2"}}
+)
+
+
+def drifted(status: Object) -> dict[str, Object]:
+    """The objects with drift, by kind and name."""
+    found = status.get("drift", {}).get("objects") or []
+    return {"/".join([item["object"].split("/")[0], item["object"].split("/")[-1]]): item for item in found}
+
+
+def test_drift_is_found_with_field_and_author(
+    cluster: Cluster, start_operator: StartOperator, workspace: Workspace
+) -> None:
+    """A fresh cluster shows none; scaling, editing and deleting are found; no value of a Secret is anywhere."""
+    let_validate(cluster)
+    operator = start_operator(kustomize(cluster))
+    repository = workspace.repository("shop")
+    files = {
+        "deploy/web.yaml": deployment("1"),
+        "deploy/a.yaml": config_map("a", color="blue"),
+        "deploy/b.yaml": config_map("b", color="red"),
+        "deploy/db.yaml": SECRET,
+    }
+    repository.commit(files, "First")
+    workspace.source("shop", repository.url)
+    workspace.kustomization("shop")
+    workspace.contract("shop", promises={"drift": {"interval": "10s"}})
+    status = workspace.wait("shop", lambda s: condition(s, "InSync").get("status"), "a comparison")
+    assert condition(status, "InSync")["status"] == "True", status.get("drift")
+    assert condition(status, "InSync")["message"] == "4 objects are as Git wants them"
+
+    here = ("-n", workspace.namespace)
+    cluster.kubectl_run(*here, "scale", "deployment", "web", "--replicas=3")
+    cluster.kubectl_run(*here, "patch", "configmap", "a", "--type=merge", "-p", '{"data":{"color":"green","x":"y"}}')
+    cluster.kubectl_run(*here, "patch", "secret", "db", "--type=merge", "-p", '{"stringData":{"password":"hunter3"}}')
+    cluster.kubectl_run(*here, "delete", "configmap", "b")
+    status = workspace.wait("shop", lambda s: len(drifted(s)) == 4, "all four to be found")
+
+    found = drifted(status)
+    assert found["ConfigMap/b"]["kind"] == "Missing"
+    web, settings, secret = found["Deployment/web"], found["ConfigMap/a"], found["Secret/db"]
+    assert web["fields"] == [{"path": "/spec/replicas", "want": "1", "have": "3"}]
+    assert web["by"] == "kubectl"
+    assert (settings["by"], bool(settings["at"])) == ("kubectl-patch", True)
+    assert {"path": "/data/color", "want": "blue", "have": "green"} in settings["fields"]
+    assert [field["path"] for field in settings["fields"]] == ["/data/color", "/data/x"]
+    assert secret["fields"] == [{"path": "/data/password"}]
+    assert condition(status, "InSync")["reason"] == "Drifted"
+    told = json.dumps(status) + operator.tail(10_000)
+    assert "hunter" not in told
+    assert "aHVudGVy" not in told
+
+    workspace.reconcile("kustomization", "shop")
+    status = workspace.wait("shop", lambda s: condition(s, "InSync")["status"] == "True", "it to be in sync")
+
+    assert "objects" not in status["drift"]
+
+
+def test_flux_is_asked_to_put_drift_right(
+    cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
+) -> None:
+    """With mode Correct it is Flux that applies, once asked; what is ignored stays as it is."""
+    let_validate(cluster)
+    start_operator(kustomize(cluster))
+    repository = workspace.repository("shop")
+    repository.commit({"deploy/web.yaml": deployment("1"), "deploy/a.yaml": config_map("a", c="blue")}, "First")
+    workspace.source("shop", repository.url)
+    workspace.kustomization("shop")
+    ignored = [{"kind": "Deployment", "paths": ["/spec/replicas"]}]
+    workspace.contract("shop", promises={"drift": {"interval": "10s", "mode": "Correct", "ignore": ignored}})
+    workspace.wait("shop", lambda s: condition(s, "InSync").get("status") == "True", "a comparison")
+
+    here = ("-n", workspace.namespace)
+    cluster.kubectl_run(*here, "scale", "deployment", "web", "--replicas=3")
+    status = workspace.contract_status("shop")
+    cluster.kubectl_run(*here, "patch", "configmap", "a", "--type=merge", "-p", '{"data":{"c":"green"}}')
+    workspace.wait("shop", lambda s: "correction" in s.get("drift", {}), "the correction to be decided")
+    status = workspace.wait("shop", lambda s: condition(s, "InSync")["status"] == "True", "it to be in sync")
+
+    assert workspace.get("configmap", "a")["data"] == {"c": "blue"}
+    asked = workspace.get("kustomization", "shop")
+    mark = status["drift"]["correction"]["requestedAt"]
+    assert asked["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] == mark
+    assert asked["status"]["lastHandledReconcileAt"] == mark
+    measured(f"asked for at {mark}")

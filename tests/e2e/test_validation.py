@@ -1,0 +1,106 @@
+"""Each manifest of a revision is tried on the real API server, beside Flux, and what is refused is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from playground.cluster import Cluster
+from tests.support.flux_account import kustomize, let_validate
+from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, verdict
+from tests.support.operator_process import StartOperator
+
+pytestmark = pytest.mark.e2e
+
+
+def promise(status: Object, name: str) -> Object:
+    """What a status says of a promise; empty where it says nothing."""
+    found = status.get("delivery", {}).get("promises") or []
+    return next((item for item in found if item["name"] == name), {})
+
+
+def test_manifests_are_tried_beside_flux(
+    cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
+) -> None:
+    """A good revision is valid, with the time of its slowest; a bad one is refused, with file, object and reason."""
+    let_validate(cluster)
+    start_operator(kustomize(cluster))
+    repository = workspace.repository("shop")
+    repository.commit({"deploy/web.yaml": deployment("1")}, "First")
+    workspace.follow("shop", repository)
+    workspace.wait("shop", lambda s: "lastGoodRevision" in s, "the first revision to be good")
+
+    good = repository.commit({"deploy/web.yaml": deployment("2"), "deploy/a.yaml": config_map("a", a="1")}, "Good")
+    status = workspace.wait("shop", lambda s: good in s.get("lastGoodRevision", ""), "it to be good")
+    status = workspace.wait("shop", lambda s: verdict(s, "Validation") not in ("", "Pending"), "a verdict")
+
+    said = promise(status, "Validation")
+    measured(f"validation of 2 manifests: {said.get('message')}")
+    assert said["verdict"] == "Kept", said
+    assert said["message"].startswith("2 valid, the slowest ")
+    assert condition(status, "Validated")["reason"] == "Validated"
+    assert status["delivery"]["stages"]["validated"]["source"] == "Operator"
+
+    invalid = deployment("3").replace("replicas: 1", "replicas: -1")
+    namespace = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: lost, namespace: nowhere}\n"
+    bad = repository.commit({"deploy/web.yaml": invalid, "deploy/lost.yaml": namespace}, "Bad")
+    status = workspace.wait(
+        "shop",
+        lambda s: bad in s.get("delivery", {}).get("revision", "") and verdict(s, "Validation") == "Broken",
+        "the bad revision to be refused",
+    )
+
+    said = promise(status, "Validation")
+    assert said["reason"] == "Refused", said
+    assert "Deployment/" in said["message"], said
+    assert "(deploy/web.yaml): Invalid: spec.replicas" in said["message"], said
+    assert condition(status, "Validated")["status"] == "False"
+
+
+def test_without_the_right_it_is_unknown(
+    cluster: Cluster, start_operator: StartOperator, workspace: Workspace
+) -> None:
+    """What is missing is named, with what would give it, and nothing is broken by it."""
+    cluster.kubectl_run("delete", "--ignore-not-found", "clusterrolebinding", "reconciliation-contract-validation")
+    start_operator(kustomize(cluster))
+    repository = workspace.repository("shop")
+    repository.commit({"deploy/a.yaml": config_map("a", a="1")}, "First")
+    workspace.follow("shop", repository)
+    workspace.wait("shop", lambda s: "lastGoodRevision" in s, "the first revision to be good")
+
+    repository.commit({"deploy/a.yaml": config_map("a", a="2")}, "Second")
+    status = workspace.wait("shop", lambda s: verdict(s, "Validation") == "Unknown", "the verdict to be unknown")
+
+    assert "kustomizations" in promise(status, "Validation")["message"]
+    assert "deploy/components/validation" in promise(status, "Validation")["message"]
+    assert condition(status, "Ready")["status"] == "True"
+
+
+def test_a_checkout_is_tried_before_a_merge(
+    cluster: Cluster, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line says the same as the operator would, in the words of the system that runs it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / "a.yaml").write_text(config_map("a", a="1"))
+
+    good = tried(cluster, workspace)
+    (tmp_path / "deploy" / "web.yaml").write_text(deployment("1").replace("replicas: 1", "replicas: -1"))
+    bad = tried(cluster, workspace)
+
+    assert (good.returncode, good.stdout) == (0, ""), good.stderr
+    assert bad.returncode == 1, bad.stderr
+    assert f"::error file=deploy/web.yaml,title=Deployment/{workspace.namespace}/web::Invalid: " in bad.stdout
+    assert workspace.find("configmap", "a") is None
+
+
+def tried(cluster: Cluster, workspace: Workspace) -> subprocess.CompletedProcess[str]:
+    """Run `flux-contract validate` in the directory as a CI system does."""
+    program = Path(sys.executable).with_name("flux-contract")
+    where = [f"--kubeconfig={cluster.kubeconfig}", f"--namespace={workspace.namespace}", kustomize(cluster)]
+    arguments = [program, "validate", ".", "--output=github", *where]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)

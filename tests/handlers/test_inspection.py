@@ -1,0 +1,261 @@
+"""When a revision is validated and the cluster compared: as often as promised, and never twice for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.core.check import Validation
+from reconciliation_contract.core.contract import Contract, DriftMode, Promises
+from reconciliation_contract.core.drift import Correction, Drift, Finding, Kind, found_in
+from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.sync import mark
+from reconciliation_contract.errors import Unavailable
+from reconciliation_contract.inspection import Inspection, Key
+from reconciliation_contract.trial import Moved
+from tests.support.builders import at, sha
+from tests.support.builders_core import CONTRACT, delivery, source, standing
+from tests.support.virtual_time import now, passing
+
+pytestmark = pytest.mark.looptime
+
+KEY = (CONTRACT.namespace, CONTRACT.name)
+QUICK = replace(CONTRACT, promises=Promises(drift_interval=timedelta(minutes=5)))
+STANDS = Observation(kustomization=standing("A"), source=source("A"))
+DETECTED = Observation(kustomization=standing("A", delivered=None), source=source("B"))
+ADOPTED = Memory(delivery=delivery("A", adopted=True))
+NEW = Memory(delivery=delivery("B"))
+IN_SYNC = Drift(sha("A"), 1)
+DRIFTED = found_in(sha("A"), 1, [Finding("ConfigMap/apps/a", Kind.MISSING)])
+
+
+class Script:
+    """Stands in for the trial: answers in turn, the last one again and again; errors are raised."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def validate(self, _space: str, _name: str, _source: object, hash_: str, _within: timedelta) -> Any:
+        return await self._answer(f"validate {hash_}")
+
+    async def compare(self, _space: str, _name: str, hash_: str, _rules: object) -> Any:
+        return await self._answer(f"compare {hash_}")
+
+    async def _answer(self, question: str) -> Any:
+        self.asked.append(question)
+        await asyncio.sleep(1)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Desk:
+    """An inspection that is attended to every second, as passes would when something happens."""
+
+    def __init__(self, script: Script) -> None:
+        self.told: list[set[Key]] = []
+        self.compared: list[Drift] = []
+        self.script = script
+        self.inspection = Inspection(script, self.told.append, self.compared.append, now)  # type: ignore[arg-type]  # a script
+
+    async def attend(self, contract: Contract, memory: Memory, seen: Observation, seconds: int = 5) -> None:
+        for _ in range(seconds):
+            self.inspection.attend(KEY, contract, memory, seen)
+            await passing(1)
+
+
+@asynccontextmanager
+async def inspecting(*answers: Any) -> AsyncIterator[Desk]:
+    """An inspection that ends with the context."""
+    desk = Desk(Script(*answers))
+    try:
+        yield desk
+    finally:
+        desk.inspection.close()
+
+
+# Validation ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_revision_is_validated_once() -> None:
+    """As soon as the source serves it, and told when it is done."""
+    found = Validation(sha("B"), at(3), total=1)
+    async with inspecting(found) as desk:
+        await desk.attend(CONTRACT, NEW, DETECTED)
+
+        assert desk.script.asked == [f"validate {sha('B')}"]
+        assert desk.inspection.validation(KEY) == found
+        assert desk.told == [{KEY}]
+
+
+@pytest.mark.parametrize(
+    ("memory", "seen"),
+    [
+        (Memory(), DETECTED),
+        (Memory(delivery=delivery("B", adopted=True)), DETECTED),
+        (Memory(delivery=delivery("C")), DETECTED),
+        (NEW, replace(DETECTED, source=None)),
+        (NEW, replace(DETECTED, fresh=False)),
+        (NEW, replace(DETECTED, kustomization=None)),
+        (
+            replace(
+                NEW,
+                judgements=(Judgement(PromiseName.VALIDATION, Verdict.KEPT, timedelta(seconds=30), "WithinBudget"),),
+            ),
+            DETECTED,
+        ),
+    ],
+)
+async def test_what_needs_no_validation_gets_none(memory: Memory, seen: Observation) -> None:
+    """Adopted or not yet detected revisions, those with a verdict, and whatever cannot be seen."""
+    async with inspecting(Validation(sha("B"))) as desk:
+        await desk.attend(CONTRACT, memory, seen)
+
+        assert [asked for asked in desk.script.asked if asked.startswith("validate")] == []
+
+
+async def test_an_outage_is_waited_for() -> None:
+    """It is not held against the revision."""
+    found = Validation(sha("B"), at(3), total=1)
+    async with inspecting(Unavailable("read", "it"), Unavailable("read", "it"), found) as desk:
+        await desk.attend(CONTRACT, NEW, DETECTED, 90)
+
+        assert len(desk.script.asked) == 3
+        assert desk.inspection.validation(KEY) == found
+
+
+async def test_a_bug_of_ours_is_told_and_harms_no_other() -> None:
+    """The verdict is unknown then."""
+    async with inspecting(RuntimeError("bug")) as desk:
+        await desk.attend(CONTRACT, NEW, DETECTED)
+
+        found = desk.inspection.validation(KEY)
+        assert found is not None
+        assert "please report it" in found.problem
+
+
+async def test_a_revision_that_is_overtaken_is_left() -> None:
+    """The next one is validated instead."""
+    async with inspecting(Validation(sha("C"), at(3))) as desk:
+        desk.inspection.attend(KEY, CONTRACT, NEW, DETECTED)
+        await passing(0.5)
+        await desk.attend(CONTRACT, Memory(delivery=delivery("C")), replace(DETECTED, source=source("C")))
+
+        assert desk.script.asked == [f"validate {sha('B')}", f"validate {sha('C')}"]
+        assert desk.told == [{KEY}]
+
+
+# Drift -----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_cluster_is_compared_at_every_interval() -> None:
+    """And at once when a revision stands."""
+    async with inspecting(IN_SYNC) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS, 60 * 11)
+
+        assert desk.script.asked == [f"compare {sha('A')}"] * 3
+        assert desk.inspection.drift(KEY) == IN_SYNC
+
+
+async def test_drift_is_looked_at_again_sooner() -> None:
+    """So that its end is noticed."""
+    async with inspecting(DRIFTED) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS, 150)
+
+        assert len(desk.script.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        replace(STANDS, kustomization=standing("A", 50)),
+        replace(STANDS, kustomization=standing("B")),
+        replace(STANDS, kustomization=standing("A", generation=2)),
+        replace(STANDS, kustomization=standing("A", uid="another")),
+    ],
+)
+async def test_another_occasion_is_compared_at_once(seen: Observation) -> None:
+    """A new revision, the same one delivered again, another spec, another Kustomization."""
+    async with inspecting(IN_SYNC) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS)
+        await desk.attend(QUICK, ADOPTED, seen)
+
+        assert len(desk.script.asked) == 2
+
+
+async def test_a_person_may_ask() -> None:
+    """By the annotation that asks for everything."""
+    async with inspecting(IN_SYNC) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS)
+        await desk.attend(replace(QUICK, requested_at="now"), ADOPTED, STANDS)
+
+        assert len(desk.script.asked) == 2
+
+
+async def test_a_correction_that_flux_took_up_is_looked_at() -> None:
+    """Not when it is asked for, but when it is done."""
+    asked = Correction("digest", at(50))
+    memory = replace(ADOPTED, drift=replace(DRIFTED, correction=asked))
+    done = replace(STANDS, kustomization=standing("A", handled_request=mark(asked)))
+    async with inspecting(IN_SYNC) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS)
+        await desk.attend(QUICK, memory, STANDS)
+        assert len(desk.script.asked) == 1
+
+        await desk.attend(QUICK, memory, done)
+
+        assert len(desk.script.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("contract", "seen"),
+    [
+        (replace(QUICK, promises=Promises(drift_mode=DriftMode.IGNORE)), STANDS),
+        (replace(QUICK, suspended=True), STANDS),
+        (replace(QUICK, deleting=True), STANDS),
+        (QUICK, replace(STANDS, kustomization=standing("A", suspended=True))),
+        (QUICK, replace(STANDS, kustomization=standing("A", delivered=None))),
+        (QUICK, replace(STANDS, kustomization=standing("A", deleting=True))),
+    ],
+)
+async def test_what_is_not_to_be_compared_is_not(contract: Contract, seen: Observation) -> None:
+    """Ignored, paused, going, or while Flux is at work."""
+    async with inspecting(IN_SYNC) as desk:
+        await desk.attend(contract, ADOPTED, seen)
+
+        assert desk.script.asked == []
+        assert desk.inspection.drift(KEY) is None
+
+
+@pytest.mark.parametrize("error", [Moved(), Unavailable("read", "it")])
+async def test_a_comparison_that_could_not_be_made_is_made_soon(error: Exception) -> None:
+    """What was known stays."""
+    async with inspecting(IN_SYNC, error, DRIFTED) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS, 302)
+        assert desk.inspection.drift(KEY) == IN_SYNC
+
+        await desk.attend(QUICK, ADOPTED, STANDS, 35)
+
+        assert desk.inspection.drift(KEY) == DRIFTED
+
+
+async def test_a_contract_that_is_gone_costs_nothing() -> None:
+    """What is under way for it ends."""
+    async with inspecting(IN_SYNC) as desk:
+        desk.inspection.attend(KEY, QUICK, ADOPTED, STANDS)
+        await passing(0.5)
+        desk.inspection.forget(KEY)
+        await passing(5)
+
+        assert desk.told == []
+        assert desk.inspection.drift(KEY) is None
