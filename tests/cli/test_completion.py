@@ -56,7 +56,7 @@ def test_every_command_is_offered_with_what_it_does(ask: Run) -> None:
     """Nothing typed yet: all commands, each described."""
     *candidates, _ = ask("").out.splitlines()
 
-    assert len(candidates) == 12
+    assert len(candidates) == 13
     assert all(line.partition("\t")[2].endswith(".") for line in candidates)
 
 

@@ -10,8 +10,10 @@ from typing import Final, NoReturn
 
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.cli import act, look
+from reconciliation_contract.cli.findings import FORMATS
 from reconciliation_contract.cli.problem import Exit
 from reconciliation_contract.cli.session import Session
+from reconciliation_contract.cli.validate import validate
 
 Command = Callable[[Session, argparse.Namespace], Exit]
 
@@ -20,8 +22,9 @@ What people ask for is written as annotations of the contract, so rights, audit 
 
 exit statuses:
   0    done; for wait: the promises are kept
-  1    it could not be done; for wait: a promise was broken, or the revision was rolled back
-  2    timed out
+  1    it could not be done; for wait: a promise was broken, or the revision was rolled back;
+       for validate: a manifest is refused
+  2    timed out; for validate: it cannot be told (no kustomize, no access to the cluster)
   3    only wait: it cannot be told (no such contract, no access to the cluster)
   64   the command line makes no sense
   130  interrupted
@@ -49,6 +52,7 @@ def parser(program: str) -> Parser:
     commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     _looking(commands)
     _stepping_in(commands)
+    _before_a_merge(commands)
     return found
 
 
@@ -105,6 +109,20 @@ def _stepping_in(commands: Commands[Parser]) -> None:
     resume = _command(commands, "resume", act.resume, "let rollbacks begin by themselves again")
     for found in (hold, unhold, forget, pause, resume):
         _waiting(found, "quick")
+
+
+def _before_a_merge(commands: Commands[Parser]) -> None:
+    text = "build a checkout as Flux does and dry-run its manifests"
+    found = _command(commands, "validate", validate, text, name_needed=False)
+    found.add_argument("path", metavar="PATH", help="root of the checkout")
+    how = found.add_mutually_exclusive_group()
+    how.add_argument("--kustomization", metavar="NS/NAME", help="build as this Kustomization of the cluster says")
+    how.add_argument("--kustomization-file", metavar="FILE", help="build as the Kustomization in this file says")
+    found.add_argument("-o", "--output", dest="format", choices=tuple(FORMATS), default="text", help="how to tell it")
+    found.add_argument(
+        "--within", type=duration, default=_DEFAULTS["quick"], metavar="DURATION", help="time for one manifest"
+    )
+    found.add_argument("--kustomize", default="", metavar="PROGRAM", help="the kustomize program (default: on PATH)")
 
 
 def _command(commands: Commands[Parser], name: str, run: Command, text: str, *, name_needed: bool = True) -> Parser:

@@ -92,6 +92,8 @@ def _read(words: Sequence[str], options: Mapping[str, argparse.Action]) -> _Line
 
 
 def _arguments(line: _Line) -> Candidates:
+    if line.command == "validate":
+        return ()
     if not line.given:
         return ((view.name, view.condition("Ready").reason) for view in _views(line))
     if line.command == "forget" and len(line.given) == 1:

@@ -94,7 +94,8 @@ class Connection:
     """Calls to one API server. Every call may raise `Problem`: `Absent`, `Unreachable`, `Changed` or a plain one."""
 
     def __init__(self, access: Access, timeout: float = TIMEOUT) -> None:
-        self._access = access
+        self.access = access
+        """The way to the API server."""
         self._timeout = timeout
         self._opener = _opener(access)
 
@@ -190,11 +191,11 @@ class Connection:
         return read
 
     def _open(self, ask: _Ask, timeout: float) -> HTTPResponse:
-        token = self._access.token()
+        token = self.access.token()
         headers = {"Accept": "application/json", "Content-Type": ask.content}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         data = None if ask.body is None else json.dumps(ask.body).encode()
-        url = self._access.server + ask.path
+        url = self.access.server + ask.path
         request = urllib.request.Request(url, data, headers, method=ask.method)  # noqa: S310 - the kubeconfig's server
         try:
             opened: HTTPResponse = self._opener.open(request, timeout=timeout)
@@ -203,7 +204,7 @@ class Connection:
                 raise refusal(error.code, error.read(), ask) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise Unreachable(f"{self._access.server} does not answer: {reason}; is the cluster up?") from error
+            raise Unreachable(f"{self.access.server} does not answer: {reason}; is the cluster up?") from error
         return opened
 
 

@@ -21,6 +21,8 @@ from reconciliation_contract.cli.problem import Exit, Misuse, Problem
 from reconciliation_contract.cli.screen import Screen, clean
 from reconciliation_contract.cli.session import Console, Session
 
+_OTHERWISE: Final = {"wait": Exit.CANNOT_TELL, "validate": Exit.UNTRIED}
+"""How a command ends that could not do its work, where 1 means something else."""
 _PROGRAMS: Final = {"kubectl-contract": "kubectl contract"}
 
 
@@ -51,7 +53,7 @@ def run(arguments: Namespace, program: str) -> int:
     except Misuse as misuse:
         return _complain(program, misuse, Exit.USAGE)
     except Problem as problem:
-        return _complain(program, problem, Exit.CANNOT_TELL if arguments.command == "wait" else Exit.FAILED)
+        return _complain(program, problem, _OTHERWISE.get(arguments.command, Exit.FAILED))
     return code
 
 

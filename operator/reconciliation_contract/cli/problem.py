@@ -12,6 +12,8 @@ class Exit(IntEnum):
     FAILED = 1
     """It could not be done; for ``wait``: a promise was broken, or the revision was rolled back."""
     TIMED_OUT = 2
+    UNTRIED = 2
+    """Only ``validate``: manifests could not be built or tried; as a number it is the same as a time-out."""
     CANNOT_TELL = 3
     """Only ``wait``: there is no such contract, or no way to ask; 1 would say that a promise was broken."""
     USAGE = 64

@@ -1,0 +1,94 @@
+"""``validate``: what Flux would build from a directory, tried on the cluster before it is merged."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace as Arguments
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.dryrun import Applier, DryRun
+from reconciliation_contract.adapters.manifests.builder import Builder
+from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.api.applying import forces
+from reconciliation_contract.cli.findings import FORMATS, Finding
+from reconciliation_contract.cli.problem import Exit, Misuse, Problem
+from reconciliation_contract.cli.session import Session
+from reconciliation_contract.core.check import Check, forthcoming
+from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.errors import ClusterError
+from reconciliation_contract.trial import check_all
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be tried, and how."""
+
+    tree: Path
+    kustomization: dict[str, Any]
+    kustomize: str
+    within: timedelta
+
+
+def validate(session: Session, arguments: Arguments) -> Exit:
+    """Build and try; 0 when all manifests are valid, 1 when one is refused, 2 when it cannot be told."""
+    tree = Path(arguments.path)
+    if not tree.is_dir():
+        raise Misuse(f"{arguments.path} is no directory; name the root of a checkout")
+    task = Task(tree.resolve(), _kustomization(session, arguments), arguments.kustomize, arguments.within)
+    checks = asyncio.run(_tried(session, session.connection.access, task))
+    findings = [Finding(check, _file(arguments.path, check.file)) for check in checks]
+    session.console.say(FORMATS[arguments.format](session.console.screen, findings))
+    verdicts = {found.verdict for found in findings}
+    if "refused" in verdicts:
+        return Exit.FAILED
+    return Exit.UNTRIED if any(check.unanswered for check in checks) else Exit.DONE
+
+
+async def _tried(session: Session, access: Access, task: Task) -> Sequence[Check]:
+    async with Cluster(access) as cluster:
+        try:
+            built = await Builder(cluster, task.kustomize).build_tree(task.tree, task.kustomization)
+            applier = Applier("", True, forces(task.kustomization), task.within, forthcoming(built.objects))
+            return await check_all(DryRun(cluster, session.now), built, applier)
+        except BuildFailed as error:
+            path = str(task.kustomization["spec"].get("path") or ".")
+            return [Check(ObjectKey("", "Kustomization", "", path), refused=error.message)]
+        except (BuildUnknown, ClusterError) as error:
+            raise Problem(str(error)) from error
+
+
+def _file(root: str, file: str) -> str:
+    """A file of the tree as seen from where the command is run."""
+    return str(PurePosixPath(root) / file) if file else ""
+
+
+def _kustomization(session: Session, arguments: Arguments) -> dict[str, Any]:
+    """The Flux Kustomization that says how to build: the cluster's, a file's, or one that builds the directory."""
+    if arguments.kustomization:
+        namespace, _, name = arguments.kustomization.rpartition("/")
+        return dict(session.connection.kustomization(namespace or session.namespace, name))
+    if arguments.kustomization_file:
+        return _from_file(Path(arguments.kustomization_file))
+    spec = {"path": "./", "targetNamespace": session.namespace}
+    return {"metadata": {"name": "validate", "namespace": session.namespace}, "spec": spec}
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        documents = list(yaml.safe_load_all(file.read_text()))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Problem(f"{file} cannot be read: {error}") from error
+    for document in documents:
+        if isinstance(document, dict) and str(document.get("apiVersion", "")).startswith(
+            "kustomize.toolkit.fluxcd.io"
+        ):
+            return document | {"spec": document.get("spec") or {}}
+    raise Problem(f"{file} holds no Kustomization of kustomize.toolkit.fluxcd.io; name another file")

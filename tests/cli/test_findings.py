@@ -1,0 +1,69 @@
+"""How the checks of manifests are told, to people and to CI systems."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from reconciliation_contract.cli.findings import FORMATS, Finding
+from reconciliation_contract.cli.screen import Screen
+from reconciliation_contract.core.check import Check
+from reconciliation_contract.core.manifest import ObjectKey
+
+
+def finding(name: str, file: str = "deploy/a.yaml", **changes: Any) -> Finding:
+    return Finding(Check(ObjectKey("", "ConfigMap", "apps", name), took=timedelta(seconds=0.5), **changes), file)
+
+
+FINDINGS = [
+    finding("good"),
+    finding("bad", "deploy/a,b.yaml", refused="Invalid: 100% wrong"),
+    finding("later", "", unchecked="not checkable before its namespace exists"),
+    finding("slow", late=True),
+]
+
+
+def told(name: str) -> list[str]:
+    return list(FORMATS[name](Screen(), FINDINGS))
+
+
+def test_people_get_a_table_and_a_sum() -> None:
+    """One line for each manifest, with its file, its time and why it is not valid."""
+    *rows, total = told("text")
+
+    assert rows[0].split() == ["valid", "ConfigMap/apps/good", "deploy/a.yaml", "500ms"]
+    assert rows[1].endswith("Invalid: 100% wrong")
+    assert total == "1 valid, 2 refused, 1 unchecked"
+
+
+def test_nothing_to_try_is_said() -> None:
+    """An empty table would look like an error."""
+    assert list(FORMATS["text"](Screen(), [])) == ["no manifests"]
+
+
+def test_scripts_get_one_document() -> None:
+    """With the same verdicts."""
+    document = json.loads("\n".join(told("json")))
+
+    assert document["valid"] is False
+    assert [item["verdict"] for item in document["manifests"]] == ["valid", "refused", "unchecked", "refused"]
+    assert document["manifests"][0]["seconds"] == 0.5
+
+
+def test_github_gets_workflow_commands() -> None:
+    """Escaped as GitHub reads them; what is valid is not told."""
+    assert told("github") == [
+        "::error file=deploy/a%2Cb.yaml,title=ConfigMap/apps/bad::Invalid: 100%25 wrong",
+        "::warning title=ConfigMap/apps/later::not checkable before its namespace exists",
+        "::error file=deploy/a.yaml,title=ConfigMap/apps/slow::it took longer than it may",
+    ]
+
+
+def test_gitlab_gets_a_code_quality_report() -> None:
+    """Each issue has what the format requires, and a fingerprint of its own."""
+    issues = json.loads("\n".join(told("gitlab")))
+
+    assert [issue["severity"] for issue in issues] == ["blocker", "info", "blocker"]
+    assert {issue["location"]["lines"]["begin"] for issue in issues} == {1}
+    assert len({issue["fingerprint"] for issue in issues}) == 3
