@@ -1,0 +1,140 @@
+"""How long it takes to validate a revision and to compare the cluster with it, on a real API server.
+
+The operator's own trial, with manifests that are given instead of built; the build has figures of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from playground.cluster import Cluster as Playground
+from playground.cluster import Options
+from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.manifests.build import Artifact, Built
+from reconciliation_contract.core.check import Validation
+from reconciliation_contract.core.drift import Drift
+from reconciliation_contract.core.manifest import Manifest
+from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.trial import Trial
+
+SIZES = (10, 100, 1_000)
+HASH = "a" * 40
+NAME = "shop"
+SOURCE = SourceRef("GitRepository", "default", NAME)
+LIMIT = timedelta(seconds=30)
+
+
+class Given:
+    """Builds what it is given."""
+
+    def __init__(self) -> None:
+        self.manifests: tuple[Manifest, ...] = ()
+
+    async def build(self, _artifact: Artifact, _kustomization: Any, _user: str = "") -> Built:
+        """Build nothing."""
+        return Built(self.manifests, (), "digest")
+
+
+def manifest(number: int) -> Manifest:
+    """A ConfigMap or, each tenth, a Deployment without replicas."""
+    labels = {"app": f"app-{number}"}
+    meta = {"name": f"object-{number}", "namespace": "default", "labels": labels}
+    if number % 10:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {f"key-{n}": "value" * 10 for n in range(10)}}
+    else:
+        pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}
+        spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
+        body = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec}
+    return Manifest(str(body["apiVersion"]), str(body["kind"]), "default", meta["name"], body | {"metadata": meta})
+
+
+def prepare(playground: Playground) -> None:
+    """Make a Kustomization and a source that serves the revision."""
+    sources = "/apis/source.toolkit.fluxcd.io/v1/namespaces/default/gitrepositories/shop"
+    meta = {"name": NAME, "namespace": "default"}
+    source = {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": meta}
+    playground.api.apply(sources, source | {"spec": {"interval": "1h", "url": "https://git.example.com/shop"}})
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    artifact = {
+        "digest": f"sha256:{'0' * 64}",
+        "lastUpdateTime": stamp,
+        "path": "shop.tar.gz",
+        "revision": f"main@sha1:{HASH}",
+        "url": "http://source/shop.tar.gz",
+    }
+    playground.api.merge(f"{sources}/status", {"status": {"artifact": artifact}})
+    spec = {"interval": "1h", "prune": True, "path": "./", "sourceRef": {"kind": "GitRepository", "name": NAME}}
+    playground.api.apply(
+        "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/default/kustomizations/shop",
+        {
+            "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+            "kind": "Kustomization",
+            "metadata": meta,
+            "spec": spec,
+        },
+    )
+
+
+async def timed(work: Callable[[], Awaitable[Validation | Drift]]) -> tuple[float, float, Validation | Drift]:
+    """Seconds by the clock, seconds of our processor, and what it came to."""
+    began, busy = time.perf_counter(), time.process_time()
+    found = await work()
+    return time.perf_counter() - began, time.process_time() - busy, found
+
+
+async def measure(playground: Playground) -> None:
+    """Print a row for each size: a revision that is new, the same when it is there, and the comparison."""
+    given = Given()
+    async with Cluster(Access.find()) as cluster:
+        trial = Trial(cluster, given, lambda: datetime.now(UTC), ("", ""))
+        print(f"{'objects':>8} {'what':<22} {'seconds':>8} {'ms each':>8} {'our CPU s':>10}  result")
+        for size in SIZES:
+            given.manifests = tuple(manifest(number) for number in range(size))
+
+            async def validate() -> Validation:
+                return await trial.validate("default", NAME, SOURCE, HASH, LIMIT)
+
+            async def compare() -> Drift:
+                return await trial.compare("default", NAME, HASH, ())
+
+            row(size, "validate, all new", *await timed(validate))
+            await asyncio.to_thread(apply, playground, given.manifests)
+            row(size, "validate, all there", *await timed(validate))
+            row(size, "compare", *await timed(compare))
+    print(f"memory of this process, at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def apply(playground: Playground, manifests: tuple[Manifest, ...]) -> None:
+    """Apply them as kustomize-controller does."""
+    for each in manifests:
+        root, plural = ("/api/v1", "configmaps") if each.kind == "ConfigMap" else ("/apis/apps/v1", "deployments")
+        path = f"{root}/namespaces/default/{plural}/{each.name}"
+        playground.api.apply(path, dict(each.body), manager="kustomize-controller")
+
+
+def row(size: int, what: str, seconds: float, busy: float, found: Validation | Drift) -> None:
+    """Print one line."""
+    if isinstance(found, Validation):
+        result = found.problem or f"{found.total - found.refusals - found.unchecked} valid"
+    else:
+        result = found.problem or f"{found.compared} compared, {found.drifted} drifted"
+    print(f"{size:>8} {what:<22} {seconds:>8.2f} {1000 * seconds / size:>8.1f} {busy:>10.2f}  {result}")
+
+
+def main() -> None:
+    """Start a control plane without Flux's controllers, and measure."""
+    with Playground(Options(flux=False)) as playground:
+        os.environ["KUBECONFIG"] = str(playground.kubeconfig)
+        prepare(playground)
+        asyncio.run(measure(playground))
+
+
+if __name__ == "__main__":
+    main()
