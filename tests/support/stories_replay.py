@@ -190,7 +190,9 @@ class Replay:
                 record.contract, memory, acts=self.story.acts, refused=self.stage.refused and refusal
             )
             seen = replace(seen, git=self.stage.git(now, self._since)) if seen.source and seen.source.dated else seen
+            found = self.stage.inspected
             seen = replace(seen, departures=self.stage.live.departures)
+            seen = replace(seen, validation=found.validation, drift=found.drift)
         decision = evaluate(record.contract, memory, seen, now)
         self.passes.append((memory, decision))
         return record, decision, seen
@@ -236,7 +238,16 @@ class Expectation:
         assert not wrong, f"{self._where}{told}\n{json.dumps(self._status, indent=1)}"
 
     def _found(self, name: str, wanted: Any) -> Any:
-        if name in ("ready", "detected", "healthy", "rolledBack", "stalled", "dependenciesReady"):
+        if name in (
+            "ready",
+            "detected",
+            "healthy",
+            "rolledBack",
+            "stalled",
+            "dependenciesReady",
+            "validated",
+            "inSync",
+        ):
             return self._condition(name[0].upper() + name[1:], str(wanted))
         found: dict[str, Callable[[Any], Any]] = {
             "says": lambda parts: {kind: self._said(kind, part) for kind, part in parts.items()},

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciliation_contract.adapters.flux import pinned
-from reconciliation_contract.api.contract import FINALIZER
+from reconciliation_contract.api.contract import FINALIZER, REQUESTED_AT
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import (
     AllowDeletion,
@@ -16,6 +16,7 @@ from reconciliation_contract.core.effects import (
     EmitEvent,
     EnsurePin,
     HoldDeletion,
+    RequestReconcile,
     SwitchSource,
 )
 from reconciliation_contract.core.observation import Commit, Git, Head, Unreadable
@@ -24,6 +25,7 @@ from tests.support import builders
 from tests.support.builders import Object, sha
 from tests.support.builders_check import Impossible, check_kustomization, check_source
 from tests.support.stories import BadStory, Happening, Story, made_at
+from tests.support.stories_inspection import Inspected
 from tests.support.stories_live import LiveObjects
 
 LOOK = timedelta(seconds=5)
@@ -55,6 +57,7 @@ class Stage:
         self.branch_exists = True
         self.refused = ""
         self.live = LiveObjects()
+        self.inspected = Inspected()
         self._commits: dict[str, str] = {}
 
     # What the story says --------------------------------------------------------------------------------------------
@@ -71,6 +74,7 @@ class Stage:
             "person": self._person,
             "parent": self._parent,
             "contract": self._change_contract,
+            "inspection": lambda d, at: self.inspected.happen(d.deed, d.commit, at),
             "object": lambda d, at: self.live.happen(d.deed.removeprefix("COMMIT "), d.commit, at),
         }
         acting[deed.actor](deed, now)
@@ -291,6 +295,8 @@ class Stage:
                 return "unpin"
             case SwitchSource():
                 return self._switch(effect)
+            case RequestReconcile(_, _, mark):
+                return self._ask(mark)
 
     def _finalize(self, *, hold: bool) -> str:
         contract = builders.changed(self._existing(self.contract))
@@ -298,6 +304,12 @@ class Stage:
         self.contract = contract
         self._collect()
         return "hold deletion" if hold else "allow deletion"
+
+    def _ask(self, mark: str) -> str:
+        after = builders.changed(self._existing(self.kustomization))
+        after["metadata"]["annotations"] = {**after["metadata"].get("annotations", {}), REQUESTED_AT: mark}
+        self.kustomization = after
+        return "ask Flux"
 
     def _switch(self, act: SwitchSource) -> str:
         raw = self._existing(self.kustomization)
