@@ -46,6 +46,7 @@ from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refu
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
 from reconciliation_contract.removal import Removals
+from reconciliation_contract.rollout import Rollouts
 from reconciliation_contract.store import Key, Record, Store
 from reconciliation_contract.surroundings import Surroundings
 
@@ -77,6 +78,7 @@ class Reach:
     events: Events
     lookout: Lookout
     removals: Removals
+    rollouts: Rollouts
     surroundings: Surroundings
     metrics: Metrics
     clock: Callable[[], datetime]
@@ -132,6 +134,7 @@ class Reconciler:
         if record is None:
             self._reach.lookout.forget(key)
             self._reach.removals.forget(key)
+            self._reach.rollouts.forget(key)
             self._reach.metrics.forgot(key)
             self._trouble.pop(key, None)
             self._fleet.pop(key, None)
@@ -143,6 +146,7 @@ class Reconciler:
         record = await self._write(key, record, decision, seen)
         if isinstance(record.contract, Contract):
             self._reach.removals.attend(key, record.contract, decision.memory)
+            self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
@@ -167,6 +171,7 @@ class Reconciler:
             git=git,
             departures=self._reach.removals.facts(key, seen.kustomization, memory),
             failing_since=trouble.since if trouble else None,
+            rollout=self._reach.rollouts.facts(key),
             complete=git.looked,
             controllers=around.controllers,
             cancels_health_checks=around.cancels_health_checks,

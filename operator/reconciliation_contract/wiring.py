@@ -23,6 +23,7 @@ from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Reach, Reconciler
 from reconciliation_contract.removal import Removals
+from reconciliation_contract.rollout import Rollouts
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.surroundings import CONTROLLERS, Surroundings
 from reconciliation_contract.sweep import Sweep
@@ -57,6 +58,7 @@ class Operator:
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
         self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock)
+        self.rollouts = Rollouts(cluster, self.tell, clock)
         self.events = Events(cluster, clock, socket.gethostname())
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
         reach = Reach(
@@ -65,6 +67,7 @@ class Operator:
             events=self.events,
             lookout=self.lookout,
             removals=self.removals,
+            rollouts=self.rollouts,
             surroundings=self.surroundings,
             metrics=self.metrics,
             clock=clock,
@@ -111,6 +114,7 @@ class Operator:
         """End all work; a second call does nothing."""
         self.lookout.close()
         self.removals.close()
+        self.rollouts.close()
         await self.events.close()
         for task in self._tasks:
             task.cancel()

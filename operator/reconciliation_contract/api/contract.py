@@ -112,6 +112,7 @@ def _promises(spec: PromisesSpec) -> Promises:
         drift_mode=spec.drift.mode,
         drift_interval=spec.drift.interval,
         deletion=spec.deletion.within,
+        availability=spec.availability.minimum,
     )
 
 

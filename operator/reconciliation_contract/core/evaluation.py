@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from reconciliation_contract.core import conditions, deletion, incident, promises, reasons, rollback, timeline
+from reconciliation_contract.core import (
+    availability,
+    conditions,
+    deletion,
+    incident,
+    promises,
+    reasons,
+    rollback,
+    timeline,
+)
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.departure import Departures
@@ -29,7 +38,7 @@ from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Step
 from reconciliation_contract.core.timeline import Delivery, Span
 
-CLAUSES: Final = (deletion.judge,)
+CLAUSES: Final = (deletion.judge, availability.judge)
 """The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
 
@@ -245,17 +254,21 @@ def _mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
         return memory
     message, switched = f"never became healthy; rolled back: {undo.reason}", _switched(undo, seen)
     kept = tuple(
-        promises.conclude(j, _undone(j.promise), reasons.ROLLED_BACK, message) if switched else j
-        for j in memory.judgements
-        if j.promise is not PromiseName.ROLLBACK
+        _undone(j, message) if switched else j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK
     )
     mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, now))
     return replace(memory, judgements=(*kept, mine))
 
 
-def _undone(promise: PromiseName) -> Verdict:
-    """What a rollback makes of a pending promise: what the revision deleted is wanted again."""
-    return Verdict.SUPERSEDED if promise is PromiseName.DELETION else Verdict.BROKEN
+def _undone(judgement: Judgement, message: str) -> Judgement:
+    """What a rollback makes of a pending promise."""
+    match judgement.promise:
+        case PromiseName.AVAILABILITY:
+            return judgement  # the way back can cost replicas, too
+        case PromiseName.DELETION:  # what the revision deleted is wanted again
+            return promises.conclude(judgement, Verdict.SUPERSEDED, reasons.ROLLED_BACK, message)
+        case _:
+            return promises.conclude(judgement, Verdict.BROKEN, reasons.ROLLED_BACK, message)
 
 
 def _switched(undo: Rollback, seen: Observation) -> bool:

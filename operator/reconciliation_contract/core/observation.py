@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.inventory import Inventory
+from reconciliation_contract.core.rollout import Rollout
 
 T = TypeVar("T")
 
@@ -238,6 +239,8 @@ class Observation:
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each copy of a controller of Flux watches, by the controller's name: a label selector, empty for all. None
     of a controller that cannot be looked at."""
+    rollout: Rollout | None = None
+    """How the workloads fare; None while nobody follows them."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""
     sinks: tuple[str, ...] = ()
