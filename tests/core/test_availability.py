@@ -58,8 +58,12 @@ CASES: dict[str, tuple[Case, Expected]] = {
     "looked at while something moved": (case(replace(SEEN, began_at=at(5.5), steady=False)), UNSEEN),
     "looked at before the attempt, while something moved": (case(replace(SEEN, steady=False)), KEPT),
     "looked at after it was applied": (case(replace(SEEN, began_at=at(7))), UNSEEN),
-    "looked at after an attempt had failed": (
+    "looked at before an attempt failed": (
         case(replace(SEEN, began_at=at(5.5)), delivery__failures=delivery().failures),
+        KEPT,
+    ),
+    "looked at after an attempt had failed": (
+        case(replace(SEEN, began_at=at(11)), replace(HEALTHY, applied=None), delivery__failures=delivery().failures),
         UNSEEN,
     ),
     "interrupted": (

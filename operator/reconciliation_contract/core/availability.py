@@ -91,10 +91,11 @@ def _is_over(contract: Contract, memory: Memory, found: Rollout, now: datetime) 
 
 def _unseen(found: Rollout, delivery: Delivery) -> str:
     """Why the time before the first look is not covered; empty where nothing can have happened in it."""
-    attempted, applied, began_at = delivery.stages.attempted, delivery.stages.applied, found.began_at
+    attempted, applied, failures = delivery.stages.attempted, delivery.stages.applied, delivery.failures
+    began_at = found.began_at
     if attempted is None or began_at is None or began_at <= attempted.at:
         return ""
-    untouched = applied is None or began_at <= applied.at
-    if found.steady and delivery.failures is None and untouched:
+    moved = [at for at in (applied and applied.at, failures and failures.first_at) if at]
+    if found.steady and all(began_at <= at for at in moved):
         return ""
     return "nobody watched the workloads from the beginning of the delivery on"
