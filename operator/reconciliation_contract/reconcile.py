@@ -84,6 +84,11 @@ class Reach:
     clock: Callable[[], datetime]
 
 
+def _as_kept(now: datetime) -> datetime:
+    """Cut a time to milliseconds, as the status has it: what a pass decides must be what the next one reads back."""
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 class Reconciler:
     """Works the queue: one pass for each key that is due."""
 
@@ -139,7 +144,7 @@ class Reconciler:
             self._trouble.pop(key, None)
             self._fleet.pop(key, None)
             return
-        now = self._reach.clock()
+        now = _as_kept(self._reach.clock())
         memory = recall.parse(record.status)
         seen = self._observe(key, record, memory, now)
         decision = evaluate(record.contract, memory, seen, now)

@@ -24,7 +24,7 @@ from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.rollout import WORST, Replicas, Rollout, Workload
-from reconciliation_contract.errors import ClusterError, Missing, Refused
+from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
 
 Key = tuple[str, str]
 
@@ -158,14 +158,18 @@ class Rollouts:
         return version
 
     async def _watch(self, key: Key, case: _Case, what: tuple[str, Resource, str], version: str) -> None:
-        """Watch, from where the last watch ended as often as the API server ends one."""
+        """Watch; as often as a watch ends or breaks, from there on."""
         kind, resource, namespace = what
         while True:
-            async for event, raw in self._cluster.watch(resource, namespace, case.selector, version):
-                version = read_text(read_map(raw, "metadata"), "resourceVersion") or version
-                if event != "BOOKMARK":
-                    sample = None if event == "DELETED" else replicas(kind, raw)
-                    self._note(key, case, _key(kind, raw), sample, self._clock(), first=False)
+            try:
+                async for event, raw in self._cluster.watch(resource, namespace, case.selector, version):
+                    version = read_text(read_map(raw, "metadata"), "resourceVersion") or version
+                    if event != "BOOKMARK":
+                        sample = None if event == "DELETED" else replicas(kind, raw)
+                        self._note(key, case, _key(kind, raw), sample, self._clock(), first=False)
+            except Unavailable as error:
+                _log.info("a watch of workloads broke", extra={"contract": key, "error": str(error)})
+                await asyncio.sleep(_PAUSE)
 
     def _looked(self, case: _Case) -> None:
         if not case.waiting and case.began_at is None:

@@ -94,6 +94,15 @@ CASES: dict[str, tuple[Case, Expected]] = {
         case(SEEN, CHECKING).but(kustomization__suspended=True),
         (Verdict.UNKNOWN, reasons.SUSPENDED, "suspended"),
     ),
+    "in flight for as long as a rollback would have taken": (case(SEEN, CHECKING, now=at(719)), PENDING),
+    "in flight for ever": (
+        case(SEEN, CHECKING, now=at(720)),
+        (Verdict.UNKNOWN, reasons.UNOBSERVED, "has not ended since"),
+    ),
+    "rolled back late": (
+        case(SEEN, CHECKING, memory__rollback=rollback(RollbackState.SWITCHING, started_at=at(700)), now=at(900)),
+        PENDING,
+    ),
     "on the way back": (
         case(SEEN, CHECKING, memory__rollback=rollback(RollbackState.SWITCHING)),
         PENDING,

@@ -1,7 +1,8 @@
 """The promise that a delivery does not take replicas away.
 
 The delivery is in flight until it is healthy and its workloads have settled, or until it is rolled back. Where no
-health is checked, workloads that never settle are waited for no longer than a reconciliation may take.
+health is checked, workloads that never settle are waited for no longer than a reconciliation may take; a delivery
+that never ends is watched no longer than a rollback of it would have taken.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def in_flight(contract: Contract, memory: Memory, seen: Observation, now: dateti
     # A drop that was told is followed to its end, for its duration.
     if said.verdict is not Verdict.BROKEN or said.measured is not None:
         return False
-    return delivery.stages.healthy is None if found is None else not _is_over(contract, memory, found, now)
+    if found is None:
+        return delivery.stages.healthy is None
+    return not _is_over(contract, memory, found, now) and now < _given_up_at(contract, memory, delivery)
 
 
 def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Judgement | None:
@@ -49,6 +52,9 @@ def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
         return _said(Verdict.UNKNOWN, reasons.NOT_PERMITTED, found.lacking)
     if seen.kustomization is not None and seen.kustomization.suspended:
         return _said(Verdict.UNKNOWN, reasons.SUSPENDED, "the Kustomization is suspended")
+    if not over and now >= _given_up_at(contract, memory, delivery):
+        message = "no workload lost replicas for as long as it was watched; the delivery has not ended since"
+        return _said(Verdict.UNKNOWN, reasons.UNOBSERVED, message)
     if not over or found.began_at is None:
         return _said(Verdict.PENDING, reasons.IN_PROGRESS, "watched for workloads that lose replicas")
     unseen = found.gap or _unseen(found, delivery)
@@ -87,6 +93,12 @@ def _is_over(contract: Contract, memory: Memory, found: Rollout, now: datetime) 
         return back or undo.state is RollbackState.FAILED
     healthy = delivery.stages.healthy
     return healthy is not None and (found.settled or now >= healthy.at + contract.promises.reconciliation)
+
+
+def _given_up_at(contract: Contract, memory: Memory, delivery: Delivery) -> datetime:
+    """When nobody watches any longer, although the delivery has not ended: by then a rollback would have."""
+    begun = memory.rollback.started_at if memory.rollback else delivery.started_at
+    return begun + contract.promises.reconciliation + contract.rollback.duration + contract.rollback.within
 
 
 def _unseen(found: Rollout, delivery: Delivery) -> str:
