@@ -180,11 +180,19 @@ def test_a_drop_is_followed_to_its_end(
     assert availability.in_flight(known.contract, known.memory, known.seen, known.now) is expected
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(308, True), (309, False)])
-def test_a_drop_after_ready_is_followed_for_as_long_as_a_reconciliation(seconds: float, expected: bool) -> None:
-    """Where no health is checked a rollout goes on after Ready, but not for ever."""
+@pytest.mark.parametrize(("seconds", "expected"), [(719, True), (720, False)])
+def test_a_drop_that_lasts_is_not_followed_for_ever(seconds: float, expected: bool) -> None:
+    """Whether or not the delivery is over: its duration is told if it ends in time."""
     said = Judgement(PromiseName.AVAILABILITY, Verdict.BROKEN, timedelta(0), "R")
-    rollout = replace(SEEN, settled=False, drops=(LASTS,))
-    known = case(rollout, memory__judgements=(said,), now=at(seconds))
+    known = case(replace(SEEN, drops=(LASTS,)), memory__judgements=(said,), now=at(seconds))
 
     assert availability.in_flight(known.contract, known.memory, known.seen, known.now) is expected
+
+
+def test_a_drop_is_measured_by_the_pass_after_the_rollback_ended() -> None:
+    """The pass that notes the end of a rollback has judged already; the next one must still see the drop."""
+    said = Judgement(PromiseName.AVAILABILITY, Verdict.BROKEN, timedelta(0), "R")
+    back = rollback(RollbackState.ACTIVE, completed_at=at(97))
+    known = case(replace(SEEN, drops=(ENDED,)), CHECKING, memory__judgements=(said,), memory__rollback=back)
+
+    assert availability.in_flight(known.contract, known.memory, known.seen, known.now)

@@ -36,7 +36,7 @@ def in_flight(contract: Contract, memory: Memory, seen: Observation, now: dateti
         return False
     if found is None:
         return delivery.stages.healthy is None
-    return not _is_over(contract, memory, found, now) and now < _given_up_at(contract, memory, delivery)
+    return now < _given_up_at(contract, memory, delivery)
 
 
 def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Judgement | None:
