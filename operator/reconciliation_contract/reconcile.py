@@ -48,6 +48,7 @@ from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
 from reconciliation_contract.removal import Removals
+from reconciliation_contract.rollout import Rollouts
 from reconciliation_contract.store import Key, Record, Store
 from reconciliation_contract.surroundings import Surroundings
 
@@ -84,10 +85,16 @@ class Reach:
     lookout: Lookout
     removals: Removals
     inspection: Inspection
+    rollouts: Rollouts
     surroundings: Surroundings
     metrics: Metrics
     clock: Callable[[], datetime]
     follow: Follow = lambda *_: None
+
+
+def _as_kept(now: datetime) -> datetime:
+    """Cut a time to milliseconds, as the status has it: what a pass decides must be what the next one reads back."""
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class Reconciler:
@@ -141,11 +148,12 @@ class Reconciler:
             self._reach.lookout.forget(key)
             self._reach.removals.forget(key)
             self._reach.inspection.forget(key)
+            self._reach.rollouts.forget(key)
             self._reach.metrics.forgot(key)
             self._trouble.pop(key, None)
             self._fleet.pop(key, None)
             return
-        now = self._reach.clock()
+        now = _as_kept(self._reach.clock())
         memory = recall.parse(record.status)
         seen = self._observe(key, record, memory, now)
         decision = evaluate(record.contract, memory, seen, now)
@@ -155,6 +163,7 @@ class Reconciler:
             self._reach.follow(record.contract, memory, decision.memory)
             if self._settings.manifests:
                 self._reach.inspection.attend(key, record.contract, decision.memory, seen)
+            self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
@@ -182,6 +191,7 @@ class Reconciler:
             failing_since=trouble.since if trouble else None,
             validation=self._reach.inspection.validation(key),
             drift=self._reach.inspection.drift(key),
+            rollout=self._reach.rollouts.facts(key),
             complete=git.looked,
             controllers=around.controllers,
             cancels_health_checks=around.cancels_health_checks,

@@ -25,6 +25,7 @@ from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Follow, Reach, Reconciler
 from reconciliation_contract.removal import Removals
+from reconciliation_contract.rollout import Rollouts
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.surroundings import CONTROLLERS, Surroundings
 from reconciliation_contract.sweep import Sweep
@@ -66,6 +67,7 @@ class Operator:
         builder = builder or Builder(cluster, settings.kustomize)
         trial = Trial(cluster, builder, clock, (settings.flux_namespace, settings.flux_account))
         self.inspection = Inspection(trial, self.tell, self.metrics.compared, clock)
+        self.rollouts = Rollouts(cluster, self.tell, clock)
         self.events = Events(cluster, clock, socket.gethostname())
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
         reach = Reach(
@@ -75,6 +77,7 @@ class Operator:
             lookout=self.lookout,
             removals=self.removals,
             inspection=self.inspection,
+            rollouts=self.rollouts,
             surroundings=self.surroundings,
             metrics=self.metrics,
             clock=clock,
@@ -123,6 +126,7 @@ class Operator:
         self.lookout.close()
         self.removals.close()
         self.inspection.close()
+        self.rollouts.close()
         await self.events.close()
         for task in self._tasks:
             task.cancel()

@@ -30,6 +30,11 @@ class Promise:
         """Whether the verdict is final."""
         return self.verdict != "Pending"
 
+    @property
+    def took(self) -> str:
+        """The time that it took; a promise can be kept without taking any."""
+        return self.measured or ("-" if self.verdict == "Kept" else "never")
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

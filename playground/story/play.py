@@ -27,7 +27,8 @@ def play(step: Step, scene: Scene, narrator: Narrator) -> Outcome:
     watch.until_done(narrator)
     narrator.say("The verdicts in the contract's status:")
     for promise in watch.facts.promises:
-        narrator.fact(promise.name, of_budget(promise.measured, promise.within), promise.verdict)
+        took = promise.took if promise.took == "-" else of_budget(promise.measured, promise.within)
+        narrator.fact(promise.name, took, promise.verdict)
     if step.lesson:
         narrator.say(step.lesson)
     for check in step.checks:

@@ -22,7 +22,7 @@ from playground.story.scene import NAME, NAMESPACE, SAMPLE, Scene, sample
 from playground.story.steps import BASE
 from playground.waiting import wait_until
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[1] / "deploy"
 OPERATOR = "reconciliation-contract"
 """Name of the operator's namespace, service account and Deployment in `deploy/`."""
 TIMEOUT = 120.0
@@ -32,7 +32,7 @@ PASSED_ON = ("PATH", "LANG", "HOME", "TMPDIR")
 
 
 def deploy(cluster: Cluster) -> None:
-    """Apply `deploy/` as it is: the CRD, the rights, the Deployment.
+    """Apply `deploy/` with the opt-in for what lives in the cluster: the CRD, the rights, the Deployment.
 
     The Deployment is then scaled to none: its pod would be a fake one.
     """

@@ -39,9 +39,20 @@ DELIVERED = (
 KEPT = {"Detection": "Kept", "Reconciliation": "Kept"}
 
 
+UNINTERRUPTED = KEPT | {"Availability": "Kept"}
+
+
 def _on_time(facts: Facts) -> str:
     detection = facts.budget("promises", "detection", "within")
     return f"detected within {detection}, healthy within {facts.budget('promises', 'reconciliation', 'within')}"
+
+
+def _uninterrupted(facts: Facts) -> str:
+    return f"{_on_time(facts)}, no pod lost"
+
+
+def _gone(facts: Facts) -> str:
+    return f"{_on_time(facts)}, gone within {facts.budget('promises', 'deletion', 'within')}"
 
 
 def _saved(facts: Facts) -> str:
@@ -63,22 +74,22 @@ STEPS = (
     Step(
         title="Update",
         scenario="A commit changes both.",
-        promise=_on_time,
+        promise=_uninterrupted,
         message="Greet warmly, web 1.1.0",
         files={SETTINGS: sample("settings.yaml", greeting="welcome"), WEB: sample("web.yaml", version="1.1.0")},
         marks=DELIVERED,
-        verdicts=KEPT,
+        verdicts=UNINTERRUPTED,
         checks=(greets("welcome"), runs("1.1.0")),
         fewest_pods=2,
     ),
     Step(
         title="Deletion",
         scenario="A commit removes the ConfigMap. It must be gone from the cluster.",
-        promise=_on_time,
+        promise=_gone,
         message="Remove settings",
         files={SETTINGS: None},
         marks=DELIVERED,
-        verdicts=KEPT,
+        verdicts=KEPT | {"Deletion": "Kept"},
         checks=(is_gone("ConfigMap", "settings"), stays("Service", "web"), runs("1.1.0")),
         fewest_pods=2,
     ),
@@ -95,7 +106,7 @@ STEPS = (
             Mark("rollback", decided),
             Mark("rolled back", rolled_back),
         ),
-        verdicts={"Detection": "Kept", "Reconciliation": "Broken", "Rollback": "Kept"},
+        verdicts={"Detection": "Kept", "Reconciliation": "Broken", "Availability": "Kept", "Rollback": "Kept"},
         checks=(runs("1.1.0"), is_pinned, says("RolledBack", "True")),
         lesson="Broken is the truth about this commit. The way back was promised, and kept.",
         fewest_pods=2,

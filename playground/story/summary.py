@@ -17,17 +17,17 @@ NEXT = (
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """One row for each promise that got a verdict; the step is named in its first row."""
+    """One row for each promise that a step is about and that got a verdict; its first row names the step."""
     found: list[tuple[str, ...]] = []
     for number, outcome in enumerate(outcomes, 1):
         name = f"{number} {outcome.step.title}"
         for promise in outcome.promises:
-            if not promise.concluded:
+            if not promise.concluded or promise.name not in outcome.step.verdicts:
                 continue
             verdict = promise.verdict
             if verdict == "Broken" and outcome.step.verdicts.get("Rollback"):
                 verdict = "Broken, rolled back"
-            found.append((name, promise.name, promise.measured or "never", promise.within, verdict))
+            found.append((name, promise.name, promise.took, promise.within, verdict))
             name = ""
     return found
 

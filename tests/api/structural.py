@@ -36,6 +36,8 @@ def defaulted(schema: Schema, value: Any) -> Any:
 
 def complaints(schema: Schema, value: Any, path: str = "") -> Iterator[str]:
     """What the API server would refuse, and fields it would prune."""
+    if schema.get("x-kubernetes-int-or-string") and not isinstance(value, bool):
+        schema = {**schema, "type": "string" if isinstance(value, str) else "integer"}
     if not isinstance(value, TYPES[schema["type"]]) or (schema["type"] == "integer" and isinstance(value, bool)):
         yield f"{path} is not of type {schema['type']}"
     elif isinstance(value, dict):

@@ -114,7 +114,7 @@ def test_everything_is_bounded(schema: Schema) -> None:
     unbounded = [
         path
         for path, node in _ours(schema)
-        if (node["type"] in bounds and bounds[node["type"]] not in node and not {"enum", "format"} & set(node))
+        if (node.get("type") in bounds and bounds[node["type"]] not in node and not {"enum", "format"} & set(node))
         or ("additionalProperties" in node and "maxProperties" not in node)
     ]
 
@@ -150,7 +150,7 @@ def test_every_duration_of_a_spec_is_bounded_with_a_hint(schema: Schema) -> None
 
 def test_every_list_says_how_it_is_merged(schema: Schema) -> None:
     """Server-side apply knows for each list whether it is a value or a map, and the keys of a map are required."""
-    lists = {path: node for path, node in walk(schema) if node["type"] == "array"}
+    lists = {path: node for path, node in walk(schema) if node.get("type") == "array"}
 
     keys = {path: node.get("x-kubernetes-list-map-keys", []) for path, node in lists.items()}
 

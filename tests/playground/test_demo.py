@@ -29,7 +29,7 @@ FAILED = {"failures": {"count": 2, "reason": "HealthCheckFailed"}}
 ACTIVE = {"state": "Active", "to": f"main@sha1:{OTHER}"}
 ROLLED_BACK = contract(
     stages=STAGES[:3],
-    verdicts={"Detection": "Kept", "Reconciliation": "Broken", "Rollback": "Kept"},
+    verdicts={"Detection": "Kept", "Reconciliation": "Broken", "Availability": "Kept", "Rollback": "Kept"},
     delivery=FAILED,
     rollback=ACTIVE,
 )
@@ -197,8 +197,8 @@ def test_a_check_fails_in_any_other_world(check: Any, scene: Any) -> None:
 
 
 def test_a_summary_names_each_step_once_and_every_verdict() -> None:
-    """A promise that is still open is left out, a broken one says what followed."""
-    delivered = Facts(contract(verdicts=KEPT | {"Drift": "Pending"}), COMMIT).promises
+    """A promise that the step is not about is left out, a broken one says what followed."""
+    delivered = Facts(contract(verdicts=KEPT | {"Drift": "Kept"}), COMMIT).promises
     undone = Facts(ROLLED_BACK, COMMIT).promises
 
     found = rows([Outcome(step=NEW, promises=delivered), Outcome(step=BROKEN, promises=undone)])
@@ -208,6 +208,7 @@ def test_a_summary_names_each_step_once_and_every_verdict() -> None:
         ("", "Reconciliation", "2.4s", "5m", "Kept"),
         ("2 Broken release", "Detection", "2.4s", "5m", "Kept"),
         ("", "Reconciliation", "never", "5m", "Broken, rolled back"),
+        ("", "Availability", "2.4s", "5m", "Kept"),
         ("", "Rollback", "2.4s", "5m", "Kept"),
     ]
 

@@ -295,9 +295,11 @@ class ApiServer:
         except Refusal as refusal:
             await response.write(_line("ERROR", _failure(refusal)))
             return response
-        with suppress(ConnectionError):
-            await self._stream(response, seen, events)
-        self.objects.unwatch(seen.plural, events)
+        try:
+            with suppress(ConnectionError):
+                await self._stream(response, seen, events)
+        finally:  # a client that leaves cancels this
+            self.objects.unwatch(seen.plural, events)
         return response
 
     async def _stream(self, response: web.StreamResponse, seen: Seen, events: asyncio.Queue[Entry | None]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,6 +38,8 @@ _PAGE: Final = 500
 _PATIENCE: Final = 30.0
 _CONNECT: Final = 5.0
 """Seconds for a request, and for the connection of it."""
+_STREAM: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=90)
+"""A live watch brings a bookmark a minute at least."""
 
 
 class Resource:
@@ -64,6 +66,8 @@ SOURCES: Final = {
 """Flux's sources by kind."""
 SECRETS: Final = Resource("", "v1", "secrets")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
+STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets")
+DAEMON_SETS: Final = Resource("apps", "v1", "daemonsets")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 RECEIVERS: Final = Resource("notification.toolkit.fluxcd.io", "v1", "receivers")
 ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
@@ -77,20 +81,24 @@ class Cluster:
         self._access = access
         self._note = note
         self._session: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
 
     async def __aenter__(self) -> Self:
         """Open the session."""
         connector = aiohttp.TCPConnector(ssl=self._access.tls(), limit=_IN_FLIGHT)
         self._session = aiohttp.ClientSession(connector=connector)
+        streams = aiohttp.TCPConnector(ssl=self._access.tls(), limit=0)
+        self._streams = aiohttp.ClientSession(connector=streams, timeout=_STREAM)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the session."""
-        if self._session:
-            await self._session.close()
+        for session in (self._session, self._streams):
+            if session:
+                await session.close()
 
     # Calls ------------------------------------------------------------------------------------------------------
 
@@ -163,6 +171,48 @@ class Cluster:
     async def list_all(self, resource: Resource, namespace: str = "") -> Raw:
         """List the objects of a kind of which there are few, in one page."""
         return await self._request("GET", resource.path(namespace), "list")
+
+    async def select(self, resource: Resource, namespace: str, selector: str) -> tuple[list[Raw], str]:
+        """List the objects that have these labels, and the resourceVersion from which on to watch them."""
+        query = {"labelSelector": selector, "limit": str(_PAGE)}
+        found: list[Raw] = []
+        while True:
+            page = await self._request("GET", resource.path(namespace), "list", query=query)
+            found += [item for item in page.get("items") or () if isinstance(item, dict)]
+            meta = page.get("metadata") or {}
+            if not meta.get("continue"):
+                return found, str(meta.get("resourceVersion", ""))
+            query["continue"] = meta["continue"]
+
+    async def watch(
+        self, resource: Resource, namespace: str, selector: str, version: str
+    ) -> AsyncIterator[tuple[str, Raw]]:
+        """Yield type and object of each change after a version, until the API server ends it.
+
+        It takes no slot: the caller bounds how many there are. Raises `Missing` where the version is forgotten.
+        """
+        if self._streams is None:
+            raise Unavailable("watch", resource.plural, "the connection is not open")
+        query = {
+            "watch": "true",
+            "labelSelector": selector,
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+        }
+        path = resource.path(namespace)
+        try:
+            async with self._streams.get(self._access.server + path, params=query, headers=self._identity("")) as got:
+                if not got.ok:
+                    raise _refusal(got.status, "watch", path, await got.text())
+                async for line in _lines(got.content):
+                    event = _mapping(line)
+                    if event.get("type") == "ERROR":
+                        raise Missing("watch", path, str(event.get("object"))[:300])
+                    yield str(event.get("type")), event.get("object") or {}
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable("watch", path, str(error) or type(error).__name__) from error
+        except ValueError as error:
+            raise Unavailable("watch", path, "the answer is not JSON") from error
 
     async def may(self, verb: str, group: str, resource: str, namespace: str, *, user: str = "") -> bool:
         """Ask whether the operator, or the user it acts as, may do something in a namespace."""
@@ -239,6 +289,15 @@ class Cluster:
 
 def _decided_on(version: str) -> Raw:
     return {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[str]:
+    """Split a stream into lines, however long."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode()
 
 
 def _mapping(text: str) -> Raw:

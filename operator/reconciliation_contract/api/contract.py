@@ -114,6 +114,7 @@ def _promises(spec: PromisesSpec) -> Promises:
         drift_interval=spec.drift.interval,
         deletion=spec.deletion.within,
         drift_ignore=tuple(IgnoreRule(r.kind, r.name, tuple(r.paths)) for r in spec.drift.ignore),
+        availability=spec.availability.minimum,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
@@ -20,11 +21,14 @@ from reconciliation_contract.api.duration import (
     hint,
     parse_duration,
 )
+from reconciliation_contract.core.contract import Minimum
 
 TEXT_LENGTH: Final = 1024
 """Longest message of ours in the status, in characters."""
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """A DNS subdomain, as the names of most Kubernetes objects."""
+PERCENT: Final = r"^(100|[0-9]{1,2})%$"
+MOST_REPLICAS: Final = 1_000_000
 ATOMIC: Final[dict[str, Any]] = {"x-kubernetes-list-type": "atomic"}
 """Makes a list one value."""
 
@@ -67,6 +71,39 @@ class Between:
         return f"{match} && duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
 
 
+@dataclass(frozen=True)
+class _IntOrPercent:
+    """A number from 0 on, or a percentage, as Kubernetes' own IntOrString."""
+
+    def read(self, value: object) -> Minimum:
+        """Read either; raises `ValueError` with the mend."""
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_REPLICAS:
+            return Minimum(value)
+        if isinstance(value, str) and re.fullmatch(PERCENT, value):
+            return Minimum(int(value[:-1]), percent=True)
+        message = f"write a number from 0 to {MOST_REPLICAS}, or a percentage such as 75%"
+        raise ValueError(message)
+
+    def write(self, minimum: Minimum) -> int | str:
+        """Write either."""
+        return str(minimum) if minimum.percent else minimum.value
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        written = core_schema.plain_serializer_function_ser_schema(self.write)
+        return core_schema.no_info_plain_validator_function(self.read, serialization=written)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 0,
+            "maximum": MOST_REPLICAS,
+            "maxLength": 4,
+            "pattern": PERCENT,
+        }
+
+
+AtLeast = Annotated[Minimum, _IntOrPercent()]
+"""Replicas that a person asks for."""
 Budget = Annotated[timedelta, Between()]
 """A duration that a person sets."""
 Elapsed = Annotated[timedelta, Between(timedelta(0), timedelta.max, checked=False)]

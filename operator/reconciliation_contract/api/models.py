@@ -11,7 +11,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from reconciliation_contract.api.fields import ATOMIC, Between, Budget, Flag, Name, Wire, rules
+from reconciliation_contract.api.fields import ATOMIC, AtLeast, Between, Budget, Flag, Name, Wire, rules
 from reconciliation_contract.core.contract import (
     AlertPolicy,
     DriftMode,
@@ -94,6 +94,14 @@ class DeletionPromise(Wire):
     """Longest time from an object leaving the Kustomization's inventory to its being gone from the cluster."""
 
 
+class AvailabilityPromise(Wire):
+    """A delivery does not take available replicas away."""
+
+    minimum: AtLeast = _PROMISES.availability
+    """Replicas of each Deployment, StatefulSet and DaemonSet that must stay available during a delivery: a number,
+    or a percentage of those wanted. Never more than were available when the delivery began."""
+
+
 class PromisesSpec(Wire):
     """What is promised of every commit, each with the longest time that still counts as kept."""
 
@@ -113,6 +121,8 @@ class PromisesSpec(Wire):
     """The cluster matches Git."""
     deletion: DeletionPromise = DeletionPromise()
     """What a commit deletes is gone in time."""
+    availability: AvailabilityPromise = AvailabilityPromise()
+    """A delivery does not take available replicas away."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

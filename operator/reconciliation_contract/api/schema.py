@@ -27,11 +27,13 @@ NAME_RULE: Final = (
 )
 """The name is the value of a label on what we create."""
 
+INT_OR_STRING: Final = "x-kubernetes-int-or-string"
+"""Stands instead of a type."""
 _DROPPED: Final = {"title", "additionalProperties", "uniqueItems"}
 _KEPT: Final = {
     *("type", "format", "description", "default", "enum", "pattern", "required"),
     *("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties"),
-    *("x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+    *("x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", INT_OR_STRING),
 }
 _COLUMNS: Final = (
     ("Ready", "string", 0, '.status.conditions[?(@.type=="Ready")].status'),
@@ -68,7 +70,7 @@ def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
         for keyword, value in _flatten(node, definitions).items()
         if keyword not in _DROPPED or isinstance(value, dict)
     }
-    if "type" not in schema:
+    if "type" not in schema and INT_OR_STRING not in schema:
         raise UnsupportedSchema(f"a value without a type: {node}")
     _spread_default(schema)
     return schema
@@ -91,7 +93,7 @@ def _converted(keyword: str, value: Any, definitions: Mapping[str, Any]) -> Any:
 def _spread_default(schema: Schema) -> None:
     """Give every part of an object its part of the default, so that a half-written object is filled in too."""
     default = schema.get("default")
-    if isinstance(default, dict):
+    if isinstance(default, dict) and "properties" in schema:
         for name, value in default.items():
             schema["properties"][name]["default"] = value
             _spread_default(schema["properties"][name])

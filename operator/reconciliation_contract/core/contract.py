@@ -27,6 +27,22 @@ class DriftMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Minimum:
+    """How many replicas must stay available: a number, or a percentage of those wanted."""
+
+    value: int
+    percent: bool = False
+
+    def of(self, desired: int) -> int:
+        """The number, rounded up as in a PodDisruptionBudget."""
+        return -(-desired * self.value // 100) if self.percent else self.value
+
+    def __str__(self) -> str:
+        """As people write it."""
+        return f"{self.value}%" if self.percent else str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
 class Promises:
     """The budgets; each is the longest time that still counts as kept."""
 
@@ -37,6 +53,7 @@ class Promises:
     drift_interval: timedelta = timedelta(minutes=10)
     deletion: timedelta = timedelta(minutes=5)
     drift_ignore: tuple[IgnoreRule, ...] = ()
+    availability: Minimum = field(default_factory=lambda: Minimum(100, percent=True))
 
 
 @dataclass(frozen=True, slots=True)

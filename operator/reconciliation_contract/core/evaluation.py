@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from reconciliation_contract.core import conditions, deletion, incident, promises, reasons, rollback, sync, timeline
+from reconciliation_contract.core import (
+    availability,
+    conditions,
+    deletion,
+    incident,
+    promises,
+    reasons,
+    rollback,
+    sync,
+    timeline,
+)
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.counting import recount, respecified, resumed
@@ -31,7 +41,7 @@ from reconciliation_contract.core.standing import Step
 from reconciliation_contract.core.timeline import Delivery, Span
 from reconciliation_contract.core.validation import judge as judge_validation
 
-CLAUSES: Final = (judge_validation, deletion.judge)
+CLAUSES: Final = (judge_validation, deletion.judge, availability.judge)
 """The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
 
@@ -236,18 +246,21 @@ def _mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
         return memory
     message, switched = f"never became healthy; rolled back: {undo.reason}", _switched(undo, seen)
     kept = tuple(
-        promises.conclude(j, _undone(j.promise), reasons.ROLLED_BACK, message) if switched else j
-        for j in memory.judgements
-        if j.promise is not PromiseName.ROLLBACK
+        _undone(j, message) if switched else j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK
     )
     mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, now))
     return replace(memory, judgements=(*kept, mine))
 
 
-def _undone(promise: PromiseName) -> Verdict:
+def _undone(judgement: Judgement, message: str) -> Judgement:
     """What a rollback makes of a pending promise: only those about the way to healthy are broken by it."""
-    way = (PromiseName.DETECTION, PromiseName.RECONCILIATION)
-    return Verdict.BROKEN if promise in way else Verdict.SUPERSEDED
+    match judgement.promise:
+        case PromiseName.AVAILABILITY:
+            return judgement  # the way back can cost replicas, too
+        case PromiseName.DETECTION | PromiseName.RECONCILIATION:
+            return promises.conclude(judgement, Verdict.BROKEN, reasons.ROLLED_BACK, message)
+        case _:  # what the revision deleted is wanted again
+            return promises.conclude(judgement, Verdict.SUPERSEDED, reasons.ROLLED_BACK, message)
 
 
 def _switched(undo: Rollback, seen: Observation) -> bool:

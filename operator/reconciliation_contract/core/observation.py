@@ -11,6 +11,7 @@ from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.inventory import Inventory
+from reconciliation_contract.core.rollout import Rollout
 
 T = TypeVar("T")
 
@@ -261,6 +262,8 @@ class Observation:
     """What the dry-run of a revision came to; None where nobody has looked."""
     drift: Drift | None = None
     """The last comparison with Git since the operator began."""
+    rollout: Rollout | None = None
+    """How the workloads fare; None while nobody follows them."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""
     sinks: tuple[str, ...] = ()

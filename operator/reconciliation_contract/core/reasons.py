@@ -28,6 +28,8 @@ UNOBSERVED: Final = "Unobserved"
 UNMEASURED: Final = "Unmeasured"
 """Git cannot be read or the commit time cannot be believed. Let the operator read the repository."""
 
+DOWNTIME: Final = "ReplicasLost"
+"""A delivery made fewer replicas available than before. Mend the workload's update strategy, or state a minimum."""
 NOT_PERMITTED: Final = "NotPermitted"
 """The operator may not look at what the promise is about. The message names the verb and the resource; grant it."""
 NOT_CHECKED: Final = "NotChecked"
