@@ -83,9 +83,16 @@ def _delivery(*, adopted: bool) -> Delivery:
 
 def _judgements() -> tuple[Judgement, ...]:
     verdicts = [*Verdict] * len(PromiseName)
+    measured = {Verdict.KEPT, Verdict.BROKEN}
     return tuple(
         Judgement(
-            promise, verdict, timedelta(minutes=5), "BudgetExceeded", LONG, timedelta(seconds=4.231), after(300)
+            promise,
+            verdict,
+            timedelta(minutes=5),
+            "BudgetExceeded",
+            LONG,
+            timedelta(seconds=4.231) if verdict in measured else None,
+            after(300) if verdict is Verdict.PENDING else None,
         )
         for promise, verdict in zip(PromiseName, verdicts, strict=False)
     )

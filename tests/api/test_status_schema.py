@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
+from reconciliation_contract.api.status import render, whole
 from reconciliation_contract.api.status_models import Status
 from reconciliation_contract.core.memory import Memory
 from tests.api.full_memory import HASHES, full_memory, kustomization
@@ -50,7 +50,7 @@ def test_everything_in_the_crd_is_written(schema: Schema) -> None:
     """The status documents no field that the operator never fills."""
     status = schema["properties"]["status"]
 
-    written = {path for memory in MEMORIES.values() for path in _paths(status, render(memory, kustomization()))}
+    written = {path for memory in MEMORIES.values() for path in _paths(status, whole(memory, kustomization()))}
 
     assert written == {path for path, _ in walk(status)}
 

@@ -13,7 +13,7 @@ from reconciliation_contract.core.effects import (
     EmitEvent,
     TellLeft,
 )
-from reconciliation_contract.core.memory import RollbackState
+from reconciliation_contract.core.memory import BAD_REVISIONS, RollbackState
 from tests.core.rollback_situations import (
     A_FAILS,
     ACTIVE,
@@ -161,7 +161,7 @@ def test_the_bad_revisions_are_bounded() -> None:
 
     bad = rolling_back(INTENDED, seen__pin=pin(), memory__bad=many).decide().memory.bad
 
-    assert len(bad) == 20
+    assert len(bad) == BAD_REVISIONS
     assert bad[-1] == sha("B")
     assert many[0] not in bad
 

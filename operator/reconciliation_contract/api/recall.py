@@ -18,6 +18,7 @@ from reconciliation_contract.core.departure import Departure, Departures, Took
 from reconciliation_contract.core.drift import Correction, Drift, Field, Finding, Kind
 from reconciliation_contract.core.inventory import entry
 from reconciliation_contract.core.memory import (
+    BAD_REVISIONS,
     INCIDENTS,
     Good,
     Incident,
@@ -224,7 +225,7 @@ def _read_past(raw: Raw) -> Past | None:
 
 
 def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
-    bad = tuple(hash_ for item in _plain(raw, "badRevisions") if (hash_ := revision_hash(item)))
+    bad = tuple(hash_ for item in _plain(raw, "badRevisions") if (hash_ := revision_hash(item)))[-BAD_REVISIONS:]
     state, started = read_text(raw, "state"), moment(raw.get("startedAt"))
     stands = _member(RollbackState, state)
     if stands is None or started is None:

@@ -50,6 +50,10 @@ _COLUMNS: Final = (
 )
 
 
+_UNSEEN: Final = {"observedGeneration": -1}
+"""Until the operator has looked at a contract, kstatus reads it as under way, as it does Flux's own objects."""
+
+
 class UnsupportedSchema(TypeError):
     """A model uses something that a structural schema cannot say."""
 
@@ -129,7 +133,8 @@ def _resource() -> Schema:
             "kind": {"description": f"Always {KIND}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(Spec),
-            "status": structural(Status),
+            # It has one writer. A record of who owns which part would be as large as the status itself.
+            "status": structural(Status) | {"x-kubernetes-map-type": "atomic", "default": _UNSEEN},
         },
         **rules(NAME_RULE),
     }

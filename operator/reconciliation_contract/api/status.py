@@ -7,32 +7,44 @@ RFC 3339 with milliseconds, durations Go strings.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from reconciliation_contract.api.duration import format_duration
+from reconciliation_contract.api.size import Wire, clip, fit
+from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.departure import Departure, Departures
 from reconciliation_contract.core.drift import Drift, Finding
 from reconciliation_contract.core.memory import Good, Incident, Memory, Past
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
-from reconciliation_contract.core.text import bounded, cleaned
+from reconciliation_contract.core.text import LIMIT, bounded, cleaned
 from reconciliation_contract.core.timeline import MEASURED_STAGES, STAGES, Delivery, Failures, Moment, Span, origin
 from reconciliation_contract.core.trouble import LONGEST
 
-Wire = dict[str, Any]
-
-_REVISION: Final = 512
-_PATH: Final = 4096
+_REVISION: Final = 80
+_PATH: Final = 253
+_IDENTITY: Final = 512
 _SHA1: Final = 40
 """Digits of a commit's hash; other sources have a longer digest."""
-_WORD: Final = 253
-"""Longest texts in characters, as `fields` has them: the API server refuses a status with a longer one."""
+_WORD: Final = 64
+"""Longest texts in characters; `fields` allows more, so that what older versions wrote is still read."""
+_DEPENDENCIES: Final = 8
+"""Dependencies told of."""
 
 
 def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
-    """Write the status. Absent values are left out, so that equal memories give equal statuses."""
+    """Write the status within its bounds. Absent values are left out, so that equal memories give equal statuses."""
+    wire = fit(whole(memory, kustomization))
+    kept = memory.history[: len(wire.get("history", []))]
+    # The figures are those of the deliveries that are kept, now and when they are read back.
+    return wire if kept == memory.history else render(replace(memory, history=kept), kustomization)
+
+
+def whole(memory: Memory, kustomization: Kustomization | None) -> Wire:
+    """Write everything, however large it gets."""
     return _lean(
         {
             "observedGeneration": memory.observed_generation,
@@ -49,7 +61,7 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "suspended": memory.suspended or None,
             "drift": _drift(memory.drift) if memory.drift else None,
             "statistics": _statistics(memory),
-            "dependencies": [_dependency(found) for found in memory.dependencies[:16]],
+            "dependencies": [_dependency(found) for found in memory.dependencies[:_DEPENDENCIES]],
             "incidents": [_incident(incident) for incident in memory.incidents],
         }
     )
@@ -93,7 +105,7 @@ def _good(good: Good) -> Wire:
         "sourceRef": _ref(good.source),
         "path": good.path[:_PATH],
         "healthChecked": good.checked,
-        "manifests": good.manifests[:_WORD],
+        "manifests": good.manifests[:80],
         "specDigest": good.spec,
     }
     return _lean(wire) | {"healthChecked": good.checked}
@@ -131,12 +143,15 @@ def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -
 
 
 def _failures(failures: Failures) -> Wire:
+    message = bounded(failures.message)
+    fewer = clip(message, LIMIT)  # another script has up to four bytes a character
+    same = classify(failures.reason, fewer) == classify(failures.reason, message)
     wire = {
         "count": failures.count,
         "firstAt": timestamp(failures.first_at),
         "lastAt": timestamp(failures.last_at),
         "reason": failures.reason[:_WORD],
-        "message": bounded(failures.message),
+        "message": fewer if same else message,
     }
     return wire | ({"specDigest": failures.spec} if failures.spec else {})
 
@@ -193,7 +208,7 @@ def _rollback(memory: Memory) -> Wire:
             "kustomizationUID": undo.kustomization_uid,
             "sourceRef": _ref(undo.source),
             "pinRef": _ref(undo.pin),
-            "restore": {key: value[:_PATH] for key, value in undo.kept_annotations.items()},
+            "restore": {key: value[:_WORD] for key, value in undo.kept_annotations.items()},
             "requestedBy": bounded(undo.asked_by),
             "notUndone": list(undo.remains),
             "specDigest": undo.spec,
@@ -222,7 +237,7 @@ def _deletion(found: Departures) -> Wire:
 def _departure(found: Departure) -> Wire:
     return _lean(
         {
-            "id": found.entry.id[:_REVISION],
+            "id": found.entry.id[:_IDENTITY],
             "v": found.entry.version[:_WORD],
             "leftAt": timestamp(found.left_at),
             "message": bounded(found.account),
@@ -245,7 +260,7 @@ def _drift(drift: Drift) -> Wire:
 def _finding(finding: Finding) -> Wire:
     return _lean(
         {
-            "object": bounded(finding.object, _WORD),
+            "object": bounded(finding.object, _PATH),
             "kind": finding.kind.value,
             "fields": [_lean({"path": f.path, "want": f.want, "have": f.have}) for f in finding.fields],
             "more": finding.more or None,
@@ -277,7 +292,7 @@ def _incident(incident: Incident) -> Wire:
     times = {"closedAt": incident.closed_at, "wellSince": incident.well_since, "toldAt": incident.told_at}
     return _lean(
         {
-            "key": incident.key[:_WORD],
+            "key": incident.key[:_PATH],
             "promise": incident.promise[:_WORD],
             "reason": incident.reason[:_WORD],
             "severity": incident.severity.value,
@@ -285,7 +300,7 @@ def _incident(incident: Incident) -> Wire:
             **{name: timestamp(at) for name, at in times.items() if at},
             "message": bounded(incident.message, LONGEST),
             "revision": _revision(incident.revision),
-            "cause": bounded(incident.cause, _WORD),
+            "cause": bounded(incident.cause, 120),
             "count": incident.count or None,
             "relapses": incident.relapses or None,
             "told": dict(sorted(incident.told.items())),

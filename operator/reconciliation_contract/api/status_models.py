@@ -315,8 +315,10 @@ class IncidentStatus(Wire):
 class Status(Wire):
     """What the operator found out. It is written by the operator only."""
 
-    observed_generation: Count | None = None
-    """Generation of the spec that the operator last acted on."""
+    observed_generation: Annotated[int, Field(strict=True, ge=-1, json_schema_extra={"format": "int64"})] | None = (
+        None
+    )
+    """Generation of the spec that the operator last acted on; -1 before its first look."""
     last_handled_reconcile_at: Word | None = None
     """Value of the annotation reconcile.fluxcd.io/requestedAt that the operator last acted on."""
     conditions: Annotated[list[Condition], Field(max_length=32, json_schema_extra=list_map("type"))] | None = None

@@ -17,7 +17,7 @@ from reconciliation_contract.core.timeline import Delivery
 
 HISTORY = 10
 """Finished deliveries kept."""
-BAD_REVISIONS = 20
+BAD_REVISIONS = 10
 """Revisions remembered as bad, the newest kept."""
 INCIDENTS = 5
 """Incidents remembered, the newest kept."""

@@ -108,7 +108,8 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
         message=failures.message,
         remains=tuple(remains(kustomization, failures, good)),
     )
-    begun = memory.begun if manual else (*memory.begun, now)[-_BEGUN:]
+    recent = tuple(at for at in memory.begun if now - at < contract.rollback.budget_per)
+    begun = memory.begun if manual else (*recent, now)[-_BEGUN:]
     return Step(replace(memory, rollback=rollback, begun=begun), (), standing_of(rollback))
 
 

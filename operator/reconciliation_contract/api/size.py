@@ -1,0 +1,105 @@
+"""Keeps a status small, whatever it has to tell: ten thousand contracts live in one etcd and in every watch cache.
+
+What people read goes first, then what is long over. What decisions rest on stays: names, revisions, times, verdicts,
+and the words in which Flux said why it failed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+Wire = dict[str, Any]
+
+BUDGET: Final = 6656
+"""Bytes of a status. With metadata, spec and the record of who owns which field an object has 8 KiB at most,
+and 9 KiB where all goes wrong at once."""
+TEXTS: Final = frozenset(
+    {"message", "subject", "commitProblem", "requestedBy", "notUndone", "problem", "want", "have"}
+)
+"""Fields for people only. Not the cause of an incident: by that it is recognised."""
+_DECISIVE: Final = "failures"
+"""Whether a rollback can cure a failure is read from its message."""
+_LIMITS: Final = (200, 120, 60, 40)
+"""Bytes of a text, one step after the other."""
+_BAREST: Final = 16
+"""Bytes of a text where nothing else helps."""
+_WIDEST: Final = 6
+"""Bytes of a character on the wire, at most."""
+_LATEST: Final = 3
+"""Deliveries that are kept as long as anything else can go, and objects that are still named then."""
+
+
+def measure(wire: object) -> int:
+    """Bytes of a value on the wire."""
+    return len(json.dumps(wire, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def clip(text: str, limit: int) -> str:
+    """Cut a text to so many bytes on the wire, escapes included."""
+    if measure(text) - 2 <= limit:
+        return text
+    while text and (excess := measure(text + "…") - 2 - limit) > 0:
+        text = text[: -1 - excess // _WIDEST]
+    return text.rstrip() + "…"
+
+
+def fit(wire: Wire) -> Wire:
+    """The fullest form of a status that is within the budget, or the barest there is."""
+    for shorter in _shorter(wire):
+        if measure(shorter) <= BUDGET:
+            break
+    return shorter
+
+
+def _shorter(wire: Wire) -> Iterator[Wire]:
+    yield wire
+    for limit in _LIMITS:
+        yield _cut(wire, limit)
+    yield (bare := _plain(_cut(wire, _LIMITS[-1])))
+    history, incidents = bare.get("history", []), bare.get("incidents", [])
+    for kept in range(len(history) - 1, _LATEST - 1, -1):
+        yield (bare := _with(bare, "history", history[:kept]))
+    for over in [incident for incident in incidents if "closedAt" in incident]:
+        incidents = [incident for incident in incidents if incident is not over]
+        yield (bare := _with(bare, "incidents", incidents))
+    yield (bare := _cut(bare, _BAREST))
+    for kept in range(len(bare.get("history", [])) - 1, -1, -1):
+        yield (bare := _with(bare, "history", bare["history"][:kept]))
+
+
+def _with(wire: Wire, name: str, items: list[Wire]) -> Wire:
+    """The same with another list, or without an empty one, as `status` writes it."""
+    return wire | {name: items} if items else {key: part for key, part in wire.items() if key != name}
+
+
+def _plain(wire: Wire) -> Wire:
+    """Leave out what is said by other fields as well: by verdict, measure and limit, and by the conditions."""
+    without = [_without_messages(part) for part in wire.get("dependencies", [])]
+    delivery = wire.get("delivery", {})
+    promises = [_without_messages(part) for part in delivery.get("promises", [])]
+    drift = wire.get("drift", {})
+    objects = [{name: part for name, part in found.items() if name != "fields"} for found in drift.get("objects", [])]
+    known = {
+        "drift": drift | {"objects": objects[:_LATEST]} if objects else drift,
+        "dependencies": without,
+        "delivery": delivery | {"promises": promises} if promises else delivery,
+    }
+    return wire | {name: part for name, part in known.items() if part}
+
+
+def _without_messages(part: Wire) -> Wire:
+    return {name: value for name, value in part.items() if name != "message"}
+
+
+def _cut(value: Any, limit: int, key: str = "") -> Any:
+    match value:
+        case dict():
+            return {name: part if name == _DECISIVE else _cut(part, limit, name) for name, part in value.items()}
+        case list():
+            return [_cut(part, limit, key) for part in value]
+        case str() if key in TEXTS:
+            return clip(value, limit)
+        case _:
+            return value

@@ -1,0 +1,250 @@
+"""A contract's size: whatever there is to tell, the object stays within 8 KiB."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.api import recall
+from reconciliation_contract.api.fields import TEXT_LENGTH
+from reconciliation_contract.api.size import BUDGET, TEXTS, fit, measure
+from reconciliation_contract.api.status import render
+from reconciliation_contract.core.departure import Departure
+from reconciliation_contract.core.drift import Drift
+from reconciliation_contract.core.inventory import Entry
+from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.core.memory import HISTORY, Memory, Past, Result, Revision
+from reconciliation_contract.core.observation import Condition
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.timeline import Stages
+from tests.api.full_memory import HASHES, T0, full_memory, kustomization
+from tests.api.structural import Schema, walk
+from tests.support.builders import contract
+
+KIB = 1024
+AROUND = 1536
+"""Metadata, spec, defaults and the record of the fields' owners, in bytes; held by `tests/e2e/test_kstatus.py`."""
+FOLLOWED = replace(
+    kustomization(), attempted_revision=f"main@sha1:{HASHES[0]}", applied_revision=f"main@sha1:{HASHES[1]}"
+)
+CONDITIONS = ("Ready", "Detected", "Validated", "Healthy", "InSync", "DependenciesReady", "Feasible", "RolledBack")
+SAID = "main@sha1:0a1b2c3d healthy after 41.2s of 5m"
+PROBLEM = (
+    "timeout waiting for: [Deployment/apps/checkout status: 'InProgress': Available: 1/3; "
+    'Pod checkout-6b7f9d: Back-off pulling image "registry.example.com/checkout:2.14.0"]'
+)
+
+
+def everyday() -> Memory:
+    """What a contract remembers after a year of good service: ten deliveries, one of which was rolled back."""
+    full = full_memory()
+    revisions = [f"main@sha1:{hash_}" for hash_ in HASHES]
+    assert full.delivery
+    assert full.good
+    known = {field.name: getattr(full.delivery.stages, field.name) for field in fields(Stages)}
+    seen = Stages(**{name: replace(stage, earliest=None) for name, stage in known.items() if stage})
+    judgements = [
+        Judgement(promise, Verdict.KEPT, timedelta(minutes=5), "WithinBudget", SAID, timedelta(seconds=41))
+        for promise in PromiseName
+        if promise is not PromiseName.ROLLBACK
+    ]
+    pasts = [
+        Past(revision, hash_, Result.HEALTHY, T0, "Raise the limits of the checkout", timedelta(seconds=41))
+        for revision, hash_ in zip(revisions, HASHES, strict=True)
+    ]
+    pasts[3] = replace(pasts[3], result=Result.ROLLED_BACK, broken=("Reconciliation",), failed_at=T0, recovered_at=T0)
+    return replace(
+        full,
+        delivery=replace(
+            full.delivery,
+            stages=seen,
+            revision=revisions[0],
+            subject="Raise the limits",
+            failures=None,
+            commit_problem="",
+        ),
+        judgements=tuple(judgements),
+        history=tuple(pasts[:HISTORY]),
+        good=replace(full.good, revision=revisions[0], path="./deploy", manifests=f"sha256:{'ab' * 32}"),
+        rollback=None,
+        bad=(HASHES[3],),
+        begun=(T0,),
+        dependencies=tuple(replace(found, message="", ready=True) for found in full.dependencies[:4]),
+        conditions={name: Condition("True", "PromisesKept", SAID, T0) for name in CONDITIONS},
+        incidents=(),
+        suspended=False,
+        drift=replace(full.drift, findings=(), drifted=0, correction=None, problem="", paused="")
+        if full.drift
+        else None,
+        departures=replace(full.departures, pending=(), more=0, unseen_at=None),
+    )
+
+
+def troubled() -> Memory:
+    """The same contract in the middle of a rollback."""
+    full, calm = told_by(PROBLEM), everyday()
+    assert full.rollback
+    broken = [
+        replace(one, verdict=Verdict.BROKEN, message=PROBLEM) if one.promise is PromiseName.RECONCILIATION else one
+        for one in calm.judgements
+    ]
+    return replace(
+        calm,
+        delivery=full.delivery,
+        judgements=tuple(broken),
+        drift=calm.drift,
+        rollback=replace(full.rollback, reason="HealthCheckFailed", remains=full.rollback.remains[:1]),
+        conditions=calm.conditions | {name: full.conditions[name] for name in ("Ready", "Healthy", "RolledBack")},
+        incidents=full.incidents[:1],
+    )
+
+
+def _drifted(text: str) -> Drift | None:
+    """As much drift as is told of, of objects with usual names."""
+    found = full_memory().drift
+    assert found
+    named = [
+        replace(finding, object=f"Deployment/apps/checkout-{n}", by="kubectl-edit")
+        for n, finding in enumerate(found.findings)
+    ]
+    return replace(found, problem=text, findings=tuple(named))
+
+
+def told_by(text: str) -> Memory:
+    """A contract of which nothing is well, with everybody telling at length what is wrong."""
+    full, calm = full_memory(), everyday()
+    assert full.delivery
+    assert full.rollback
+    assert full.delivery.failures
+    assert calm.delivery
+    failures = replace(full.delivery.failures, message=text, reason="HealthCheckFailed")
+    departure = Departure(Entry(ObjectKey("", "PersistentVolumeClaim", "apps", "data-0"), "v1"), T0, account=text)
+    return replace(
+        calm,
+        delivery=replace(calm.delivery, subject=text, failures=failures, commit_problem=text),
+        judgements=tuple(replace(one, message=text) for one in full.judgements),
+        history=tuple(replace(past, subject=text, broken=("Detection", "Reconciliation")) for past in calm.history),
+        rollback=replace(
+            full.rollback,
+            bad=Revision(calm.history[0].revision, HASHES[0]),
+            good=Revision(calm.history[1].revision, HASHES[1]),
+            message=text,
+            asked_by=text,
+            kept_annotations={"kustomize.toolkit.fluxcd.io/ssa": "Merge"},
+        ),
+        bad=full.bad,
+        dependencies=tuple(replace(found, message=text, ready=False) for found in full.dependencies[:6]),
+        conditions={name: Condition("False", "PromiseBroken", text, T0) for name in CONDITIONS},
+        departures=replace(calm.departures, pending=(departure,)),
+        drift=_drifted(text),
+        incidents=tuple(
+            replace(one, message=text, cause="commit 0a1b2c3d", closed_at=None, revision=calm.history[0].revision)
+            for one in full.incidents[:2]
+        ),
+    )
+
+
+MEMORIES: dict[str, Memory] = {
+    "everyday": everyday(),
+    "in trouble": troubled(),
+    "nothing is well": told_by(PROBLEM),
+    "nothing is well, in another script": told_by("検査が失敗しました。" * 30),
+    "nothing is well, in pictures": told_by("🔥" * 300),
+    "nothing is well, in quotes": told_by('"\\' * 150),
+}
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_an_object_is_at_most_eight_kibibytes(name: str) -> None:
+    """With full history, whatever is told, and in whatever script."""
+    size = measure(render(MEMORIES[name], FOLLOWED)) + AROUND
+
+    # That all of it is wrong at once cannot really be.
+    assert size <= (9 if name.startswith("nothing") else 8) * KIB
+
+
+def test_an_everyday_object_is_told_in_full() -> None:
+    """What is usual fits as it is: nothing is cut and nothing forgotten."""
+    written = render(everyday(), FOLLOWED)
+
+    assert len(written["history"]) == HISTORY
+    assert "…" not in str(written)
+
+
+def test_trouble_costs_no_more_than_the_oldest_deliveries() -> None:
+    """In the middle of a rollback the newest ones are still there, and what is wrong is readable."""
+    written = render(troubled(), FOLLOWED)
+
+    said = {condition["type"]: condition["message"] for condition in written["conditions"]}
+    assert len(written["history"]) >= 3
+    assert len(said["Ready"]) >= 36
+
+
+def test_everything_at_its_very_bounds_is_bare_but_decisive() -> None:
+    """More than can ever come together: texts and what is over go, what decisions rest on stays."""
+    memory = full_memory()
+
+    written = render(memory, kustomization())
+    again = recall.parse(written)
+
+    assert measure(written) <= 10 * KIB
+    assert again.delivery
+    assert memory.delivery
+    assert again.bad == memory.bad
+    assert again.begun == memory.begun
+    assert [(j.promise, j.verdict) for j in again.judgements] == [(j.promise, j.verdict) for j in memory.judgements]
+    assert again.delivery.failures
+    assert len(again.delivery.failures.message.encode()) >= 297
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_what_was_made_to_fit_is_written_the_same_again(name: str) -> None:
+    """No write only because the last one was shortened."""
+    written = render(MEMORIES[name], FOLLOWED)
+
+    assert render(recall.parse(written), FOLLOWED) == written
+
+
+def test_texts_go_before_deliveries_and_old_ones_before_new_ones() -> None:
+    """The order in which a status gets shorter."""
+    wide = {
+        "history": [{"revision": str(n), "subject": "s" * 100} for n in range(400)],
+        "delivery": {"revision": "x"},
+    }
+
+    written = fit(wide)
+
+    kept = written["history"]
+    assert measure(written) <= BUDGET
+    assert len(kept) > 50
+    assert [past["revision"] for past in kept] == [str(n) for n in range(len(kept))]
+    assert all(len(past["subject"].encode()) <= 40 for past in kept)
+
+
+def test_an_open_incident_is_never_forgotten() -> None:
+    """Only those that are over go."""
+    incidents: list[dict[str, Any]] = [{"key": "k" * 900, "closedAt": "now"}, {"key": "o" * 900}] * 8
+
+    assert [item["key"][0] for item in fit({"incidents": incidents})["incidents"]] == ["o"] * 8
+
+
+def test_every_long_text_can_be_cut(schema: Schema) -> None:
+    """A new field for people is either cut as well, or known to be what decisions rest on."""
+    long = {
+        path.rpartition(".")[2].removesuffix("[]")
+        for path, node in walk(schema["properties"]["status"])
+        if node.get("type") == "string" and TEXT_LENGTH <= node.get("maxLength", 0) < 4096
+        if "reason" not in path
+    }
+
+    assert long <= TEXTS | {"cause", "path"}
+
+
+def test_the_rest_of_the_object_is_small() -> None:
+    """Metadata and a spec without defaults leave room for the record of owners that the API server adds."""
+    raw = contract()
+
+    assert measure({key: raw[key] for key in ("apiVersion", "kind", "metadata", "spec")}) < KIB
