@@ -45,6 +45,7 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.lookout import Lookout
+from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
 from reconciliation_contract.removal import Removals
 from reconciliation_contract.store import Key, Record, Store
@@ -79,6 +80,7 @@ class Reach:
     lookout: Lookout
     removals: Removals
     surroundings: Surroundings
+    notifier: Notifier
     metrics: Metrics
     clock: Callable[[], datetime]
 
@@ -134,6 +136,7 @@ class Reconciler:
             self._reach.lookout.forget(key)
             self._reach.removals.forget(key)
             self._reach.metrics.forgot(key)
+            self._reach.notifier.forget(key)
             self._trouble.pop(key, None)
             self._fleet.pop(key, None)
             return
@@ -145,6 +148,9 @@ class Reconciler:
         if isinstance(record.contract, Contract):
             self._reach.removals.attend(key, record.contract, decision.memory)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
+        if isinstance(record.contract, Contract):
+            uid = seen.kustomization.uid if seen.kustomization else ""
+            self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)
@@ -174,6 +180,8 @@ class Reconciler:
             cancels_health_checks=around.cancels_health_checks,
             selectors=around.selectors,
             lacking=self._reach.surroundings.lacking(contract),
+            sinks=self._reach.notifier.sinks,
+            told=self._reach.notifier.told(key),
         )
         failures = memory.delivery.failures if memory.delivery else None
         self._fleet[key] = Pulse(seen.source.url if seen.source else "", failures.first_at if failures else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,8 +18,14 @@ from reconciliation_contract.adapters.flux import Flux
 from reconciliation_contract.adapters.git import Git, GitSettings
 from reconciliation_contract.adapters.live import LiveObjects
 from reconciliation_contract.adapters.metrics import Metrics
+from reconciliation_contract.adapters.notification import Sink
+from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
+from reconciliation_contract.adapters.notification.apprise import AppriseSink
+from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
+from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.config import Settings
 from reconciliation_contract.lookout import Lookout
+from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Reach, Reconciler
 from reconciliation_contract.removal import Removals
@@ -36,6 +42,18 @@ _PULSE: Final = 1.0
 def utc_now() -> datetime:
     """Read the wall clock."""
     return datetime.now(UTC)
+
+
+def sinks(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Sink]:
+    """Make the sinks that are set. Raises `SinkError` where one can never work."""
+    if settings.flux_events:
+        yield FluxSink(settings.flux_events, socket.gethostname())
+    if settings.alertmanager:
+        yield AlertmanagerSink(settings.alertmanager, settings.alertmanager_token_file, clock)
+    if settings.cloudevents:
+        yield CloudEventsSink(settings.cloudevents, settings.cloudevents_token_file)
+    if settings.notify_urls_file:
+        yield AppriseSink(settings.notify_urls_file)
 
 
 class Operator:
@@ -59,6 +77,7 @@ class Operator:
         self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock)
         self.events = Events(cluster, clock, socket.gethostname())
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
+        self.notifier = Notifier([*sinks(settings, clock)], self.tell, self.metrics)
         reach = Reach(
             cluster=cluster,
             flux=Flux(cluster, settings.default_service_account),
@@ -66,6 +85,7 @@ class Operator:
             lookout=self.lookout,
             removals=self.removals,
             surroundings=self.surroundings,
+            notifier=self.notifier,
             metrics=self.metrics,
             clock=clock,
         )
@@ -95,6 +115,8 @@ class Operator:
         self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
         self._tasks.append(asyncio.create_task(self._after_sync(self.surroundings.run), name="surroundings"))
         self._tasks.append(asyncio.create_task(_measure_lag(self.metrics.lagged), name="lag"))
+        if self.notifier.sinks:
+            self._tasks.append(asyncio.create_task(self.notifier.run(), name="notifier"))
         try:
             async with served(
                 settings.health,
@@ -115,6 +137,7 @@ class Operator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.notifier.close()
 
     def _alive(self) -> str:
         ended = [task.get_name() for task in self._tasks if task.done()]

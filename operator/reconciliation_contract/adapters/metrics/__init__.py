@@ -63,6 +63,9 @@ class Metrics:
             "verdicts", "Verdicts concluded.", {"promise": PromiseName, "verdict": Verdict}
         )
         self._incidents = self._counter("incidents", "Incidents that were told.", {"severity": Severity})
+        self._notifications = self._counter(
+            "notifications", "Messages to sinks, by outcome.", {"sink": (), "result": ()}
+        )
         self._writes = self._counter("status_writes", "Writes of a contract's status.")
         self._errors = self._counter("errors", "Passes that failed, by whose fault.", {"kind": _ERRORS})
         self._passes = self._histogram("pass_duration_seconds", "Looks at a contract.", buckets=_QUICK)
@@ -115,6 +118,10 @@ class Metrics:
     def failed(self, kind: str) -> None:
         """Count a pass that failed: ``cluster`` or ``bug``."""
         self._errors.labels(kind).inc()
+
+    def notified(self, sink: str, result: str) -> None:
+        """Count a message to a sink: ``taken``, ``failed`` (it is tried again), ``refused`` or ``dropped``."""
+        self._notifications.labels(sink, result).inc()
 
     def passing(self) -> AbstractContextManager[object]:
         """Time a pass, whether or not it fails."""
