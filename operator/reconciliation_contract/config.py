@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,21 @@ class Listen:
             message = f"{text!r} is no address to listen on; write HOST:PORT, for example 127.0.0.1:8080"
             raise ValueError(message)
         return Listen(host.strip("[]"), int(port))
+
+
+def read_endpoint(text: str) -> str:
+    """Read the URL of a sink; raises `ValueError` with the mend, which never repeats a secret."""
+    mend = "it is no URL to send to; write http://HOST:PORT/PATH or https://..."
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError as error:
+        raise ValueError(mend) from error
+    if not usable:
+        raise ValueError(mend)
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise ValueError("a URL to send to must hold no secret; put a token into a file instead")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,16 @@ class Settings:
     """Whose rights acts use where a contract names no service account; empty: the operator's own."""
     fleet_brake: int = 3
     """Repositories that fail at once before no rollback begins anywhere; 0 switches it off."""
+    flux_events: str = ""
+    """URL at which Flux's notification-controller takes events; empty: it is not told."""
+    alertmanager: str = ""
+    """URL of Prometheus' Alertmanager; empty: it is not told."""
+    alertmanager_token_file: str = ""
+    cloudevents: str = ""
+    """URL that takes CloudEvents; empty: none are sent."""
+    cloudevents_token_file: str = ""
+    notify_urls_file: str = ""
+    """File of Apprise's URLs, one a line; empty: Apprise is not used."""
     health: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8081))
     metrics: Listen = field(default_factory=lambda: Listen("127.0.0.1", 8080))
     otlp_endpoint: str = ""

@@ -46,6 +46,7 @@ from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.lookout import Lookout
+from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
 from reconciliation_contract.removal import Removals
 from reconciliation_contract.rollout import Rollouts
@@ -87,6 +88,7 @@ class Reach:
     inspection: Inspection
     rollouts: Rollouts
     surroundings: Surroundings
+    notifier: Notifier
     metrics: Metrics
     clock: Callable[[], datetime]
     follow: Follow = lambda *_: None
@@ -150,6 +152,7 @@ class Reconciler:
             self._reach.inspection.forget(key)
             self._reach.rollouts.forget(key)
             self._reach.metrics.forgot(key)
+            self._reach.notifier.forget(key)
             self._trouble.pop(key, None)
             self._fleet.pop(key, None)
             return
@@ -165,6 +168,9 @@ class Reconciler:
                 self._reach.inspection.attend(key, record.contract, decision.memory, seen)
             self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
+        if isinstance(record.contract, Contract):
+            uid = seen.kustomization.uid if seen.kustomization else ""
+            self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)
@@ -197,6 +203,8 @@ class Reconciler:
             cancels_health_checks=around.cancels_health_checks,
             selectors=around.selectors,
             lacking=self._reach.surroundings.lacking(contract),
+            sinks=self._reach.notifier.sinks,
+            told=self._reach.notifier.told(key),
         )
         failures = memory.delivery.failures if memory.delivery else None
         self._fleet[key] = Pulse(seen.source.url if seen.source else "", failures.first_at if failures else None)

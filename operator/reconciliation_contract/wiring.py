@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -19,9 +19,15 @@ from reconciliation_contract.adapters.git import Git, GitSettings
 from reconciliation_contract.adapters.live import LiveObjects
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.metrics import Metrics
+from reconciliation_contract.adapters.notification import Sink
+from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
+from reconciliation_contract.adapters.notification.apprise import AppriseSink
+from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
+from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.config import Settings
 from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.lookout import Lookout
+from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.queue import Queue
 from reconciliation_contract.reconcile import Follow, Reach, Reconciler
 from reconciliation_contract.removal import Removals
@@ -40,6 +46,18 @@ _PULSE: Final = 1.0
 def utc_now() -> datetime:
     """Read the wall clock."""
     return datetime.now(UTC)
+
+
+def sinks(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Sink]:
+    """Make the sinks that are set. Raises `SinkError` where one can never work."""
+    if settings.flux_events:
+        yield FluxSink(settings.flux_events, socket.gethostname())
+    if settings.alertmanager:
+        yield AlertmanagerSink(settings.alertmanager, settings.alertmanager_token_file, clock)
+    if settings.cloudevents:
+        yield CloudEventsSink(settings.cloudevents, settings.cloudevents_token_file)
+    if settings.notify_urls_file:
+        yield AppriseSink(settings.notify_urls_file)
 
 
 class Operator:
@@ -70,6 +88,7 @@ class Operator:
         self.rollouts = Rollouts(cluster, self.tell, clock)
         self.events = Events(cluster, clock, socket.gethostname())
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
+        self.notifier = Notifier([*sinks(settings, clock)], self.tell, self.metrics)
         reach = Reach(
             cluster=cluster,
             flux=Flux(cluster, settings.default_service_account),
@@ -79,6 +98,7 @@ class Operator:
             inspection=self.inspection,
             rollouts=self.rollouts,
             surroundings=self.surroundings,
+            notifier=self.notifier,
             metrics=self.metrics,
             clock=clock,
             follow=follow,
@@ -109,6 +129,8 @@ class Operator:
         self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
         self._tasks.append(asyncio.create_task(self._after_sync(self.surroundings.run), name="surroundings"))
         self._tasks.append(asyncio.create_task(_measure_lag(self.metrics.lagged), name="lag"))
+        if self.notifier.sinks:
+            self._tasks.append(asyncio.create_task(self.notifier.run(), name="notifier"))
         try:
             async with served(
                 settings.health,
@@ -131,6 +153,7 @@ class Operator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.notifier.close()
 
     def _alive(self) -> str:
         ended = [task.get_name() for task in self._tasks if task.done()]

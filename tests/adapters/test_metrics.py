@@ -53,6 +53,7 @@ NAMES = {
     "flux_contract_verdicts_total": {"promise", "verdict"},
     "flux_contract_incidents_total": {"severity"},
     "flux_contract_comparisons_total": {"result"},
+    "flux_contract_notifications_total": {"sink", "result"},
     "flux_contract_status_writes_total": set(),
     "flux_contract_errors_total": {"kind"},
     "flux_contract_pass_duration_seconds": set(),
@@ -154,6 +155,7 @@ def everything() -> Metrics:
     metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.ACTIVE, completed=True)))
     metrics.wrote()
     metrics.failed("cluster")
+    metrics.notified("flux", "taken")
     metrics.requested("GET", "200", 0.01)
     return metrics
 

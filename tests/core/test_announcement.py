@@ -96,4 +96,4 @@ def test_a_pass_tells_what_it_did() -> None:
 
     told_ = [e for e in case.decide().effects if isinstance(e, EmitEvent)]
 
-    assert [e.reason for e in told_] == [reasons.ROLLING_BACK]
+    assert [e.reason for e in told_] == [reasons.ROLLING_BACK, *[reasons.INCIDENT_OPENED] * 2]

@@ -254,7 +254,10 @@ async def test_events_are_told_once_for_each_transition() -> None:
             await passing(30)
 
         told = [(seen.body["reason"], seen.body["type"]) for seen in api.writes(EVENTS)]
-        assert told == [("Delivered", "Normal"), ("PromiseBroken", "Warning"), ("Delivered", "Normal")]
+        both = [("IncidentOpened", "Warning")] * 2
+        over = [("IncidentClosed", "Normal")] * 2
+        news = [("Delivered", "Normal"), ("PromiseBroken", "Warning"), *both, ("Delivered", "Normal"), *over]
+        assert told == news
         assert api.writes(EVENTS)[1].body["regarding"]["uid"] == flux.seen["metadata"]["uid"]
 
 

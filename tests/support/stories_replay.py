@@ -201,7 +201,7 @@ class Replay:
         acted = False
         for effect in decision.effects:
             if isinstance(effect, EmitEvent):
-                self.events.append(effect.reason)
+                self.events += [effect.reason] if not effect.kustomization_uid else []
                 continue
             assert isinstance(contract, Contract), "a story's contract is valid"
             try:

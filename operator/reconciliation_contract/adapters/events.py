@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from reconciliation_contract.adapters.cluster import EVENTS, Cluster
 from reconciliation_contract.api.flux import FIELD_MANAGER
@@ -18,7 +18,7 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.text import bounded
-from reconciliation_contract.errors import ClusterError, Conflict
+from reconciliation_contract.errors import ClusterError, Conflict, Missing
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ class Events:
 
     def emit(self, contract: Contract, effect: EmitEvent) -> None:
         """Tell of a transition of a contract."""
-        self._tell(_on_contract(contract), effect)
+        uid = effect.kustomization_uid
+        self._tell(_on_kustomization(contract, uid) if uid else _on_contract(contract), effect)
 
     def lament(self, contract: Contract, message: str) -> None:
         """Tell what a rollback leaves behind, on the contract and on the Kustomization that outlives it."""
@@ -59,16 +60,31 @@ class Events:
 
     async def _send(self, about: Mapping[str, str], effect: EmitEvent) -> None:
         at = self._clock().astimezone(UTC)
-        # The same transition told twice within a minute, by two replicas or after a crash, is one event.
-        identity = f"{about['kind']}/{about.get('uid')}/{effect.reason}/{effect.message}/{at:%Y%m%d%H%M}"
-        body = {
+        name, seen = _name(about, effect, at), at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        try:
+            if effect.count > 1 and await self._continue(about["namespace"], name, effect.count, seen):
+                return
+            await self._cluster.create(EVENTS, about["namespace"], self._body(about, effect, name, seen))
+        except Conflict:
+            return
+        except ClusterError as error:
+            self.dropped += 1
+            _log.warning("an event could not be told", extra={"event": effect.reason, "error": str(error)})
+
+    async def _continue(self, namespace: str, name: str, count: int, seen: str) -> bool:
+        """Count on in an Event that is there; Kubernetes forgets them after an hour, then there is a new one."""
+        try:
+            await self._cluster.merge(EVENTS, namespace, name, {"series": {"count": count, "lastObservedTime": seen}})
+        except Missing:
+            return False
+        return True
+
+    def _body(self, about: Mapping[str, str], effect: EmitEvent, name: str, seen: str) -> dict[str, Any]:
+        return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {
-                "name": f"{about['name'][:200].rstrip('-.')}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
-                "namespace": about["namespace"],
-            },
-            "eventTime": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "metadata": {"name": name, "namespace": about["namespace"]},
+            "eventTime": seen,
             "type": "Warning" if effect.warning else "Normal",
             "reason": effect.reason,
             "action": "Reconcile",
@@ -77,13 +93,6 @@ class Events:
             "reportingController": FIELD_MANAGER,
             "reportingInstance": self._instance[:128],
         }
-        try:
-            await self._cluster.create(EVENTS, about["namespace"], body)
-        except Conflict:
-            return
-        except ClusterError as error:
-            self.dropped += 1
-            _log.warning("an event could not be told", extra={"event": effect.reason, "error": str(error)})
 
     async def close(self) -> None:
         """Give what is under way a moment, then drop it."""
@@ -91,6 +100,13 @@ class Events:
             await asyncio.wait(self._tasks, timeout=1)
         for task in tuple(self._tasks):
             task.cancel()
+
+
+def _name(about: Mapping[str, str], effect: EmitEvent, at: datetime) -> str:
+    """Name an Event so that the same one, told within a minute by two replicas or after a crash, is told once."""
+    told = effect.series or f"{effect.reason}/{effect.message}/{at:%Y%m%d%H%M}"
+    identity = f"{about['kind']}/{about.get('uid')}/{told}"
+    return f"{about['name'][:200].rstrip('-.')}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def _on_contract(contract: Contract) -> dict[str, str]:
@@ -103,10 +119,11 @@ def _on_contract(contract: Contract) -> dict[str, str]:
     }
 
 
-def _on_kustomization(contract: Contract) -> dict[str, str]:
-    return {
+def _on_kustomization(contract: Contract, uid: str = "") -> dict[str, str]:
+    about = {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
         "namespace": contract.namespace,
         "name": contract.kustomization,
     }
+    return {**about, "uid": uid} if uid else about

@@ -17,7 +17,8 @@ from reconciliation_contract import logs
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.adapters.metrics import Metrics
-from reconciliation_contract.config import Listen, Settings
+from reconciliation_contract.adapters.notification import SinkError
+from reconciliation_contract.config import Listen, Settings, read_endpoint
 from reconciliation_contract.errors import ClusterError, Unavailable
 from reconciliation_contract.handlers.watching import configure, register
 from reconciliation_contract.reconcile import Follow
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="begin no rollback while N repositories fail at once (0: never brake)",
     )
+    _notifying(run)
     _address(run, "--health-listen", defaults.health, "where /healthz and /readyz are served")
     _address(run, "--metrics-listen", defaults.metrics, "where /metrics is served")
     run.add_argument(
@@ -89,6 +91,28 @@ def parser() -> argparse.ArgumentParser:
         help="read Git on loopback and link-local addresses (playground only)",
     )
     return found
+
+
+def _notifying(run: argparse.ArgumentParser) -> None:
+    """Add where people are told."""
+    found = run.add_argument_group("where incidents are told")
+    for flag, text in (
+        ("--flux-events", "Flux's notification-controller, http://notification-controller.NS.svc.cluster.local./"),
+        ("--alertmanager", "Prometheus' Alertmanager"),
+        ("--cloudevents", "a receiver of CloudEvents"),
+    ):
+        found.add_argument(flag, type=_endpoint, default="", metavar="URL", help=text)
+    for name in ("alertmanager", "cloudevents"):
+        found.add_argument(f"--{name}-token-file", default="", metavar="FILE", help=f"bearer token for --{name}")
+    text = "URLs of chat, mail or pagers in Apprise's form, one a line (needs the extra 'notify')"
+    found.add_argument("--notify-urls-file", default="", metavar="FILE", help=text)
+
+
+def _endpoint(text: str) -> str:
+    try:
+        return read_endpoint(text) if text else ""
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _address(command: argparse.ArgumentParser, flag: str, default: Listen, text: str) -> None:
@@ -112,6 +136,12 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         flux_account=arguments.flux_account,
         default_service_account=arguments.default_service_account,
         fleet_brake=arguments.fleet_brake,
+        flux_events=arguments.flux_events,
+        alertmanager=arguments.alertmanager,
+        alertmanager_token_file=arguments.alertmanager_token_file,
+        cloudevents=arguments.cloudevents,
+        cloudevents_token_file=arguments.cloudevents_token_file,
+        notify_urls_file=arguments.notify_urls_file,
         health=arguments.health_listen,
         metrics=arguments.metrics_listen,
         otlp_endpoint=arguments.otlp_endpoint,
@@ -169,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.set_up(settings.log_level, settings.log_format)
     try:
         asyncio.run(serve(settings, Access.find()))
-    except ClusterError as error:
+    except (ClusterError, SinkError) as error:
         print(f"reconciliation-contract: {error}", file=sys.stderr)
         return 1
     return 0

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC
 
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.observation import Kustomization
 from reconciliation_contract.core.promises import PromiseName, Verdict
 
 LOUD = {
@@ -33,9 +37,29 @@ QUIET = {reasons.RELEASED, reasons.RELEASING, reasons.CANCELLED}
 """Standings that are good news."""
 
 
-def announcements(before: Memory, after: Memory) -> tuple[EmitEvent, ...]:
-    """One event for each transition between the two memories; none where nothing of note changed."""
-    return (*_deliveries(before, after), *_promises(before, after), *_standing(before, after))
+def announcements(before: Memory, after: Memory, kustomization: Kustomization | None = None) -> tuple[EmitEvent, ...]:
+    """One event for each transition between the two memories; none where nothing of note changed.
+
+    Incidents are told on the contract and, where it is known, on the Kustomization, where people look first.
+    """
+    incidents = tuple(_incidents(before, after))
+    uid = kustomization.uid if kustomization else ""
+    there = tuple(replace(event, kustomization_uid=uid) for event in incidents if uid)
+    return (*_deliveries(before, after), *_promises(before, after), *_standing(before, after), *incidents, *there)
+
+
+def _incidents(before: Memory, after: Memory) -> Iterator[EmitEvent]:
+    known = {(incident.key, incident.opened_at): incident.count for incident in before.incidents}
+    for incident in after.incidents:
+        if incident.count <= known.get((incident.key, incident.opened_at), 0):
+            continue
+        series = f"{incident.key}/{incident.opened_at.astimezone(UTC).isoformat(timespec='milliseconds')}"
+        if incident.closed_at is None:
+            yield EmitEvent(True, reasons.INCIDENT_OPENED, incident.message, series, incident.count)
+        else:
+            lasted = spoken(incident.closed_at - incident.opened_at)
+            message = f"{incident.key}: all is well again after {lasted}"
+            yield EmitEvent(False, reasons.INCIDENT_CLOSED, message, f"{series}/end")
 
 
 def _deliveries(before: Memory, after: Memory) -> Iterator[EmitEvent]:

@@ -76,11 +76,17 @@ class RequestReconcile:
 
 @dataclass(frozen=True, slots=True)
 class EmitEvent:
-    """Tell about a transition: a Kubernetes Event on the contract."""
+    """Tell about a transition: a Kubernetes Event on the contract, or on its Kustomization."""
 
     warning: bool
     reason: str
     message: str
+    series: str = ""
+    """Names what is told again and again, which stays one Event; empty where it is told once."""
+    count: int = 1
+    """How often it was told in its series, this time included."""
+    kustomization_uid: str = ""
+    """Set where the Event is on the Kustomization."""
 
 
 Effect = (

@@ -83,7 +83,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
         *(j.deadline for j in memory.judgements),
     ]
     due = min((at for at in rechecks if at is not None and at >= now), default=None)
-    told = announcements(before, memory)
+    told = announcements(before, memory, seen.kustomization)
     settled = memory.rollback == before.rollback and sync.is_written(before, memory)
     asked = sync.requests(memory, seen, now) if settled else ()
     return Decision(memory, (*took.effects, *told, *asked), due, settled)

@@ -8,16 +8,18 @@ import unicodedata
 LIMIT = 300
 """Longest message in a status, in characters."""
 
-_USERINFO = re.compile(r"(\w+://)[^/\s]*@")
-_QUERY = re.compile(r"(\w+://[^\s?\"']*)\?[^\s\"']*")
-_CUT_OFF = re.compile(r"(\w+://)[^/\s]*$")
+_USERINFO = re.compile(r"(?<=://)[^/\s]*@")
+_ADDRESS = re.compile(r"://[^\s\"']*")
+_CUT_OFF = re.compile(r"(?<=://)[^/\s]*$")
 """A URL that ends before it is known whether its beginning was a password."""
 _HASH = re.compile(r"(?<![0-9a-f])([0-9a-f]{8})[0-9a-f]{32}(?![0-9a-f])")
+_SHORTENED = 5
+"""How many times shorter a text of hashes alone gets."""
 
 
 def bounded(text: str, limit: int = LIMIT) -> str:
     """Make a text fit for people: as `cleaned`, and commit hashes as short as Flux's command line shows them."""
-    return _cut(_HASH.sub(r"\1", cleaned(text, limit * 16)), limit)
+    return _cut(_HASH.sub(r"\1", cleaned(text, limit * _SHORTENED)), limit)
 
 
 def cleaned(text: str, limit: int) -> str:
@@ -25,10 +27,14 @@ def cleaned(text: str, limit: int) -> str:
     head = text[: limit * 16]
     seen = "".join(" " if ch in "\n\r\t" else ch for ch in head if ch in "\n\r\t" or _shown(ch))
     # What is invisible goes first: it could hide the parts of a URL from each other.
-    safe = _QUERY.sub(r"\1", _USERINFO.sub(r"\1", seen))
+    safe = _ADDRESS.sub(_without_query, _USERINFO.sub("", seen))
     if len(head) < len(text):
-        safe = _CUT_OFF.sub(r"\1", safe)
+        safe = _CUT_OFF.sub("", safe)
     return _cut(" ".join(safe.split()), limit)
+
+
+def _without_query(address: re.Match[str]) -> str:
+    return address[0].partition("?")[0]
 
 
 def _cut(text: str, limit: int) -> str:

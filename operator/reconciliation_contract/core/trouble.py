@@ -203,11 +203,11 @@ def _aftermath(contract: Contract, memory: Memory, broken: Judgement) -> Iterato
 def _shared(failing: Dependency, seen: Observation) -> str:
     """Name the root cause so that all contracts which have it name it alike."""
     source = seen.source
-    if failing.name == "GitRepository" and source is not None:
+    if source is not None and failing.name == source.kind:
         host = _host(source.url)
         if host and unreachable(failing.message):
-            return f"Git host {host}"
-        return f"GitRepository {source.namespace}/{source.name}"
+            return f"{'Git' if source.kind == 'GitRepository' else 'source'} host {host}"
+        return f"{source.kind} {source.namespace}/{source.name}"
     if failing.name in ("dependsOn", "Rights"):
         return bounded(failing.message.partition(": ")[0], 120)
     return failing.name

@@ -68,6 +68,9 @@ class Metrics:
         self._comparisons = self._counter(
             "comparisons", "Comparisons of a cluster with Git, by what they found.", {"result": _COMPARISONS}
         )
+        self._notifications = self._counter(
+            "notifications", "Messages to sinks, by outcome.", {"sink": (), "result": ()}
+        )
         self._writes = self._counter("status_writes", "Writes of a contract's status.")
         self._errors = self._counter("errors", "Passes that failed, by whose fault.", {"kind": _ERRORS})
         self._passes = self._histogram("pass_duration_seconds", "Looks at a contract.", buckets=_QUICK)
@@ -125,6 +128,10 @@ class Metrics:
     def failed(self, kind: str) -> None:
         """Count a pass that failed: ``cluster`` or ``bug``."""
         self._errors.labels(kind).inc()
+
+    def notified(self, sink: str, result: str) -> None:
+        """Count a message to a sink: ``taken``, ``failed`` (it is tried again), ``refused`` or ``dropped``."""
+        self._notifications.labels(sink, result).inc()
 
     def passing(self) -> AbstractContextManager[object]:
         """Time a pass, whether or not it fails."""

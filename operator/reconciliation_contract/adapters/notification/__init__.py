@@ -1,0 +1,46 @@
+"""Where incidents are told: one sink a file.
+
+A sink sends what it is given, once, and says what became of it; waiting, repeating and counting is not its business.
+A message may be sent again after a crash, with the same `id`: a sink passes that on where its reader can use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from reconciliation_contract.core.notice import Notice
+
+
+class SinkError(Exception):
+    """The sink does not take messages now; the text is safe to show."""
+
+
+class Undeliverable(SinkError):
+    """The sink will never take this message; others it may."""
+
+
+class Sink(Protocol):
+    """A way to tell people."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the status and in metrics."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether it wants one message for a storm. False where it groups by itself."""
+
+    @property
+    def repeats(self) -> float:
+        """Seconds after which it must be told again of what is open; 0 where it remembers by itself."""
+
+    @property
+    def by_namespace(self) -> bool:
+        """Whether each namespace has readers of its own, so that only its own messages are gathered."""
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        """Send messages together. Raises `SinkError`; a second call with the same ones does no harm."""
+
+    async def close(self) -> None:
+        """Free what it holds."""

@@ -1,0 +1,63 @@
+"""Prometheus' Alertmanager, directly: it groups, silences and routes by itself.
+
+Format: ``POST /api/v2/alerts``. An alert is known by its labels, so nothing that changes is one. It resolves when it
+is not told again in time, so what is open is repeated; the recovery is sent with its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from reconciliation_contract.adapters.notification.http import Poster, lean, stamp
+from reconciliation_contract.core.notice import Notice
+
+_AGAIN: Final = 60.0
+_LASTS: Final = timedelta(minutes=5)
+"""How long an alert fires on without being told again, as with Prometheus itself: a few repetitions."""
+
+
+class AlertmanagerSink:
+    """Posts alerts to ``URL/api/v2/alerts``."""
+
+    name: Final = "alertmanager"
+    gathers: Final = False
+    by_namespace: Final = False
+    repeats: Final = _AGAIN
+
+    def __init__(self, url: str, token_file: str, clock: Callable[[], datetime]) -> None:
+        self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", token_file)
+        self._clock = clock
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        """Post them all at once, the newest of each incident."""
+        newest = {notice.subject: notice for notice in notices}
+        await self._poster.post([self._alert(notice) for notice in newest.values()])
+
+    def _alert(self, notice: Notice) -> dict[str, Any]:
+        labels = {
+            "alertname": f"Contract{notice.key.partition('/')[0]}",
+            "namespace": notice.namespace,
+            "contract": notice.contract,
+            "kustomization": notice.kustomization,
+            "key": notice.key,
+            "severity": notice.severity.value.lower(),
+        }
+        annotations = {
+            "summary": notice.title,
+            "description": notice.text,
+            "revision": notice.revision,
+            "cause": notice.cause,
+            "reason": notice.reason,
+        }
+        return {
+            "labels": lean(labels),
+            "annotations": lean(annotations),
+            "startsAt": stamp(notice.opened_at),
+            "endsAt": stamp(notice.closed_at or self._clock() + _LASTS),
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._poster.close()

@@ -1,0 +1,72 @@
+"""Flux's notification-controller: whatever Providers and Alerts there are for the Kustomization work.
+
+Format: Event of ``event.toolkit.fluxcd.io/v1beta1``. An Alert knows only Flux's own kinds, so the event is about the
+Kustomization; the prefix of its message tells it from Flux's own. The controller drops an event that it has had
+within five minutes (429), by object, message and the metadata ``token``.
+
+The revision is not in the metadata under Flux's key: providers of commit statuses would write our verdict over
+Flux's own, which has the same context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any, Final
+
+from reconciliation_contract.adapters.notification.http import Poster, lean
+from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.notice import Kind, Notice
+
+GROUP: Final = "kustomize.toolkit.fluxcd.io"
+
+
+class FluxSink:
+    """Posts events to ``--events-addr`` of Flux's own controllers."""
+
+    name: Final = "flux"
+    gathers: Final = True
+    by_namespace: Final = True
+    """An Alert hears of the namespaces that it names."""
+    repeats: Final = 0.0
+
+    def __init__(self, url: str, instance: str) -> None:
+        self._poster = Poster(url)
+        self._instance = instance
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        """Post one after the other: each is an event of its own."""
+        for notice in notices:
+            await self._poster.post(self._event(notice))
+
+    def _event(self, notice: Notice) -> dict[str, Any]:
+        loud = notice.kind is not Kind.RECOVERED and notice.severity is not Severity.INFO
+        about = {
+            "apiVersion": f"{GROUP}/v1",
+            "kind": "Kustomization",
+            "namespace": notice.namespace,
+            "name": notice.kustomization,
+            "uid": notice.kustomization_uid,
+        }
+        said = {
+            "token": notice.id,
+            "contract": f"{notice.namespace}/{notice.contract}",
+            "incident": notice.subject,
+            "promise": notice.promise,
+            "severity": notice.severity.value,
+            "contractRevision": notice.revision,
+        }
+        return {
+            "involvedObject": lean(about),
+            "severity": "error" if loud else "info",
+            "timestamp": notice.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "message": f"[contract/{notice.contract}] {notice.title}\n{notice.text}",
+            "reason": f"Contract{notice.kind.value}",
+            "metadata": {f"{GROUP}/{key}": value for key, value in lean(said).items()},
+            "reportingController": "reconciliation-contract",
+            "reportingInstance": self._instance[:128],
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._poster.close()

@@ -1,0 +1,71 @@
+"""POST to a sink: bounded in time and size, without redirects, and without ever showing a secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from reconciliation_contract.adapters.notification import SinkError, Undeliverable
+from reconciliation_contract.core.text import bounded
+
+_PATIENCE: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
+_SPOILT: Final = (400, 413, 422)
+"""Statuses that speak of the message, not of the sink."""
+
+
+class Poster:
+    """One address, with the bearer token that a file holds."""
+
+    def __init__(self, url: str, token_file: str = "") -> None:
+        self._url = url
+        self._token = Path(token_file) if token_file else None
+        self._host = urlsplit(url).netloc
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self, body: object, *, content: str = "application/json", headers: Mapping[str, str] | None = None
+    ) -> int:
+        """Send a JSON body; return the status of success or 429. Raises `SinkError`."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=_PATIENCE)
+        data = json.dumps(body, ensure_ascii=False).encode()
+        headers = {"Content-Type": content, **(headers or {}), **self._secret()}
+        try:
+            async with self._session.post(self._url, data=data, headers=headers, allow_redirects=False) as answer:
+                said = (await answer.content.read(1024)).decode(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SinkError(f"{self._host} does not answer: {type(error).__name__}") from error
+        if answer.status // 100 == 2 or answer.status == 429:  # noqa: PLR2004 - taken, or known already
+            return answer.status
+        kind = Undeliverable if answer.status in _SPOILT else SinkError
+        raise kind(f"{self._host} answers {answer.status}: {bounded(said, 200)}")
+
+    def _secret(self) -> Mapping[str, str]:
+        """Read the token anew each time: a mounted Secret changes while we run."""
+        if self._token is None:
+            return {}
+        try:
+            return {"Authorization": f"Bearer {self._token.read_text().strip()}"}
+        except (OSError, UnicodeError) as error:
+            raise SinkError(f"the token file {self._token} cannot be read: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+def lean(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is empty."""
+    return {key: value for key, value in wire.items() if value not in (None, "")}
+
+
+def stamp(at: datetime) -> str:
+    """Write a time stamp: RFC 3339, UTC."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

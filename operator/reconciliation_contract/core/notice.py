@@ -1,0 +1,132 @@
+"""What people read: one message about an incident, or about the many that a root cause made at once.
+
+Everything is made from what the status says, so a message that is sent again after a crash is the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from reconciliation_contract.core.contract import Contract, Severity
+from reconciliation_contract.core.duration import spoken
+from reconciliation_contract.core.incident import identity
+from reconciliation_contract.core.memory import Incident
+from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.trouble import LONGEST
+
+STORM: Final = 4
+"""Contracts with the same root cause from which on they are told of in one message."""
+WELL: Final = "All is well again"
+_NAMED: Final = 5
+"""Contracts that a message about many names."""
+_RANK: Final = tuple(Severity)
+
+
+class Kind(StrEnum):
+    """What a message says of its incident."""
+
+    OPENED = "Opened"
+    REMINDED = "Reminded"
+    RECOVERED = "Recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message."""
+
+    id: str
+    """The same for the same message, whoever sends it and however often."""
+    subject: str
+    """What its opening, reminders and recovery have in common."""
+    kind: Kind
+    namespace: str
+    contract: str
+    kustomization: str
+    kustomization_uid: str
+    key: str
+    promise: str
+    reason: str
+    severity: Severity
+    title: str
+    """One line."""
+    text: str
+    revision: str
+    cause: str
+    opened_at: datetime
+    at: datetime
+    """When it became due."""
+    closed_at: datetime | None = None
+    concerned: int = 1
+    """Contracts that it is about."""
+
+
+def notice(contract: Contract, uid: str, incident: Incident, number: int) -> Notice:
+    """Write message ``number`` about an incident; ``uid`` is that of the Kustomization."""
+    name, kind = identity(contract.uid, incident), _kind(incident, number)
+    where, lasted = f"{contract.namespace}/{contract.name}", _lasted(incident, kind)
+    title = {
+        Kind.OPENED: f"{where}: {incident.promise} broken ({incident.reason})",
+        Kind.REMINDED: f"{where}: {incident.promise} still broken after {lasted}",
+        Kind.RECOVERED: f"{where}: recovered after {lasted}",
+    }[kind]
+    over = f"{WELL}. {incident.promise} was broken ({incident.reason}) for {lasted}"
+    return Notice(
+        id=f"{name}-{number}",
+        subject=name,
+        kind=kind,
+        namespace=contract.namespace,
+        contract=contract.name,
+        kustomization=contract.kustomization,
+        kustomization_uid=uid,
+        key=incident.key,
+        promise=incident.promise,
+        reason=incident.reason,
+        severity=incident.severity,
+        title=title,
+        text=over if kind is Kind.RECOVERED else incident.message,
+        revision=incident.revision,
+        cause=incident.cause,
+        opened_at=incident.opened_at,
+        at=incident.told_at or incident.opened_at,
+        closed_at=incident.closed_at if kind is Kind.RECOVERED else None,
+    )
+
+
+def gathered(notices: Sequence[Notice], scope: str) -> Notice:
+    """Write one message about many incidents of the same root cause, in the name of the one that came first."""
+    first = min(notices, key=lambda n: (n.opened_at, n.namespace, n.contract))
+    subject = hashlib.sha256(f"{first.cause}/{scope}".encode()).hexdigest()[:16]
+    names = sorted({f"{n.namespace}/{n.contract}" for n in notices})
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    many, lasted = f"{len(names)} contracts", spoken(max(timedelta(0), first.at - first.opened_at))
+    title = {
+        Kind.OPENED: f"{first.cause}: {many} broken",
+        Kind.REMINDED: f"{first.cause}: {many} still broken after {lasted}",
+        Kind.RECOVERED: f"{first.cause}: {many} recovered after {lasted}",
+    }[first.kind]
+    said = WELL if first.kind is Kind.RECOVERED else first.text
+    return replace(
+        first,
+        id=f"{subject}-{first.id}",
+        subject=subject,
+        severity=max((n.severity for n in notices), key=_RANK.index),
+        title=title,
+        text=bounded(f"{many}: {shown}. {said}", LONGEST),
+        concerned=len(names),
+    )
+
+
+def _kind(incident: Incident, number: int) -> Kind:
+    if number <= 1:
+        return Kind.OPENED
+    return Kind.RECOVERED if incident.closed_at and number >= incident.count else Kind.REMINDED
+
+
+def _lasted(incident: Incident, kind: Kind) -> str:
+    end = incident.closed_at if kind is Kind.RECOVERED else incident.told_at
+    return spoken(max(timedelta(0), (end or incident.opened_at) - incident.opened_at))

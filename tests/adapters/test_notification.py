@@ -1,0 +1,236 @@
+"""What each sink sends, and what becomes of it when the other side does not play along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciliation_contract.adapters.notification import SinkError, Undeliverable
+from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
+from reconciliation_contract.adapters.notification.apprise import AppriseSink
+from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
+from reconciliation_contract.adapters.notification.flux import FluxSink
+from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.incident import identity
+from reconciliation_contract.core.memory import Incident
+from reconciliation_contract.core.notice import Notice, notice
+from tests.support.builders_core import CONTRACT
+from tests.support.receiver import receiving
+from tests.support.virtual_time import START
+from tests.support.virtual_time_port import free_port
+
+OPENED = START - timedelta(minutes=12)
+INCIDENT = Incident(
+    key="Delivery",
+    promise="Reconciliation",
+    reason="HealthCheckFailed",
+    severity=Severity.CRITICAL,
+    opened_at=OPENED,
+    message="Reconciliation broken: not healthy within 5m",
+    revision="main@sha1:" + "b" * 40,
+    cause="commit bbbb",
+    count=1,
+    told_at=OPENED,
+)
+OVER = replace(INCIDENT, count=2, closed_at=START, told_at=START + timedelta(minutes=1))
+PLUGINS = "ignore::DeprecationWarning:apprise.*"
+"""Apprise loads all its plugins at the first URL; some use modules that Python has deprecated."""
+SECRET = "s3cr3t-of-the-test"
+
+
+def opening() -> Notice:
+    """The first message."""
+    return notice(CONTRACT, "uid-k", INCIDENT, 1)
+
+
+def recovery() -> Notice:
+    """The last message."""
+    return notice(CONTRACT, "uid-k", OVER, 2)
+
+
+# Alertmanager -------------------------------------------------------------------------------------------------------
+
+
+async def test_alertmanager_is_told_what_fires() -> None:
+    """Labels that stay the same for the same trouble, whatever the revision; it fires for minutes unless repeated."""
+    async with receiving(200) as receiver:
+        sink = AlertmanagerSink(receiver.url, "", lambda: START)
+        await sink.send([opening()])
+        await sink.close()
+
+    ((alert,),) = receiver.taken
+    assert receiver.came[0].path == "/api/v2/alerts"
+    assert alert["labels"] == {
+        "alertname": "ContractDelivery",
+        "namespace": "apps",
+        "contract": "shop",
+        "kustomization": "shop",
+        "key": "Delivery",
+        "severity": "critical",
+    }
+    assert alert["startsAt"] == "2026-01-05T11:48:00.000Z"
+    assert alert["endsAt"] == "2026-01-05T12:05:00.000Z"
+    assert alert["annotations"]["summary"] == "apps/shop: Reconciliation broken (HealthCheckFailed)"
+    assert alert["annotations"]["revision"] == INCIDENT.revision
+
+
+async def test_alertmanager_is_told_what_is_over() -> None:
+    """The same labels with the true end; of the messages of one incident only the newest."""
+    async with receiving(200) as receiver:
+        sink = AlertmanagerSink(receiver.url, "", lambda: START)
+        await sink.send([opening()])
+        await sink.send([opening(), recovery()])
+        await sink.close()
+
+    (first,), (second,) = receiver.taken
+    assert second["labels"] == first["labels"]
+    assert (second["startsAt"], second["endsAt"]) == (first["startsAt"], "2026-01-05T12:00:00.000Z")
+
+
+# CloudEvents --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_cloud_event_holds_a_cdevent() -> None:
+    """Structured JSON with the required attributes of both specifications, agreeing with each other."""
+    async with receiving() as receiver:
+        sink = CloudEventsSink(receiver.url, "")
+        await sink.send([opening(), recovery()])
+        await sink.close()
+
+    opened, over = receiver.taken
+    name = identity(CONTRACT.uid, INCIDENT)
+    assert receiver.came[0].headers["Content-Type"] == "application/cloudevents+json"
+    assert (opened["specversion"], opened["type"]) == ("1.0", "dev.cdevents.incident.detected.0.2.0")
+    assert over["type"] == "dev.cdevents.incident.resolved.0.2.0"
+    assert (opened["id"], over["id"]) == (f"{name}-1", f"{name}-2")
+    assert opened["subject"] == over["subject"] == name
+    context, subject = opened["data"]["context"], opened["data"]["subject"]
+    assert set(context) == {"version", "id", "source", "type", "timestamp"}
+    assert {key: context[key] for key in ("id", "source", "type")} == {k: opened[k] for k in ("id", "source", "type")}
+    assert set(subject) == {"id", "source", "type", "content"}
+    assert set(subject["content"]) == {"description", "environment", "service"}
+    assert set(opened["data"]) == {"context", "subject", "customData", "customDataContentType"}
+    assert over["data"]["customData"]["closedAt"] == "2026-01-05T12:00:00.000Z"
+
+
+# Trouble ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Undeliverable),
+        (422, Undeliverable),
+        (401, SinkError),
+        (404, SinkError),
+        (302, SinkError),
+        (503, SinkError),
+    ],
+)
+async def test_what_the_other_side_says_decides(status: int, kind: type[SinkError]) -> None:
+    """Only what speaks of the message itself ends it; a redirect is never followed."""
+    async with receiving(status) as receiver:
+        sink = FluxSink(receiver.url, "pod-1")
+        with pytest.raises(SinkError, match=str(status)) as caught:
+            await sink.send([opening()])
+        await sink.close()
+
+    assert type(caught.value) is kind
+    assert len(receiver.came) == 1
+
+
+async def test_nobody_listens() -> None:
+    """A refused connection is an outage of the sink, and names it."""
+    port = free_port()
+    sink = FluxSink(f"http://127.0.0.1:{port}/", "pod-1")
+
+    with pytest.raises(SinkError, match=f"127.0.0.1:{port} does not answer"):
+        await sink.send([opening()])
+
+    await sink.close()
+
+
+async def test_a_token_is_read_anew_and_never_shown(tmp_path: Path) -> None:
+    """A mounted Secret changes while we run; what goes wrong is told without it."""
+    token = tmp_path / "token"
+    token.write_text(f"{SECRET}\n")
+    async with receiving(200) as receiver:
+        sink = AlertmanagerSink(receiver.url, str(token), lambda: START)
+        await sink.send([opening()])
+        token.write_text("another")
+        await sink.send([opening()])
+        receiver.status = 401
+        with pytest.raises(SinkError) as refused:
+            await sink.send([opening()])
+        token.unlink()
+        with pytest.raises(SinkError, match="cannot be read") as missing:
+            await sink.send([opening()])
+        await sink.close()
+
+    sent = [post.headers["Authorization"] for post in receiver.came[:2]]
+    assert sent == [f"Bearer {SECRET}", "Bearer another"]
+    assert "another" not in str(refused.value) + str(missing.value)
+
+
+# Apprise ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings(PLUGINS)
+async def test_apprise_sends_to_each_url_of_a_file(tmp_path: Path) -> None:
+    """Title, text and kind reach a service; comments and empty lines are skipped."""
+    urls = tmp_path / "urls"
+    async with receiving(200) as receiver:
+        urls.write_text(f"# the team\n\n{receiver.url.replace('http', 'json')}hook\n")
+        sink = AppriseSink(str(urls))
+        await sink.send([opening(), recovery()])
+        await sink.close()
+
+    first, last = receiver.taken
+    assert (first["title"], first["message"]) == (opening().title, opening().text)
+    assert (first["type"], last["type"]) == ("failure", "success")
+
+
+@pytest.mark.filterwarnings(PLUGINS)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"json://user:{SECRET}@127.0.0.1/\nnonsense://{SECRET}\n", "line 2 of .* is no URL that Apprise knows"),
+        ("# nothing\n", "names no URL"),
+        (None, "cannot be read"),
+    ],
+)
+def test_apprise_refuses_a_bad_file_at_the_start(tmp_path: Path, text: str | None, said: str) -> None:
+    """What is wrong is told by its line, without the secrets in it."""
+    urls = tmp_path / "urls"
+    if text is not None:
+        urls.write_text(text)
+
+    with pytest.raises(SinkError, match=said) as caught:
+        AppriseSink(str(urls))
+
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.filterwarnings(PLUGINS)
+async def test_apprise_tells_when_a_service_refuses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The message stays due, and no secret of the URL is logged."""
+    urls = tmp_path / "urls"
+    async with receiving(500) as receiver:
+        urls.write_text(receiver.url.replace("http://", f"json://user:{SECRET}@"))
+        sink = AppriseSink(str(urls))
+        with pytest.raises(SinkError, match="refused"):
+            await sink.send([opening()])
+
+    assert SECRET not in caplog.text
+
+
+def test_every_message_is_short() -> None:
+    """Title and text fit a phone, whatever came from outside."""
+    loud: Any = replace(INCIDENT, reason="R" * 253, promise="P" * 253)
+
+    assert len(notice(CONTRACT, "", loud, 1).text) <= 500
+    assert len(notice(CONTRACT, "", replace(loud, closed_at=START, count=2), 2).text) <= 700

@@ -1,0 +1,279 @@
+"""Storms, queues and sinks that misbehave: thousands of incidents in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from reconciliation_contract.adapters.metrics import Metrics
+from reconciliation_contract.adapters.notification import SinkError
+from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.memory import Incident
+from reconciliation_contract.core.notice import Kind, Notice
+from reconciliation_contract.notifier import Notifier
+from reconciliation_contract.notifier.ledger import Key
+from reconciliation_contract.notifier.outlet import MOST
+from tests.support.builders_core import CONTRACT
+from tests.support.virtual_time import now, passing
+
+pytestmark = pytest.mark.looptime
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Sink:
+    """A sink that keeps what it is sent."""
+
+    name: str = "test"
+    gathers: bool = True
+    by_namespace: bool = False
+    repeats: float = 0.0
+    down: bool = False
+    tries: int = 0
+    sent: list[Notice] = field(default_factory=list)
+
+    async def send(self, notices: Sequence[Notice]) -> None:
+        self.tries += 1
+        if self.down:
+            raise SinkError("down")
+        self.sent.extend(notices)
+
+    async def close(self) -> None:
+        pass
+
+    @property
+    def kinds(self) -> list[str]:
+        return [notice.kind.value for notice in self.sent]
+
+
+class Fleet:
+    """Contracts whose statuses say what they are told to; what was taken is written as a pass would."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.metrics = Metrics()
+        self.known: dict[Key, Incident] = {}
+        self.notifier = Notifier([sink], self.write, self.metrics)
+
+    def write(self, keys: set[Key]) -> None:
+        for key in keys:
+            incident = self.known[key]
+            told = {name: n for sinks in self.notifier.told(key).values() for name, n in sinks.items()}
+            self.note(key, replace(incident, told={**incident.told, **told}))
+
+    def note(self, key: Key, incident: Incident) -> None:
+        before = (self.known[key],) if key in self.known else ()
+        self.known[key] = incident
+        contract = replace(CONTRACT, namespace=key[0], name=key[1], uid=f"uid-{key}", kustomization=key[1])
+        self.notifier.note(contract, "", before, (incident,))
+
+    def again(self) -> None:
+        """Look at all contracts, as after a start."""
+        for key, incident in self.known.items():
+            self.note(key, incident)
+
+    def break_all(self, keys: Sequence[Key], cause: str) -> None:
+        for key in keys:
+            opened = Incident("Delivery", "Reconciliation", "Failed", Severity.WARNING, now(), "broken", cause=cause)
+            self.note(key, replace(opened, count=1, told_at=now()))
+
+    def mend(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            incident = self.known[key]
+            self.note(key, replace(incident, count=incident.count + 1, closed_at=now(), told_at=now()))
+
+    def result(self, result: str) -> float:
+        labels = {"sink": self.sink.name, "result": result}
+        return self.metrics.registry.get_sample_value("flux_contract_notifications_total", labels) or 0.0
+
+
+@asynccontextmanager
+async def running(sink: Sink, known: dict[Key, Incident] | None = None) -> AsyncIterator[Fleet]:
+    """A fleet whose notifier is at work, where something is known already."""
+    fleet = Fleet(sink)
+    fleet.known = dict(known or {})
+    task = asyncio.create_task(fleet.notifier.run())
+    try:
+        yield fleet
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def keys(number: int, namespaces: int = 1) -> list[Key]:
+    """Names of contracts, spread over namespaces."""
+    return [(f"team-{n % namespaces}", f"shop-{n:04}") for n in range(number)]
+
+
+async def test_a_thousand_contracts_without_a_controller_are_one_message() -> None:
+    """One opening that names the root cause and counts them, one recovery when the last of them is well."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        fleet.break_all(keys(1000), "source-controller")
+        await passing(60)
+        fleet.mend(keys(999))
+        await passing(60)
+        assert sink.kinds == ["Opened"]
+        fleet.mend(keys(1000)[999:])
+        await passing(60)
+
+    assert sink.kinds == ["Opened", "Recovered"]
+    opened, recovered = sink.sent
+    assert opened.title == "source-controller: 1000 contracts broken"
+    assert opened.text.startswith("1000 contracts: team-0/shop-0000, team-0/shop-0001,")
+    assert (opened.concerned, recovered.concerned) == (1000, 1000)
+    assert opened.subject == recovered.subject
+    assert len(opened.text) <= 500
+    assert all(incident.told == {"test": incident.count} for incident in fleet.known.values())
+
+
+async def test_latecomers_to_a_storm_are_silent() -> None:
+    """What breaks for a cause that was told of already adds nothing to it."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        for n in range(0, 100, 10):
+            fleet.break_all(keys(100)[n : n + 10], "source-controller")
+            await passing(20)
+
+    assert sink.kinds == ["Opened"]
+
+
+async def test_each_namespace_hears_of_its_own_where_readers_are_bound_to_one() -> None:
+    """For Alerts, which name namespaces, a storm is one message for each of them."""
+    sink = Sink(by_namespace=True)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(1000, 10), "source-controller")
+        await passing(60)
+
+    assert sorted(notice.namespace for notice in sink.sent) == [f"team-{n}" for n in range(10)]
+    assert {notice.concerned for notice in sink.sent} == {100}
+
+
+async def test_a_few_with_the_same_cause_are_told_one_by_one() -> None:
+    """Three contracts have a message each, so each of their readers hears of it."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        fleet.break_all(keys(3), "commit abc")
+        await passing(60)
+        fleet.mend(keys(3))
+        await passing(60)
+
+    assert sorted(sink.kinds) == ["Opened"] * 3 + ["Recovered"] * 3
+
+
+async def test_a_second_storm_of_the_same_cause_is_told_again() -> None:
+    """What is over does not silence what comes after it."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        for _ in range(2):
+            fleet.break_all(keys(10), "source-controller")
+            await passing(60)
+            fleet.mend(keys(10))
+            await passing(60)
+
+    assert sink.kinds == ["Opened", "Recovered"] * 2
+    assert {notice.concerned for notice in sink.sent} == {10}
+    assert len({notice.id for notice in sink.sent}) == 4
+
+
+async def test_a_restart_amid_a_storm_tells_nothing_twice() -> None:
+    """A new process finds that all were told, and still knows when the last of them is over."""
+    sink = Sink()
+    async with running(sink) as before:
+        before.break_all(keys(50), "source-controller")
+        await passing(60)
+    async with running(sink, before.known) as after:
+        after.again()
+        await passing(60)
+        assert sink.kinds == ["Opened"]
+        after.mend(keys(50))
+        await passing(60)
+
+    assert sink.kinds == ["Opened", "Recovered"]
+
+
+async def test_a_storm_that_passed_while_the_sink_was_down_is_told_in_order() -> None:
+    """Opening and recovery, one of each."""
+    sink = Sink(down=True)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(50), "source-controller")
+        await passing(60)
+        fleet.mend(keys(50))
+        await passing(60)
+        sink.down = False
+        await passing(600)
+
+    assert sink.kinds == ["Opened", "Recovered"]
+
+
+async def test_the_queue_of_a_dead_sink_is_bounded() -> None:
+    """The oldest are dropped and counted; the sink is tried ever more rarely."""
+    sink = Sink(down=True)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(MOST + 500), "")
+        await passing(3600)
+        assert fleet.result("dropped") == 500
+        assert fleet.result("failed") == sink.tries
+        assert 10 <= sink.tries <= 40
+        sink.down = False
+        fleet.again()
+        await passing(900)
+        fleet.again()
+        await passing(900)
+
+    assert sorted(sink.kinds) == ["Opened"] * (MOST + 500)
+    assert len({notice.id for notice in sink.sent}) == MOST + 500
+
+
+async def test_a_sink_that_groups_by_itself_gets_everything_again_and_again() -> None:
+    """What is open is repeated, so that it does not resolve; what is over is sent once and then no more."""
+    sink = Sink(gathers=False, repeats=60.0)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(10), "source-controller")
+        await passing(330)
+        assert sink.kinds == ["Opened"] * 60
+        fleet.mend(keys(10))
+        await passing(10)
+        sent = len(sink.sent)
+        await passing(600)
+
+    assert sink.kinds[60:] == ["Recovered"] * 10
+    assert len(sink.sent) == sent
+
+
+async def test_an_adapter_that_fails_in_a_new_way_ends_nothing() -> None:
+    """A bug in a sink is tried again like an outage; the others go on."""
+
+    class Buggy(Sink):
+        async def send(self, notices: Sequence[Notice]) -> None:
+            if not self.tries:
+                self.tries += 1
+                raise ZeroDivisionError
+            await super().send(notices)
+
+    sink = Buggy()
+    async with running(sink) as fleet:
+        fleet.break_all(keys(1), "")
+        await passing(60)
+
+    assert sink.kinds == ["Opened"]
+
+
+async def test_reminders_of_a_storm_are_one_message() -> None:
+    """Four hours later there is one reminder, not a thousand."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        fleet.break_all(keys(100), "source-controller")
+        await passing(60)
+        for key, incident in list(fleet.known.items()):
+            fleet.note(key, replace(incident, count=2, told_at=now()))
+        await passing(60)
+
+    assert sink.kinds == [Kind.OPENED, Kind.REMINDED]
