@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.check import Check, Forthcoming, Validation, forthcoming, ordered, summary
+from reconciliation_contract.core.check import Check, Forthcoming, Validation, forthcoming, summary
 from reconciliation_contract.core.manifest import Manifest, ObjectKey
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
@@ -160,22 +160,6 @@ def test_the_condition_says_what_the_verdict_does() -> None:
 
     assert (conditions["Validated"].status, conditions["Validated"].reason) == ("False", reasons.REFUSED)
     assert "Validated" not in case.decide().memory.conditions
-
-
-def test_manifests_come_in_the_order_of_flux() -> None:
-    """Definitions first, then classes, then by kind; webhooks last."""
-    kinds = ["Widget", "ValidatingWebhookConfiguration", "Deployment", "ConfigMap", "IngressClass", "Namespace"]
-
-    found = [each.kind for each in ordered([manifest(kind) for kind in kinds])]
-
-    assert found == [
-        "Namespace",
-        "IngressClass",
-        "ConfigMap",
-        "Deployment",
-        "Widget",
-        "ValidatingWebhookConfiguration",
-    ]
 
 
 def test_what_a_revision_makes_first_is_known() -> None:

@@ -163,11 +163,6 @@ class Cluster:
                 raise Conflict(error.verb, error.what, error.detail, error.code) from error
             raise
 
-    async def list_metadata(self, resource: Resource, namespace: str, selector: str, *, user: str = "") -> Raw:
-        """List the metadata of the objects that a label selector selects, from a cache, in one page."""
-        query = {"labelSelector": selector, "resourceVersion": "0", "limit": str(_PAGE)}
-        return await self._request("GET", resource.path(namespace), "list", accept=_TABLE, query=query, user=user)
-
     async def list_all(self, resource: Resource, namespace: str = "") -> Raw:
         """List the objects of a kind of which there are few, in one page."""
         return await self._request("GET", resource.path(namespace), "list")

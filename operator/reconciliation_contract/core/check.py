@@ -1,4 +1,4 @@
-"""What the dry-run of a revision's manifests comes to, and the order in which Flux applies them."""
+"""What the dry-run of a revision's manifests comes to."""
 
 from __future__ import annotations
 
@@ -111,46 +111,3 @@ def _defined(body: Any) -> tuple[tuple[str, str], ...]:
     spec = body.get("spec")
     names = spec.get("names") if isinstance(spec, dict) else None
     return ((str(spec.get("group")), str(names.get("kind"))),) if isinstance(names, dict) else ()
-
-
-_FIRST: Final = (
-    "CustomResourceDefinition",
-    "Namespace",
-    "ClusterRole",
-    "ClusterClass",
-    "RuntimeClass",
-    "PriorityClass",
-    "StorageClass",
-    "VolumeSnapshotClass",
-    "IngressClass",
-    "GatewayClass",
-    "ClusterRoleBinding",
-    "ResourceQuota",
-    "ServiceAccount",
-    "Role",
-    "RoleBinding",
-    "ConfigMap",
-    "Secret",
-    "Service",
-    "LimitRange",
-    "Deployment",
-    "StatefulSet",
-    "CronJob",
-    "PodDisruptionBudget",
-)
-_LAST: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-_PLACE: Final = {kind: place - len(_FIRST) for place, kind in enumerate(_FIRST)} | {
-    kind: place + 1 for place, kind in enumerate(_LAST)
-}
-_DEFINITIONS: Final = ("CustomResourceDefinition", "Namespace", "ClusterRole")
-
-
-def ordered(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Sort manifests as Flux applies them (fluxcd/pkg ``ssa``): by stage, then by kind, then by name."""
-
-    def place(manifest: Manifest) -> tuple[int, int, str, str, str, str]:
-        key = manifest.key
-        stage = 0 if key.kind in _DEFINITIONS else 1 if key.kind.endswith("Class") else 2
-        return stage, _PLACE.get(key.kind, 0), key.group, key.kind, key.namespace, key.name
-
-    return sorted(manifests, key=place)
