@@ -101,7 +101,7 @@ def test_without_the_right_the_promise_is_unknown(workspace: Workspace, operator
     namespace = workspace.namespace
     assert f"may not list deployments in {namespace}" in said(status, "Availability")["message"]
     assert f"may not get ConfigMap objects in {namespace}" in said(status, "Deletion")["message"]
-    workspace.wait_reason("shop", "PartlyMeasured")
+    workspace.wait_reason("shop", "PromisesKept")
 
 
 @pytest.mark.usefixtures("role", "operator")

@@ -140,7 +140,7 @@ async def test_a_missing_right_is_named() -> None:
         assert deletion(flux)["reason"] == "NotPermitted"
         assert "may not get ConfigMap objects in apps" in deletion(flux)["message"]
         assert len(looks(api)) <= asked + 1
-        assert flux.reason() == "PartlyMeasured"
+        assert flux.reason() == "PromisesKept"
 
 
 async def test_a_kind_that_is_no_more_took_its_objects_along() -> None:

@@ -244,7 +244,7 @@ async def test_a_missing_right_is_named() -> None:
 
         assert availability(flux)["reason"] == "NotPermitted"
         assert RIGHT in availability(flux)["message"]
-        await eventually(lambda: flux.reason() == "PartlyMeasured", "the sum")
+        await eventually(lambda: flux.reason() == "PromisesKept", "the sum")
 
 
 async def test_a_stated_minimum_counts() -> None:

@@ -71,7 +71,7 @@ def _judged(view: View, delivery: Delivery) -> Outcome | None:
         return Outcome(Exit.FAILED, f"{broken.promise} of {name} is broken: {broken.message}")
     if delivery.stages.healthy is None or not all(one.concluded for one in judgements):
         return None
-    unknown = next((one for one in judgements if one.verdict is Verdict.UNKNOWN), None)
+    unknown = next((one for one in judgements if one.verdict is Verdict.UNKNOWN and not one.left_out), None)
     note = f"; {unknown.promise} is not known: {unknown.message}" if unknown else ""
     return Outcome(Exit.DONE, f"{name} is healthy{note}")
 

@@ -156,7 +156,7 @@ def _finished(delivery: Delivery, judgements: tuple[Judgement, ...]) -> Conditio
         message = f"{revision} was there before this contract; judged from the next commit on"
         return Condition(TRUE, reasons.ADOPTED, message)
     last = next((j for j in judgements if j.promise is PromiseName.RECONCILIATION), None)
-    unknown = next((j for j in judgements if j.verdict is Verdict.UNKNOWN), None)
+    unknown = next((j for j in judgements if j.verdict is Verdict.UNKNOWN and not j.left_out), None)
     said = last.message if last else ""
     if unknown is None:
         return Condition(TRUE, reasons.PROMISES_KEPT, f"{revision} {said}")

@@ -57,6 +57,11 @@ class Judgement:
         """Whether the verdict is final."""
         return self.verdict is not Verdict.PENDING
 
+    @property
+    def left_out(self) -> bool:
+        """Whether it is unknown because this installation does not measure it: that says nothing of a delivery."""
+        return self.reason in (reasons.NOT_PERMITTED, reasons.NOT_CHECKED)
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
