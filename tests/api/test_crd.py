@@ -39,8 +39,8 @@ ENUMS: dict[str, type[StrEnum]] = {
 COLUMNS = [
     ("Ready", 0, '.status.conditions[?(@.type=="Ready")].status'),
     ("Status", 0, '.status.conditions[?(@.type=="Ready")].message'),
+    ("Revision", 0, ".status.delivery.revision"),
     ("Age", 0, ".metadata.creationTimestamp"),
-    ("Revision", 1, ".status.delivery.revision"),
     ("Kustomization", 1, ".spec.kustomizationRef.name"),
     ("Detect", 1, ".status.delivery.stages.detected.elapsed"),
     ("Apply", 1, ".status.delivery.stages.applied.elapsed"),

@@ -38,9 +38,8 @@ _KEPT: Final = {
 _COLUMNS: Final = (
     ("Ready", "string", 0, '.status.conditions[?(@.type=="Ready")].status'),
     ("Status", "string", 0, '.status.conditions[?(@.type=="Ready")].message'),
+    ("Revision", "string", 0, ".status.delivery.revision"),
     ("Age", "date", 0, ".metadata.creationTimestamp"),
-    # A column cannot shorten a hash, and the status names the revision already.
-    ("Revision", "string", 1, ".status.delivery.revision"),
     ("Kustomization", "string", 1, ".spec.kustomizationRef.name"),
     ("Detect", "string", 1, ".status.delivery.stages.detected.elapsed"),
     ("Apply", "string", 1, ".status.delivery.stages.applied.elapsed"),
