@@ -14,13 +14,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
 from playground.cluster import Cluster
+from playground.process import ProcessDiedError
 from playground.waiting import wait_until
 from tests.support.api_server_proxy import Fault, Passing, Proxy, Rule
 from tests.support.flux_objects import Workspace, config_map, deployment
@@ -81,11 +82,12 @@ class Killer:
             os.kill(self.operator.pid, signal.SIGKILL)
 
     def revive(self) -> None:
-        """Start the operator again if it is dead."""
+        """Start the operator again if it is dead; where it dies again before it is ready, the next call does."""
         if self._dead.is_set() and self.operator:
             self.operator.kill()
             self._dead.clear()
-            self.operator.start()
+            with suppress(ProcessDiedError):
+                self.operator.start()
 
 
 @contextmanager

@@ -87,7 +87,8 @@ def test_a_concluded_verdict_never_changes(releases: Releases) -> None:
                 known = final.setdefault((delivery["revision"], promise["name"]), set())
                 known.add((promise["verdict"], promise.get("measured", "")))
 
-    assert len(final) == 2 * len(releases.versions)
+    for promise in ("Detection", "Reconciliation"):
+        assert sum(name == promise for _, name in final) == len(releases.versions)
     assert [key for key, verdicts in final.items() if len(verdicts) > 1] == []
 
 
@@ -102,12 +103,15 @@ def test_stages_never_move(releases: Releases) -> None:
 
 
 def test_few_writes_for_a_release(releases: Releases, measured: Callable[[str], None]) -> None:
-    """A status is written when a stage is reached or a verdict falls, not for each of Flux's many events."""
+    """A status is written when a stage is reached or a verdict falls, not for each of Flux's many events.
+
+    There are six stages, five verdicts apart from theirs, and the last good revision.
+    """
     writes = len(releases.contracts) / len(releases.versions)
     events = len(releases.kustomizations) / len(releases.versions)
 
     measured(f"{writes:.1f} versions of the contract and {events:.1f} of the Kustomization for each release")
-    assert writes <= 10
+    assert writes <= 12
 
 
 def test_a_contract_at_rest_is_never_written(releases: Releases) -> None:
