@@ -59,6 +59,7 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
         "finds COMMIT in sync",
         "finds COMMIT drifted",
     ),
+    "workloads": ("steady", "short", "back"),
     "person": (
         "undoes the rollback",
         "approves COMMIT",
@@ -81,6 +82,7 @@ ORDER = (
     "object",
     "kustomization",
     "inspection",
+    "workloads",
     "neighbour",
     "person",
     "parent",

@@ -75,6 +75,7 @@ class Stage:
             "parent": self._parent,
             "contract": self._change_contract,
             "inspection": lambda d, at: self.inspected.happen(d.deed, d.commit, at),
+            "workloads": lambda d, at: self.live.fare(d.deed, at),
             "object": lambda d, at: self.live.happen(d.deed.removeprefix("COMMIT "), d.commit, at),
         }
         acting[deed.actor](deed, now)
