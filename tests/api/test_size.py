@@ -76,7 +76,7 @@ def everyday() -> Memory:
         conditions={name: Condition("True", "PromisesKept", SAID, T0) for name in CONDITIONS},
         incidents=(),
         suspended=False,
-        drift=replace(full.drift, findings=(), drifted=0, correction=None, problem="", paused="")
+        drift=replace(full.drift, findings=(), drifted=0, correction=None, problem="", paused="", unlisted="")
         if full.drift
         else None,
         departures=replace(full.departures, pending=(), more=0, unseen_at=None),

@@ -15,7 +15,7 @@ Wire = dict[str, Any]
 BUDGET: Final = 6656
 """Bytes of a status. With metadata, spec and the record of who owns which field an object has 8 KiB at most."""
 TEXTS: Final = frozenset(
-    {"message", "subject", "commitProblem", "requestedBy", "notUndone", "problem", "want", "have"}
+    {"message", "subject", "commitProblem", "requestedBy", "notUndone", "problem", "unlisted", "want", "have"}
 )
 """Fields for people only. Not the cause of an incident: by that it is recognised."""
 _DECISIVE: Final = "failures"
