@@ -123,6 +123,9 @@ class Replay:
             store.put_kustomization(stage.kustomization, now, live=live)
         if stage.neighbour and self._news("kustomization", "other", stage.neighbour):
             store.put_kustomization(stage.neighbour, now, live=live)
+        for name, raw in stage.around.others.items():
+            if self._news("kustomization", name, raw):
+                store.put_kustomization(raw, now, live=live)
         self._feed_sources(store, now, live=live)
 
     def _feed_sources(self, store: Store, now: datetime, *, live: bool) -> None:
@@ -198,7 +201,8 @@ class Replay:
                 record.contract, memory, acts=self.story.acts, refused=self.stage.refused and refusal
             )
             seen = replace(seen, git=self.stage.git(now, self._since)) if seen.source and seen.source.dated else seen
-            found = self.stage.inspected
+            found, around = self.stage.inspected, self.stage.around
+            seen = replace(seen, controllers=around.controllers, lacking=around.lacking)
             seen = replace(seen, departures=self.stage.live.departures, rollout=self.stage.live.rollout)
             seen = replace(seen, validation=found.validation, drift=found.drift)
         decision = evaluate(record.contract, memory, seen, now)
