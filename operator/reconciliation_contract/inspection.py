@@ -1,8 +1,9 @@
 """Validation and drift beside the passes: what is due is begun here, and told when it is done.
 
 A revision is validated once, as soon as its source serves it. The cluster is compared with Git when a revision has
-become healthy, at every `drift.interval` after it, when a person asks, and when Flux has taken up a correction. All
-of it waits its turn: what is under way at once is bounded, so with very many objects an interval becomes longer.
+become healthy, at every `drift.interval` after it, when a person asks, and when Flux has taken up a correction; and
+soon after a census of the objects comes out otherwise than before. All of it waits its turn: what is under way at
+once is bounded, so with very many objects an interval becomes longer.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.core import sync
+from reconciliation_contract.core.census import Census
 from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.contract import Contract, DriftMode
 from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import SOURCE_KINDS, Observation, SourceRef
+from reconciliation_contract.core.observation import SOURCE_KINDS, Kustomization, Observation, SourceRef
 from reconciliation_contract.core.promises import PromiseName
 from reconciliation_contract.errors import ClusterError
 from reconciliation_contract.trial import Moved, Trial
@@ -34,6 +36,10 @@ _AGAIN: Final = timedelta(seconds=30)
 """Before the next try where the API server did not answer, or Flux was at work."""
 _DRIFTED: Final = timedelta(minutes=1)
 """The longest time between comparisons while there is drift."""
+_ROUND: Final = timedelta(seconds=15)
+"""The shortest time between two rounds of the census."""
+_BREATH: Final = 0.5
+"""Seconds after each of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class _Occasion:
     generation: int
     stands_since: datetime
     hash: str
+    inventory: str
+    """Digest of what the Kustomization has made."""
     source: SourceRef
     asked: str
     """The person's last request."""
@@ -60,7 +68,34 @@ class _Post:
     occasion: _Occasion | None = None
     due: datetime | None = None
     """When the next comparison is due for the same occasion."""
+    found: Kustomization | None = None
+    """The Kustomization, while a census of it makes sense."""
+    census: Census | None = None
+    """The one before the last comparison."""
+    hurried: bool = False
+    """The next comparison is for a census."""
+    patience: timedelta = timedelta(0)
+    """How long a census waits after a comparison; longer, while those that it asks for find nothing new."""
+    calm_until: datetime | None = None
     tasks: dict[PromiseName, asyncio.Task[None]] = field(default_factory=dict)
+
+    def hurry(self, now: datetime) -> bool:
+        """Let the next comparison be due as soon as may be; return whether that is sooner than it was."""
+        soon = max(now, self.calm_until or now)
+        if self.due is None or self.due <= soon:
+            return False
+        self.due, self.hurried = soon, True
+        return True
+
+    def be_patient(self, found: Drift, now: datetime, longest: timedelta) -> None:
+        """Space out what censuses ask for: an object that others write to all the time is no reason to compare."""
+        if not self.hurried:
+            self.patience /= 2
+        elif self.drift and self.drift.digest == found.digest:
+            self.patience = min(longest, max(_ROUND, self.patience * 2))
+        else:
+            self.patience = timedelta(0)
+        self.hurried, self.calm_until = False, now + self.patience
 
 
 class Inspection:
@@ -86,11 +121,12 @@ class Inspection:
     def attend(self, key: Key, contract: Contract, memory: Memory, seen: Observation) -> None:
         """Begin what is due for a contract as it stands."""
         post = self._posts.setdefault(key, _Post())
+        post.found = None
         if contract.suspended or contract.deleting or not seen.fresh or seen.kustomization is None:
             return
         self._attend_validation(key, post, contract, memory, seen)
         if contract.promises.drift_mode is DriftMode.IGNORE or seen.kustomization.suspended:
-            post.drift = post.occasion = post.due = None
+            post.drift = post.occasion = post.due = post.census = None
         else:
             self._attend_drift(key, post, contract, memory, seen)
 
@@ -166,24 +202,26 @@ class Inspection:
 
     def _attend_drift(self, key: Key, post: _Post, contract: Contract, memory: Memory, seen: Observation) -> None:
         occasion = _occasion(contract, memory, seen)
-        if occasion is None:
+        if occasion is None or seen.kustomization is None:
             return
+        found = seen.kustomization
+        asked = found.requested_at not in ("", found.handled_request)
+        post.found = None if asked else found  # Flux is about to work
         task = post.tasks.get(PromiseName.DRIFT)
         busy = task is not None and not task.done()
         same = post.occasion == occasion
         if same and (busy or (post.due is not None and self._clock() < post.due)):
             return
         post.occasion, post.due = occasion, None
-        self._begin(post, PromiseName.DRIFT, self._compare(key, post, contract, occasion), key)
+        self._begin(post, PromiseName.DRIFT, self._compare(key, post, contract, found, occasion.hash), key)
 
-    async def _compare(self, key: Key, post: _Post, contract: Contract, occasion: _Occasion) -> None:
+    async def _compare(self, key: Key, post: _Post, contract: Contract, subject: Kustomization, hash_: str) -> None:
         pause, found = _AGAIN, post.drift
         try:
             async with self._turns:
-                found = await self._trial.compare(
-                    contract.namespace, contract.kustomization, occasion.hash, contract.promises.drift_ignore
-                )
+                found, post.census = await self._trial.compare(subject, hash_, contract.promises.drift_ignore)
             pause = _pause(contract, found)
+            post.be_patient(found, self._clock(), contract.promises.drift_interval)
             self._compared(found)
         except Moved:
             pass
@@ -191,9 +229,33 @@ class Inspection:
             _log.info("the cluster cannot be compared now", extra={"contract": key, "error": str(error)})
         except Exception:  # noqa: BLE001 - ours: this contract only, never the others
             _log.exception("a comparison failed; please report this", extra={"contract": key})
-            found, pause = Drift(occasion.hash, problem=_BUG), contract.promises.drift_interval
+            found, pause = Drift(hash_, problem=_BUG), contract.promises.drift_interval
         post.drift, post.due = found, self._clock() + pause
         self._tell({key})
+
+    # Census ---------------------------------------------------------------------------------------------------------
+
+    async def patrol(self) -> None:
+        """Make a census of one contract after the other, for ever."""
+        while True:
+            began = self._clock()
+            for key, post in tuple(self._posts.items()):
+                if post.found and post.census and post.due:
+                    await self._count(key, post, post.found, post.census)
+            await asyncio.sleep(max(_BREATH, (_ROUND - (self._clock() - began)).total_seconds()))
+
+    async def _count(self, key: Key, post: _Post, found: Kustomization, known: Census) -> None:
+        """Have a contract compared soon where a census of it comes out otherwise than before its last comparison."""
+        try:
+            fresh = await self._trial.count(found, known.user, known.places, _BREATH)
+        except ClusterError as error:
+            _log.info("no census can be made now", extra={"contract": key, "error": str(error)})
+            return
+        except Exception:  # noqa: BLE001 - ours: this contract only, never the others
+            _log.exception("a census failed; please report this", extra={"contract": key})
+            return
+        if post.census is known and fresh.mark != known.mark and post.hurry(self._clock()):
+            self._tell({key})
 
 
 def _pause(contract: Contract, found: Drift) -> timedelta:
@@ -218,6 +280,7 @@ def _occasion(contract: Contract, memory: Memory, seen: Observation) -> _Occasio
         found.generation,
         found.delivered.at,
         found.delivered.value,
+        found.inventory.value.digest if found.inventory else "",
         found.source,
         contract.requested_at,
         corrected,

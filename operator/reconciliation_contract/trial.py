@@ -7,6 +7,7 @@ objects themselves are forgotten afterwards; the builder remembers its last buil
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,16 +19,21 @@ from reconciliation_contract.adapters.flux import identity
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.api.applying import account, elsewhere, forces, ignore_rules
+from reconciliation_contract.api.census import member
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.managed_fields import entries
 from reconciliation_contract.api.raw import Raw, read_map, read_text
+from reconciliation_contract.core import census
 from reconciliation_contract.core.authorship import author_of, surplus
+from reconciliation_contract.core.census import Census, Place
 from reconciliation_contract.core.check import Check, Validation, forthcoming, summary
 from reconciliation_contract.core.difference import Difference, comparable, differences
-from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
+from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in, orphaned
 from reconciliation_contract.core.exemption import Exemptions, IgnoreRule, is_left_alone, is_merged
+from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.manifest import Manifest, ObjectKey
-from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.core.observation import Kustomization, SourceRef
+from reconciliation_contract.core.text import bounded
 from reconciliation_contract.errors import Refused, Unavailable
 
 _UNANSWERED: Final = 3
@@ -36,6 +42,12 @@ _ROUNDS: Final = (0.0, 2.0, 10.0)
 """Seconds before each round over what was not answered."""
 _DIFFERENCES: Final = 64
 """Differences of one object that are looked at."""
+_UNLISTED: Final = 160
+"""Longest remark on a right to list, in characters."""
+_FLUX: Final = "kustomize.toolkit.fluxcd.io"
+
+
+_log = logging.getLogger(__name__)
 
 
 class Builds(Protocol):
@@ -85,16 +97,42 @@ class Trial:
             return Validation(hash_, self._clock(), problem=str(error))
         return summary(hash_, checks, self._clock())
 
-    async def compare(self, namespace: str, name: str, hash_: str, rules: Sequence[IgnoreRule]) -> Drift:
-        """Compare the cluster with the revision at which the Kustomization stands."""
+    async def compare(
+        self, found: Kustomization, hash_: str, rules: Sequence[IgnoreRule]
+    ) -> tuple[Drift, Census | None]:
+        """Compare the cluster with the revision at which the Kustomization stands.
+
+        The census is of just before, so what changes from then on shows in the next one; None without a comparison.
+        """
         try:
-            subject = await self._subject(namespace, name, None, hash_, timedelta(seconds=30))
+            subject = await self._subject(found.namespace, found.name, None, hash_, timedelta(seconds=30))
+            counted = await self.count(found, subject.applier.user, census.places(_inventory(found)))
             exempt = Exemptions(rules, ignore_rules(subject.kustomization))
-            return await self._compare(hash_, subject, exempt)
+            return await self._compare(hash_, subject, exempt, counted), counted
         except (BuildFailed, BuildUnknown) as error:
-            return Drift(hash_, problem=error.message)
+            return Drift(hash_, problem=error.message), None
         except Refused as error:
-            return Drift(hash_, problem=str(error))
+            return Drift(hash_, problem=str(error)), None
+
+    async def count(self, found: Kustomization, user: str, places: Sequence[Place], pause: float = 0.0) -> Census:
+        """Make a census of what carries a Kustomization's labels, with a pause in seconds after each request."""
+        selector = f"{_FLUX}/name={found.name},{_FLUX}/namespace={found.namespace}"
+        members, listed, unlisted = [], [], ""
+        for place in places:
+            try:
+                rows = await self._dry_run.select(place, selector, user)
+                members += [member(place, row) for row in rows]
+                listed.append(place)
+            except Refused as error:
+                where = f"in {place.namespace}" if place.namespace else "in all namespaces"
+                unlisted = unlisted or f"{user or 'the operator'} may not list {place.kind} objects {where}"
+                _log.info("no census of a kind", extra={"kustomization": found.name, "error": str(error)})
+            finally:
+                await asyncio.sleep(pause)
+        inventory = _inventory(found)
+        strays = census.orphans(members, inventory, self._clock()) if found.prunes else ()
+        mark = census.mark(members, inventory, strays)
+        return Census(user, tuple(listed), mark, strays, bounded(unlisted, _UNLISTED))
 
     # Building -------------------------------------------------------------------------------------------------------
 
@@ -125,8 +163,8 @@ class Trial:
 
     # Comparing ------------------------------------------------------------------------------------------------------
 
-    async def _compare(self, hash_: str, subject: Subject, exempt: Exemptions) -> Drift:
-        findings: list[Finding] = []
+    async def _compare(self, hash_: str, subject: Subject, exempt: Exemptions, counted: Census) -> Drift:
+        findings = [orphaned(key) for key in counted.orphans if not exempt.whole(key)]
         compared, unknown = 0, ""
         for manifest in subject.built.objects:
             if exempt.whole(manifest.key):
@@ -139,7 +177,7 @@ class Trial:
             compared += 1
             unknown = unknown or (f"{manifest.key}: {_trouble(outcome)}" if _trouble(outcome) else "")
             findings += [finding] if finding else []
-        found = found_in(hash_, compared, findings)
+        found = replace(found_in(hash_, compared, findings), unlisted=counted.unlisted)
         return found if findings or not unknown else replace(found, problem=unknown)
 
     async def _look(self, manifest: Manifest, applier: Applier, exempt: Exemptions) -> tuple[Finding | None, Outcome]:
@@ -154,6 +192,10 @@ class Trial:
         if outcome.result is None or outcome.skipped:
             return None, outcome
         return _finding(manifest, live, outcome.result, exempt), outcome
+
+
+def _inventory(found: Kustomization) -> Inventory | None:
+    return found.inventory.value if found.inventory else None
 
 
 def _trouble(outcome: Outcome) -> str:

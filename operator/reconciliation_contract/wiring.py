@@ -129,6 +129,8 @@ class Operator:
         self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
         self._tasks.append(asyncio.create_task(self._after_sync(self.surroundings.run), name="surroundings"))
         self._tasks.append(asyncio.create_task(_measure_lag(self.metrics.lagged), name="lag"))
+        if settings.manifests:
+            self._tasks.append(asyncio.create_task(self.inspection.patrol(), name="census"))
         if self.notifier.sinks:
             self._tasks.append(asyncio.create_task(self.notifier.run(), name="notifier"))
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,15 +11,18 @@ import pytest
 
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.core.census import Census
 from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.drift import Drift, Kind
 from reconciliation_contract.core.exemption import IgnoreRule
+from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.manifest import Manifest, ObjectKey
-from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.core.observation import Since, SourceRef
 from reconciliation_contract.errors import Unavailable
 from reconciliation_contract.trial import Moved, Trial
 from tests.adapters.scripted import Asked, scripted
 from tests.support.builders import at, revision, sha
+from tests.support.builders_core import standing
 
 SOURCE = SourceRef("GitRepository", "apps", "shop")
 SECOND = timedelta(seconds=1)
@@ -43,6 +48,13 @@ class World:
         self.built: Built | Exception = Built(manifests, (), "digest")
         self.live = live if live is not None else {each.name: stored(each.name, **_data(each)) for each in manifests}
         self.refused: dict[str, tuple[int, Any]] = {}
+        self.strays: list[dict[str, Any]] = []
+        """What else carries the labels."""
+        self.listed: list[Asked] = []
+        made = Inventory.of((f"apps_{each.name}__ConfigMap", "v1") for each in manifests)
+        self.found = standing(
+            "A", namespace="apps", name="shop", prunes=True, inventory=Since(made, at(0), exact=True)
+        )
         self.spec = {"sourceRef": {"kind": "GitRepository", "name": "shop"}, **spec}
         self.users: set[str] = set()
 
@@ -60,6 +72,9 @@ class World:
             return 200, {"metadata": meta, "spec": self.spec, "status": {"artifact": artifact}}
         if asked.path == "/api/v1":
             return 200, {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
+        if name == "configmaps":
+            self.listed.append(asked)
+            return self.refused.get(name, (200, {"items": [*self.live.values(), *self.strays]}))
         self.users.add(asked.headers.get("Impersonate-User", ""))
         if asked.method == "PATCH":
             there = self.live.get(name, {"metadata": {}})
@@ -69,7 +84,19 @@ class World:
     async def compare(self, *rules: IgnoreRule, commit: str = "A") -> Drift:
         async with scripted(self.answer) as (cluster, _):
             trial = Trial(cluster, self, lambda: datetime.now(UTC), ("flux-system", "kustomize-controller"))
-            return await trial.compare("apps", "shop", sha(commit), rules)
+            return (await trial.compare(self.found, sha(commit), rules))[0]
+
+    async def censuses(self, *deeds: Callable[[], None]) -> list[Census]:
+        """The one that comes with a comparison, and one more after each deed."""
+        async with scripted(self.answer) as (cluster, _):
+            trial = Trial(cluster, self, lambda: datetime.now(UTC), ("flux-system", "kustomize-controller"))
+            _, first = await trial.compare(self.found, sha("A"), ())
+            assert first is not None
+            counted = [first]
+            for deed in deeds:
+                deed()
+                counted.append(await trial.count(self.found, first.user, first.places))
+            return counted
 
     async def validate(self, commit: str = "A") -> Validation:
         async with scripted(self.answer) as (cluster, _):
@@ -198,3 +225,90 @@ async def test_an_outage_in_between_is_no_finding() -> None:
 
     with pytest.raises(Unavailable):
         await world.compare()
+
+
+# Census ----------------------------------------------------------------------------------------------------------
+
+
+def stray(**metadata: Any) -> dict[str, Any]:
+    """An object that carries the labels and is in no inventory; as a list has it, without its kind."""
+    return {"metadata": {"name": "old", "namespace": "apps", "creationTimestamp": "2026-03-01T12:00:00Z", **metadata}}
+
+
+async def test_an_orphan_is_drift() -> None:
+    """It is found by the labels, as Flux's account, and by metadata only."""
+    world = World(manifest("a"))
+    world.strays = [stray()]
+
+    found = await world.compare()
+
+    assert [(each.object, each.kind) for each in found.findings] == [("ConfigMap/apps/old", Kind.ORPHANED)]
+    (asked,) = world.listed
+    assert (asked.path, asked.headers["Impersonate-User"]) == ("/api/v1/namespaces/apps/configmaps", FLUX)
+    assert "as=PartialObjectMetadataList" in asked.headers["Accept"]
+    assert asked.query["labelSelector"] == (
+        "kustomize.toolkit.fluxcd.io/name=shop,kustomize.toolkit.fluxcd.io/namespace=apps"
+    )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "prunes", "rules"),
+    [
+        ({"deletionTimestamp": "2026-03-01T12:00:00Z"}, True, ()),
+        ({"ownerReferences": [{"kind": "Widget", "controller": True}]}, True, ()),
+        ({"annotations": {"kustomize.toolkit.fluxcd.io/prune": "Disabled"}}, True, ()),
+        ({"labels": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}, True, ()),
+        ({"creationTimestamp": "2126-03-01T12:00:00Z"}, True, ()),
+        ({}, False, ()),
+        ({}, True, (IgnoreRule("ConfigMap", "o*"),)),
+    ],
+)
+async def test_what_is_meant_to_stay_is_no_orphan(metadata: dict[str, Any], prunes: bool, rules: Any) -> None:
+    """Going, another object's, protected, new, left by a Kustomization that does not prune, or ignored."""
+    world = World(manifest("a"))
+    world.strays, world.found = [stray(**metadata)], replace(world.found, prunes=prunes)
+
+    assert (await world.compare(*rules)).findings == ()
+
+
+async def test_who_may_not_list_is_told_and_not_asked_again() -> None:
+    """The comparison is made all the same; the next one tries again."""
+    world = World(manifest("a"))
+    world.refused["configmaps"] = (403, {"message": "no", "reason": "Forbidden"})
+
+    found = await world.compare()
+    first, second = await world.censuses(lambda: None)
+
+    assert (found.drifted, found.problem) == (0, "")
+    assert found.unlisted == f"{FLUX} may not list ConfigMap objects in apps"
+    assert (first.places, second.mark) == ((), first.mark)
+    assert len(world.listed) == 2
+
+
+async def test_a_census_shows_what_others_write() -> None:
+    """By kubectl, also by scaling; not what Flux applies, nor what controllers write into a status."""
+    world = World(manifest("a"), manifest("b"))
+
+    def write(manager: str, subresource: str = "") -> Callable[[], None]:
+        entry = {
+            "manager": manager,
+            "operation": "Update",
+            "time": "2026-03-01T12:00:40Z",
+            "subresource": subresource,
+        }
+        return lambda: world.live["a"]["metadata"]["managedFields"].append(entry)
+
+    def delete() -> None:
+        del world.live["b"]
+
+    deeds = (
+        write("kustomize-controller"),
+        write("controller", "status"),
+        write("kubectl-edit"),
+        write("kubectl", "scale"),
+        delete,
+    )
+    first, applied, reported, edited, scaled, deleted = [each.mark for each in await world.censuses(*deeds)]
+
+    assert first == applied == reported
+    assert len({reported, edited, scaled, deleted}) == 4

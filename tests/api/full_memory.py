@@ -139,7 +139,7 @@ def _drift(paused: str) -> Drift:
     finding = changed(key, differences, Author("kubectl-edit" * 20, T0))
     problem = "" if paused else LONG
     drift = Drift(HASHES[0], 40, 30, (finding,) * NAMED, problem, paused)
-    return replace(drift, correction=Correction(drift.digest, T0))
+    return replace(drift, correction=Correction(drift.digest, T0), unlisted=LONG[:160])
 
 
 def full_memory(*, adopted: bool = False) -> Memory:

@@ -23,6 +23,7 @@ from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.core.observation import SourceRef
 from reconciliation_contract.trial import Trial
+from tests.support.builders_core import standing
 
 SIZES = (10, 100, 1_000)
 HASH = "a" * 40
@@ -102,7 +103,7 @@ async def measure(playground: Playground) -> None:
                 return await trial.validate("default", NAME, SOURCE, HASH, LIMIT)
 
             async def compare() -> Drift:
-                return await trial.compare("default", NAME, HASH, ())
+                return (await trial.compare(standing(namespace="default", name=NAME), HASH, ()))[0]
 
             row(size, "validate, all new", *await timed(validate))
             await asyncio.to_thread(apply, playground, given.manifests)

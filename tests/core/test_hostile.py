@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.api import recall, status
+from reconciliation_contract.api.size import BUDGET, measure
 from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.evaluation import evaluate
 from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.notice import notice
+from reconciliation_contract.core.text import bounded
 from reconciliation_contract.store import Store
 from tests.support import builders
 from tests.support.builders import Object, at, sha
@@ -106,3 +113,109 @@ def _passes(store: Store) -> Memory:
         decision = evaluate(contract, memory, seen, at(seconds))
         memory = recall.parse(status.render(decision.memory, seen.kustomization))
     return memory
+
+
+# The whole way --------------------------------------------------------------------------------------------------------
+
+SECRET = "s3cr3t"
+MEGABYTE = 1024 * 1024
+MESSAGES = {
+    "a secret in a URL": f"cannot clone https://bot:{SECRET}@git.example.com/shop.git?token={SECRET}: 403",
+    "a secret behind what is invisible": f"cannot clone https:/\u200b/bot:{SECRET}@git.example.com/shop.git",
+    "a secret where the text is cut": "x" * 4_780 + f" https://bot:{SECRET}" + "y" * MEGABYTE,
+    "bidirectional and control characters": "safe \u202egnp.exe\u2066\x1b[2J\x00\r\n# Ready\u2028end",
+    "a megabyte of one word": "w" * MEGABYTE,
+    "a megabyte of digits": "0a" * (MEGABYTE // 2),
+    "a megabyte of addresses": "://" * (MEGABYTE // 3),
+    "a megabyte of user names": "://a@" * (MEGABYTE // 5),
+    "a megabyte of spaces": " " * MEGABYTE,
+    "a megabyte of what is invisible": "\u200b" * MEGABYTE,
+}
+
+
+def _failing(message: str, conditions: int = 0) -> Store:
+    """A world in which a commit fails at every attempt and everybody says the same about it."""
+    store, source = Store(), builders.git_repository("A", updated=at(0))
+    store.fresh = True
+    store.put_contract(builders.contract(created=at(-60)))
+    source = builders.source_failed(builders.serve(source, "B", at(10)), message, at(12))
+    source["status"]["artifact"]["url"] = message
+    store.put_source(source, at(12), live=True)
+    raw = builders.kustomization("ready", "A", when=at(1))
+    for seconds in (20, 60, 100):
+        raw = builders.advance(raw, "checking", "B", at(seconds))
+        raw = builders.advance(raw, "unhealthy", "B", at(seconds + 5), message=message)
+        more = [
+            {"type": f"T{n}", "status": "False", "reason": "R", "message": message[:60]} for n in range(conditions)
+        ]
+        raw["status"]["conditions"] = [*raw["status"]["conditions"], *more]
+        store.put_kustomization(raw, at(seconds + 5), live=True)
+    return store
+
+
+def _told(store: Store) -> tuple[Memory, list[str]]:
+    """All that leaves the operator: the status, its events, metrics and notices."""
+    contract, memory = store.contracts["apps", "shop"].contract, Memory()
+    texts: list[str] = []
+    assert isinstance(contract, Contract)
+    metrics = Metrics()
+    for seconds in (106, 400, 800):
+        seen = store.observe(contract, memory, acts=True, refused="")
+        decision = evaluate(contract, memory, seen, at(seconds))
+        texts += [effect.message for effect in decision.effects if isinstance(effect, EmitEvent)]
+        written = status.render(decision.memory, seen.kustomization)
+        assert measure(written) <= BUDGET
+        texts += _strings(written)
+        before, memory = memory, recall.parse(written)
+        metrics.passed(contract, before, memory)
+        for incident in memory.incidents:
+            message = notice(contract, "uid", incident, 1)
+            texts += [message.title, message.text]
+    texts += b"".join(metrics.scrape("")[1]).decode().splitlines()
+    return memory, texts
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in _strings(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in _strings(part)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.timeout(20)  # a tenth of a second; minutes if any step were quadratic
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+def test_what_is_hostile_leaves_harmless(message: str) -> None:
+    """From Flux's objects to the status, events, metrics and notices: redacted, bounded, one line, and soon."""
+    memory, texts = _told(_failing(message))
+
+    assert memory.delivery
+    assert memory.delivery.failures
+    assert memory.delivery.failures.count == 3
+    assert memory.incidents
+    for text in texts:
+        assert SECRET not in text
+        assert len(text) <= 1_000
+        assert not any(
+            unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"} for character in text.replace("\n", "")
+        )
+
+
+@pytest.mark.timeout(20)
+def test_ten_thousand_conditions_are_read() -> None:
+    """Only those that are asked for by name count."""
+    memory, texts = _told(_failing("timeout waiting", conditions=10_000))
+
+    assert memory.delivery
+    assert memory.delivery.failures
+    assert len(memory.conditions) < 20
+    assert all(len(text) <= 1_000 for text in texts)
+
+
+@pytest.mark.timeout(20)  # milliseconds; hours if a pattern were quadratic in the text itself
+@pytest.mark.parametrize("piece", ["w", "0", "://", "://a@", "a" * 40, "://?", " \n", "\u202e"])
+def test_a_text_is_made_safe_in_linear_time(piece: str) -> None:
+    """Even where all of it is to be kept: nothing but the limit makes it short."""
+    text = piece * (MEGABYTE // len(piece))
+
+    assert len(bounded(text, MEGABYTE)) <= MEGABYTE

@@ -62,6 +62,13 @@ def requests(case: Case) -> list[RequestReconcile]:
             "ConfigMap/apps/old is labelled as the Kustomization's but is not in its inventory",
         ),
         (
+            Drift(sha("A"), 4, unlisted="deployer may not list pods"),
+            Verdict.KEPT,
+            "True",
+            reasons.IN_SYNC,
+            "4 objects are as Git wants them; orphans are not looked for everywhere: deployer may not list pods; grant it",
+        ),
+        (
             Drift(sha("A"), problem="the operator may not get deployments"),
             Verdict.UNKNOWN,
             "Unknown",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 import yaml
 
 from playground.cluster import Cluster
+from playground.waiting import wait_until
 from tests.support.flux_account import kustomize, let_validate
-from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment
+from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, requested
 from tests.support.operator_process import StartOperator
 
 pytestmark = pytest.mark.e2e
@@ -74,6 +76,42 @@ def test_drift_is_found_with_field_and_author(
     assert "objects" not in status["drift"]
 
 
+def test_a_change_and_an_orphan_are_found_long_before_the_interval(
+    cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
+) -> None:
+    """Nobody waits for the next comparison; what carries the labels and is in no inventory is named."""
+    let_validate(cluster)
+    start_operator(kustomize(cluster))
+    repository = workspace.repository("shop")
+    repository.commit({"deploy/a.yaml": config_map("a", color="blue")}, "First")
+    workspace.source("shop", repository.url)
+    workspace.kustomization("shop")
+    workspace.contract("shop", promises={"drift": {"interval": "10m"}})
+    workspace.wait("shop", lambda s: condition(s, "InSync").get("status") == "True", "a comparison")
+    here = ("-n", workspace.namespace)
+
+    began = time.monotonic()
+    cluster.kubectl_run(*here, "patch", "configmap", "a", "--type=merge", "-p", '{"data":{"color":"green"}}')
+    status = workspace.wait("shop", lambda s: "ConfigMap/a" in drifted(s), "the edit to be found", 60)
+    measured(f"edit found after {time.monotonic() - began:.0f} s")
+    assert drifted(status)["ConfigMap/a"]["by"] == "kubectl-patch"
+
+    workspace.reconcile("kustomization", "shop")
+    workspace.wait("shop", lambda s: condition(s, "InSync").get("status") == "True", "it to be in sync", 90)
+    labels = {
+        f"kustomize.toolkit.fluxcd.io/{key}": value
+        for key, value in (("name", "shop"), ("namespace", workspace.namespace))
+    }
+    began = time.monotonic()
+    left = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "left", "labels": labels}}
+    cluster.kubectl_run(*here, "create", "-f", "-", input=json.dumps(left))
+    status = workspace.wait("shop", lambda s: "ConfigMap/left" in drifted(s), "the orphan to be found", 120)
+    measured(f"orphan found after {time.monotonic() - began:.0f} s")
+
+    assert drifted(status)["ConfigMap/left"]["kind"] == "Orphaned"
+    assert "not in its inventory" in condition(status, "InSync")["message"]
+
+
 def test_flux_is_asked_to_put_drift_right(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
@@ -99,5 +137,5 @@ def test_flux_is_asked_to_put_drift_right(
     asked = workspace.get("kustomization", "shop")
     mark = status["drift"]["correction"]["requestedAt"]
     assert asked["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] == mark
-    assert asked["status"]["lastHandledReconcileAt"] == mark
+    wait_until(lambda: requested(workspace.get("kustomization", "shop")) == mark, 60, "Flux to have taken it up")
     measured(f"asked for at {mark}")

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from reconciliation_contract.core.census import Census
 from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.contract import Contract, DriftMode, Promises
 from reconciliation_contract.core.drift import Correction, Drift, Finding, Kind, found_in
+from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.observation import Observation, Since
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.sync import mark
 from reconciliation_contract.errors import Unavailable
@@ -33,6 +35,7 @@ STANDS = Observation(kustomization=standing("A"), source=source("A"))
 DETECTED = Observation(kustomization=standing("A", delivered=None), source=source("B"))
 ADOPTED = Memory(delivery=delivery("A", adopted=True))
 NEW = Memory(delivery=delivery("B"))
+MADE = Since(Inventory.of([("apps_a__ConfigMap", "v1")]), at(1), exact=True)
 IN_SYNC = Drift(sha("A"), 1)
 DRIFTED = found_in(sha("A"), 1, [Finding("ConfigMap/apps/a", Kind.MISSING)])
 
@@ -43,12 +46,23 @@ class Script:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
+        self.mark = ""
+        """What a census comes to now."""
+        self.counted = 0
+        self.outage: Exception | None = None
 
     async def validate(self, _space: str, _name: str, _source: object, hash_: str, _within: timedelta) -> Any:
         return await self._answer(f"validate {hash_}")
 
-    async def compare(self, _space: str, _name: str, hash_: str, _rules: object) -> Any:
-        return await self._answer(f"compare {hash_}")
+    async def compare(self, _found: object, hash_: str, _rules: object) -> Any:
+        before = Census(mark=self.mark)
+        return await self._answer(f"compare {hash_}"), before
+
+    async def count(self, _found: object, _user: str, _places: object, _pause: float) -> Census:
+        self.counted += 1
+        if self.outage:
+            raise self.outage
+        return Census(mark=self.mark)
 
     async def _answer(self, question: str) -> Any:
         self.asked.append(question)
@@ -78,10 +92,13 @@ class Desk:
 async def inspecting(*answers: Any) -> AsyncIterator[Desk]:
     """An inspection that ends with the context."""
     desk = Desk(Script(*answers))
+    patrol = asyncio.create_task(desk.inspection.patrol())
     try:
         yield desk
     finally:
         desk.inspection.close()
+        patrol.cancel()
+        await asyncio.gather(patrol, return_exceptions=True)
 
 
 # Validation ------------------------------------------------------------------------------------------------------
@@ -182,10 +199,11 @@ async def test_drift_is_looked_at_again_sooner() -> None:
         replace(STANDS, kustomization=standing("B")),
         replace(STANDS, kustomization=standing("A", generation=2)),
         replace(STANDS, kustomization=standing("A", uid="another")),
+        replace(STANDS, kustomization=standing("A", inventory=MADE)),
     ],
 )
 async def test_another_occasion_is_compared_at_once(seen: Observation) -> None:
-    """A new revision, the same one delivered again, another spec, another Kustomization."""
+    """A new revision, the same one delivered again, another spec, another Kustomization, another inventory."""
     async with inspecting(IN_SYNC) as desk:
         await desk.attend(QUICK, ADOPTED, STANDS)
         await desk.attend(QUICK, ADOPTED, seen)
@@ -247,6 +265,75 @@ async def test_a_comparison_that_could_not_be_made_is_made_soon(error: Exception
         await desk.attend(QUICK, ADOPTED, STANDS, 35)
 
         assert desk.inspection.drift(KEY) == DRIFTED
+
+
+# Census ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_others_change_is_compared_soon() -> None:
+    """Long before the interval is over, and only once."""
+    async with inspecting(IN_SYNC, DRIFTED) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS)
+        desk.script.mark = "edited"
+        await desk.attend(QUICK, ADOPTED, STANDS, 20)
+
+        assert len(desk.script.asked) == 2
+        assert desk.inspection.drift(KEY) == DRIFTED
+
+
+async def test_a_change_during_a_comparison_is_not_lost() -> None:
+    """A comparison is held against the census of before it."""
+    async with inspecting(IN_SYNC) as desk:
+        desk.inspection.attend(KEY, QUICK, ADOPTED, STANDS)
+        await passing(0.5)
+        desk.script.mark = "edited"
+        await desk.attend(QUICK, ADOPTED, STANDS, 20)
+
+        assert len(desk.script.asked) == 2
+
+
+async def test_what_is_written_to_all_the_time_is_left_in_peace() -> None:
+    """Comparisons that find nothing new become rarer, up to the interval."""
+    async with inspecting(IN_SYNC) as desk:
+        for second in range(60 * 60):
+            desk.script.mark = str(second)
+            await desk.attend(QUICK, ADOPTED, STANDS, 1)
+
+        assert len(desk.script.asked) < 12 * 2
+
+
+async def test_an_outage_ends_no_census() -> None:
+    """The next one is made as if nothing had been."""
+    async with inspecting(IN_SYNC, DRIFTED) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS)
+        for desk.script.outage in (Unavailable("list", "it"), RuntimeError("bug"), None):
+            desk.script.mark = "edited"
+            await desk.attend(QUICK, ADOPTED, STANDS, 20)
+
+        assert len(desk.script.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("contract", "seen"),
+    [
+        (replace(QUICK, promises=Promises(drift_mode=DriftMode.IGNORE)), STANDS),
+        (replace(QUICK, suspended=True), STANDS),
+        (QUICK, replace(STANDS, kustomization=standing("A", suspended=True))),
+        (QUICK, replace(STANDS, kustomization=standing("A", delivered=None))),
+        (QUICK, replace(STANDS, kustomization=standing("A", requested_at="2"))),
+    ],
+)
+async def test_no_census_of_what_is_not_to_be_compared(contract: Contract, seen: Observation) -> None:
+    """Ignored, paused, or while Flux is at work or asked to be."""
+    async with inspecting(IN_SYNC) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS, 20)
+        assert desk.script.counted
+        await desk.attend(contract, ADOPTED, seen, 1)
+        counted = desk.script.counted
+
+        await desk.attend(contract, ADOPTED, seen, 60)
+
+        assert desk.script.counted == counted
 
 
 async def test_a_contract_that_is_gone_costs_nothing() -> None:

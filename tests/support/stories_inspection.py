@@ -8,10 +8,8 @@ from reconciliation_contract.core.authorship import Author
 from reconciliation_contract.core.check import Check, Validation, summary
 from reconciliation_contract.core.difference import Difference
 from reconciliation_contract.core.drift import Drift, changed, found_in
-from reconciliation_contract.core.manifest import ObjectKey
-from tests.support.builders import NAMESPACE, sha
-
-WEB = ObjectKey("apps", "Deployment", NAMESPACE, "web")
+from tests.support.builders import sha
+from tests.support.stories_live import WEB
 
 
 class Inspected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from reconciliation_contract.core.contract import Contract
@@ -9,9 +10,11 @@ from reconciliation_contract.core.departure import Departures, Fate, Live, fate
 from reconciliation_contract.core.inventory import Entry, Inventory
 from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.rollout import Drop, Rollout
 from tests.support.builders import NAME, NAMESPACE
 from tests.support.builders_check import Impossible
 
+WEB = ObjectKey("apps", "Deployment", NAMESPACE, "web")
 OWNER = f"{NAMESPACE}/{NAME}"
 
 
@@ -25,6 +28,8 @@ class LiveObjects:
 
     def __init__(self) -> None:
         self.departures: Departures | None = None
+        self.rollout: Rollout | None = None
+        """How the workloads fare; None where nobody follows them."""
 
     def happen(self, deed: str, name: str, now: datetime) -> None:
         """Let an object leave or come back, or let a look find it so; raises `Impossible`."""
@@ -51,8 +56,16 @@ class LiveObjects:
             after = type(waiting)(entry, waiting.left_at, Fate.UNREADABLE, "the operator may not get it", now)
         self.departures = known.look({entry.key: after})
 
+    def fare(self, deed: str, now: datetime) -> None:
+        """Let a look find the one workload steady, short of a replica, or with all of them back."""
+        known = self.rollout or Rollout(now, now, steady=True, followed=1)
+        drops = {"short": (Drop(WEB, 1, 2, now),), "back": tuple(replace(drop, ended=now) for drop in known.drops)}
+        self.rollout = replace(known, drops=drops.get(deed, known.drops), settled=deed != "short")
+
     def remembered(self, contract: Contract, memory: Memory, now: datetime) -> None:
         """Go on after a pass, as the followers do."""
         if self.departures and memory.delivery:
             begun = memory.delivery.started_at
             self.departures = self.departures.count_for(begun, contract.promises.deletion, now)
+        if self.rollout and memory.delivery and self.rollout.delivery != memory.delivery.started_at:
+            self.rollout = Rollout(memory.delivery.started_at, now, steady=True, settled=True, followed=1)

@@ -123,6 +123,9 @@ class Replay:
             store.put_kustomization(stage.kustomization, now, live=live)
         if stage.neighbour and self._news("kustomization", "other", stage.neighbour):
             store.put_kustomization(stage.neighbour, now, live=live)
+        for name, raw in stage.around.others.items():
+            if self._news("kustomization", name, raw):
+                store.put_kustomization(raw, now, live=live)
         self._feed_sources(store, now, live=live)
 
     def _feed_sources(self, store: Store, now: datetime, *, live: bool) -> None:
@@ -144,13 +147,21 @@ class Replay:
     def advance(self, then: datetime) -> None:
         """Wake whenever the operator would, up to a time."""
         for _ in range(1000):
-            wakes = [self.stage.next_discovery(self.now, self._since) if self.store else None, self._due]
-            wake = min((at for at in wakes if at is not None), default=None)
+            wake = self._wakes_at()
             if wake is None or wake >= then:
                 self.now = then
                 return
             self.work(wake)
         raise AssertionError("the operator wakes without end")
+
+    def wakes_by(self, then: datetime) -> bool:
+        """Whether something is due until then."""
+        wake = self._wakes_at()
+        return wake is not None and wake <= then
+
+    def _wakes_at(self) -> datetime | None:
+        wakes = [self.stage.next_discovery(self.now, self._since) if self.store else None, self._due]
+        return min((at for at in wakes if at is not None), default=None)
 
     def work(self, now: datetime) -> None:
         """Pass after pass, until there is nothing more to do at this moment."""
@@ -190,8 +201,9 @@ class Replay:
                 record.contract, memory, acts=self.story.acts, refused=self.stage.refused and refusal
             )
             seen = replace(seen, git=self.stage.git(now, self._since)) if seen.source and seen.source.dated else seen
-            found = self.stage.inspected
-            seen = replace(seen, departures=self.stage.live.departures)
+            found, around = self.stage.inspected, self.stage.around
+            seen = replace(seen, controllers=around.controllers, lacking=around.lacking)
+            seen = replace(seen, departures=self.stage.live.departures, rollout=self.stage.live.rollout)
             seen = replace(seen, validation=found.validation, drift=found.drift)
         decision = evaluate(record.contract, memory, seen, now)
         self.passes.append((memory, decision))

@@ -25,6 +25,7 @@ from tests.support import builders
 from tests.support.builders import Object, sha
 from tests.support.builders_check import Impossible, check_kustomization, check_source
 from tests.support.stories import BadStory, Happening, Story, made_at
+from tests.support.stories_around import Around
 from tests.support.stories_inspection import Inspected
 from tests.support.stories_live import LiveObjects
 
@@ -58,6 +59,7 @@ class Stage:
         self.refused = ""
         self.live = LiveObjects()
         self.inspected = Inspected()
+        self.around = Around()
         self._commits: dict[str, str] = {}
 
     # What the story says --------------------------------------------------------------------------------------------
@@ -75,6 +77,10 @@ class Stage:
             "parent": self._parent,
             "contract": self._change_contract,
             "inspection": lambda d, at: self.inspected.happen(d.deed, d.commit, at),
+            "controller": lambda d, _: self.around.happen(d.deed, d.commit),
+            "right": lambda d, _: self.around.happen(d.deed, d.commit),
+            "chain": lambda d, at: self.around.chain(d.commit, at),
+            "workloads": lambda d, at: self.live.fare(d.deed, at),
             "object": lambda d, at: self.live.happen(d.deed.removeprefix("COMMIT "), d.commit, at),
         }
         acting[deed.actor](deed, now)

@@ -29,7 +29,8 @@ _JSON_PATCH: Final = "application/json-patch+json"
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _APPLY_PATCH: Final = "application/apply-patch+yaml"
 """Takes JSON, too, which is YAML."""
-_TABLE: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks for a list of nothing but metadata."""
 _PARTIAL: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _IN_FLIGHT: Final = 32
 """Requests under way at once."""
@@ -167,12 +168,14 @@ class Cluster:
         """List the objects of a kind of which there are few, in one page."""
         return await self._request("GET", resource.path(namespace), "list")
 
-    async def select(self, resource: Resource, namespace: str, selector: str) -> tuple[list[Raw], str]:
+    async def select(
+        self, resource: Resource, namespace: str, selector: str, *, user: str = "", accept: str = "application/json"
+    ) -> tuple[list[Raw], str]:
         """List the objects that have these labels, and the resourceVersion from which on to watch them."""
         query = {"labelSelector": selector, "limit": str(_PAGE)}
         found: list[Raw] = []
         while True:
-            page = await self._request("GET", resource.path(namespace), "list", query=query)
+            page = await self._request("GET", resource.path(namespace), "list", query=query, user=user, accept=accept)
             found += [item for item in page.get("items") or () if isinstance(item, dict)]
             meta = page.get("metadata") or {}
             if not meta.get("continue"):
@@ -225,7 +228,7 @@ class Cluster:
         found: dict[tuple[str, str], str] = {}
         query = {"limit": str(_PAGE)}
         while True:
-            page = await self._request("GET", resource.path(namespace), "list", accept=_TABLE, query=query)
+            page = await self._request("GET", resource.path(namespace), "list", accept=METADATA_LIST, query=query)
             for item in page.get("items") or ():
                 meta = item.get("metadata") or {}
                 found[meta.get("namespace", ""), meta.get("name", "")] = meta.get("resourceVersion", "")

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.cluster import METADATA_LIST, Cluster
 from reconciliation_contract.adapters.discovery import Discovery, Served
 from reconciliation_contract.api.raw import Raw, read_map
 from reconciliation_contract.core.authorship import FLUX
+from reconciliation_contract.core.census import Place
 from reconciliation_contract.core.check import Forthcoming
 from reconciliation_contract.core.exemption import is_left_alone, is_recreated
 from reconciliation_contract.core.manifest import Manifest
@@ -108,6 +109,20 @@ class DryRun:
                 return await self._cluster.get(served.resource, _place(manifest, served), manifest.name, user=user)
         except Missing:
             return None
+
+    async def select(self, place: Place, selector: str, user: str) -> list[Raw]:
+        """List the objects of a kind that have these labels, by their metadata only. Raises `ClusterError`."""
+        served = await self._discovery.find(place.api_version, place.kind, self._clock())
+        if served is None:
+            return []
+        try:
+            async with self._slots:
+                found = await self._cluster.select(
+                    served.resource, place.namespace, selector, user=user, accept=METADATA_LIST
+                )
+        except Missing:
+            return []
+        return found[0]
 
     async def _find(self, manifest: Manifest) -> Served | None:
         return await self._discovery.find(manifest.api_version, manifest.kind, self._clock())

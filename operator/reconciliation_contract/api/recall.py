@@ -192,6 +192,7 @@ def _read_drift(raw: Raw) -> Drift | None:
         problem="" if paused else problem,
         paused=problem if paused else "",
         correction=Correction(read_text(asked, "findings"), at) if at else None,
+        unlisted=read_text(raw, "unlisted"),
     )
 
 

@@ -13,10 +13,9 @@ from typing import Any, Final
 Wire = dict[str, Any]
 
 BUDGET: Final = 6656
-"""Bytes of a status. With metadata, spec and the record of who owns which field an object has 8 KiB at most,
-and 9 KiB where all goes wrong at once."""
+"""Bytes of a status. With metadata, spec and the record of who owns which field an object has 8 KiB at most."""
 TEXTS: Final = frozenset(
-    {"message", "subject", "commitProblem", "requestedBy", "notUndone", "problem", "want", "have"}
+    {"message", "subject", "commitProblem", "requestedBy", "notUndone", "problem", "unlisted", "want", "have"}
 )
 """Fields for people only. Not the cause of an incident: by that it is recognised."""
 _DECISIVE: Final = "failures"
@@ -28,7 +27,7 @@ _BAREST: Final = 16
 _WIDEST: Final = 6
 """Bytes of a character on the wire, at most."""
 _LATEST: Final = 3
-"""Deliveries that are kept as long as anything else can go, and objects that are still named then."""
+"""Deliveries that are kept as long as anything else can go; objects and dependencies that are still named then."""
 
 
 def measure(wire: object) -> int:
@@ -65,13 +64,15 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
         incidents = [incident for incident in incidents if incident is not over]
         yield (bare := _with(bare, "incidents", incidents))
     yield (bare := _cut(bare, _BAREST))
+    yield (bare := _with_one_object(bare))
     for kept in range(len(bare.get("history", [])) - 1, -1, -1):
         yield (bare := _with(bare, "history", bare["history"][:kept]))
+    yield _decisive(bare)
 
 
 def _with(wire: Wire, name: str, items: list[Wire]) -> Wire:
     """The same with another list, or without an empty one, as `status` writes it."""
-    return wire | {name: items} if items else {key: part for key, part in wire.items() if key != name}
+    return wire | {name: items} if items else _without(wire, name)
 
 
 def _plain(wire: Wire) -> Wire:
@@ -80,7 +81,7 @@ def _plain(wire: Wire) -> Wire:
     delivery = wire.get("delivery", {})
     promises = [_without_messages(part) for part in delivery.get("promises", [])]
     drift = wire.get("drift", {})
-    objects = [{name: part for name, part in found.items() if name != "fields"} for found in drift.get("objects", [])]
+    objects = [_without(found, "fields") for found in drift.get("objects", [])]
     known = {
         "drift": drift | {"objects": objects[:_LATEST]} if objects else drift,
         "dependencies": without,
@@ -89,8 +90,39 @@ def _plain(wire: Wire) -> Wire:
     return wire | {name: part for name, part in known.items() if part}
 
 
+def _with_one_object(wire: Wire) -> Wire:
+    """Name one object that drifted and one that is not gone, and count the others."""
+    parts = {name: wire[name] for name in ("drift", "deletion") if name in wire}
+    if len(objects := parts.get("drift", {}).get("objects", [])) > 1:
+        parts["drift"] = parts["drift"] | {"objects": objects[:1]}
+    if len(pending := parts.get("deletion", {}).get("pending", [])) > 1:
+        more = parts["deletion"].get("more", 0) + len(pending) - 1
+        parts["deletion"] = parts["deletion"] | {"pending": pending[:1], "more": more}
+    return wire | parts
+
+
+def _decisive(wire: Wire) -> Wire:
+    """Leave out what is well, and texts of which little is left.
+
+    Nothing that follows from other fields: it would be written again as soon as the rest has become shorter.
+    """
+    failing = [part for part in wire.get("dependencies", []) if part.get("ready") != "True"]
+    known = _with(wire, "dependencies", failing[:_LATEST])
+    if delivery := wire.get("delivery"):
+        known["delivery"] = _without(delivery, "subject")
+    if undo := wire.get("rollback"):
+        known["rollback"] = _without(undo, "message", "notUndone")
+    if objects := wire.get("drift", {}).get("objects"):
+        known["drift"] = wire["drift"] | {"objects": [_without(found, "by", "at") for found in objects]}
+    return known
+
+
+def _without(part: Wire, *names: str) -> Wire:
+    return {name: value for name, value in part.items() if name not in names}
+
+
 def _without_messages(part: Wire) -> Wire:
-    return {name: value for name, value in part.items() if name != "message"}
+    return _without(part, "message")
 
 
 def _cut(value: Any, limit: int, key: str = "") -> Any:

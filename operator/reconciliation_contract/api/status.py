@@ -252,6 +252,7 @@ def _drift(drift: Drift) -> Wire:
         "objects": [_finding(finding) for finding in drift.findings],
         "problem": bounded(drift.problem or drift.paused),
         "paused": bool(drift.paused) or None,
+        "unlisted": bounded(drift.unlisted),
         "correction": {"findings": asked.findings, "requestedAt": timestamp(asked.requested_at)} if asked else None,
     }
     return _lean(wire) | {"compared": drift.compared, "drifted": drift.drifted}

@@ -62,5 +62,7 @@ class DriftStatus(Wire):
     """Why there was no comparison, with what to do."""
     paused: Flag | None = None
     """There is to be no comparison now, as the problem says."""
+    unlisted: Text | None = None
+    """The right for want of which orphans were not looked for everywhere."""
     correction: CorrectionStatus | None = None
     """The last request to Flux to put findings right (mode Correct)."""

@@ -85,6 +85,8 @@ class Drift:
     paused: str = ""
     """Why they are not to be compared now."""
     correction: Correction | None = None
+    unlisted: str = ""
+    """The right for want of which orphans were not looked for everywhere; empty where none was lacking."""
 
     @property
     def digest(self) -> str:
@@ -105,6 +107,11 @@ def changed(key: ObjectKey, differences: Sequence[Difference], author: Author | 
     fields = tuple(_field(key, difference) for difference in differences[:FIELDS])
     by, at = (bounded(author.manager, 128), author.at) if author else ("", None)
     return Finding(bounded(str(key), _OBJECT), Kind.CHANGED, fields, max(0, len(differences) - FIELDS), by, at)
+
+
+def orphaned(key: ObjectKey) -> Finding:
+    """Write down an object that is labelled as the Kustomization's and is in no inventory."""
+    return Finding(bounded(str(key), _OBJECT), Kind.ORPHANED)
 
 
 def _field(key: ObjectKey, difference: Difference) -> Field:

@@ -105,7 +105,8 @@ def standing(drift: Drift) -> tuple[Verdict, str, str]:
         return Verdict.UNKNOWN, reasons.NOT_CHECKED, drift.problem
     if drift.drifted:
         return Verdict.BROKEN, reasons.DRIFTED, _told(drift)
-    return Verdict.KEPT, reasons.IN_SYNC, f"{drift.compared} objects are as Git wants them"
+    remark = f"; orphans are not looked for everywhere: {drift.unlisted}; grant it" if drift.unlisted else ""
+    return Verdict.KEPT, reasons.IN_SYNC, f"{drift.compared} objects are as Git wants them{remark}"
 
 
 def _told(drift: Drift) -> str:
