@@ -47,4 +47,4 @@ def test_flux_can_be_installed_later(bare: Workspace, tmp_path: Path) -> None:
         bare.source("shop", bare.repository("shop").url)
         bare.wait_reason("shop", "SourceNotReady")
         assert operator.pid == pid
-        wait_until(lambda: operator.sample("flux_contract_ready", name="shop") == 0, PATIENCE, "the metric")
+        wait_until(lambda: operator.sample("flux_contract_info", name="shop") == 1, PATIENCE, "the metric")

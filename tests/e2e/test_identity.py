@@ -170,7 +170,8 @@ def test_a_right_that_is_lacking_is_named_and_waited_for(
 
     user = f"system:serviceaccount:{fenced.namespace}:powerless"
     assert switched == ["shop"]
-    assert f'User "{user}" cannot create resource "gitrepositories"' in refused["message"]
+    assert "cannot create" in refused["message"]
+    assert f'gitrepositories.source.toolkit.fluxcd.io is forbidden: User "{user}' in refused["message"]
     assert f"{user} may not patch kustomizations in {fenced.namespace}" in lacking["message"]
     assert condition(status, "RolledBack")["status"] == "True"
     assert seen.values("shop", source_of) == ["shop", status["rollback"]["pinRef"]["name"]]

@@ -48,7 +48,7 @@ class Resource:
 
     def __init__(self, group: str, version: str, plural: str) -> None:
         self.root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        self.plural = plural
+        self.group, self.plural = group, plural
 
     def path(self, namespace: str = "", name: str = "", sub: str = "") -> str:
         """Write the path of an object, of a namespace's objects or of all."""

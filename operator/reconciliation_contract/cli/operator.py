@@ -20,6 +20,7 @@ from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import SinkError
 from reconciliation_contract.config import Listen, Settings, read_endpoint
 from reconciliation_contract.errors import ClusterError, Unavailable
+from reconciliation_contract.handlers.discovery import discover
 from reconciliation_contract.handlers.watching import configure, register
 from reconciliation_contract.reconcile import Follow
 from reconciliation_contract.wiring import Operator
@@ -181,11 +182,13 @@ async def serve(settings: Settings, access: Access) -> None:
         operator = Operator(settings, cluster, metrics=metrics, follow=follow)
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
+        insights = discover(registry, operator)
         configure(kopf_settings)
         async with operator.running():
             await kopf.operator(
                 registry=registry,
                 settings=kopf_settings,
+                insights=insights,
                 clusterwide=not settings.namespaces,
                 namespaces=settings.namespaces,
                 standalone=True,
