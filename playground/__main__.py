@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m playground",
         description="A real Kubernetes control plane and real Flux as plain processes on loopback, no containers.",
-        epilog="The first use builds the programs with Go: 6 to 8 minutes. Later starts take seconds.",
+        epilog="The first use builds the programs with Go: 8 to 10 minutes. Later starts take seconds.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser(

@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m playground demo",
         description="Five commits on a real local cluster: new resources, an update, a deletion, a release that"
         " never becomes ready and is rolled back, and the fix. Takes about a minute and a half.",
-        epilog="The first use builds the cluster's programs with Go: 6 to 8 minutes.",
+        epilog="The first use builds the cluster's programs with Go: 8 to 10 minutes.",
     )
     parser.add_argument("--keep", action="store_true", help="leave the cluster running at the end, until Ctrl-C")
     return parser

@@ -36,7 +36,7 @@ class Toolset:
 CLUSTER = Toolset(
     module=_GO,
     title="the cluster's programs",
-    usual_time="6 to 8 minutes the first time on 2 cores; seconds when Go's own cache is warm",
+    usual_time="8 to 10 minutes the first time on 2 cores; seconds when Go's own cache is warm",
     components=(*assets.FLUX, assets.KWOK, "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3"),
     names={"server": "etcd"},
     write_assets=assets.write_assets,

@@ -149,7 +149,10 @@ def test_an_interrupt_is_silent(api: Api, kubeconfig: Path) -> None:
     watching = threading.Event()
     api.contracts = [contract(healthy())]
     api.before = lambda request: watching.set() if "watch" in request.query else None
-    line = [sys.executable, "-m", "reconciliation_contract.cli.contract", "wait", "shop", "--for", "healthy", FIX]
+    # What a background job starts ignores Ctrl-C; at a terminal nothing does.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{listening}; from reconciliation_contract.cli.contract import main; raise SystemExit(main())"
+    line = [sys.executable, "-c", program, "wait", "shop", "--for", "healthy", FIX]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(PROJECT.parent / "operator")}
 
     with subprocess.Popen(
@@ -157,7 +160,10 @@ def test_an_interrupt_is_silent(api: Api, kubeconfig: Path) -> None:
     ) as process:
         watching.wait(30)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        try:
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
 
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
