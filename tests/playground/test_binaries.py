@@ -161,7 +161,7 @@ def test_progress_is_shown_in_a_pipe(fake_go: FakeGo, tmp_path: Path) -> None:
 
     build(fake_go, tmp_path, Progress(shown))
 
-    assert "6 to 8 minutes the first time" in shown.getvalue()
+    assert "8 to 10 minutes the first time" in shown.getvalue()
     assert "Built in " in shown.getvalue()
 
 
