@@ -17,6 +17,7 @@ demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled b
 test: $(STAMP) ## all tests, the real-cluster ones included
 	@$(BIN)/python -m playground build
 	@$(MAKE) check
+	$(BIN)/pytest -q -n 2 -m slow tests
 	$(BIN)/pytest -m e2e tests
 
 check: $(STAMP) ## lint, types, import rules and the fast tests
@@ -24,7 +25,7 @@ check: $(STAMP) ## lint, types, import rules and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q -n 2 -m "not e2e" tests
+	$(BIN)/pytest -q -n 2 -m "not e2e and not slow" tests
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -16,6 +16,8 @@ from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildU
 from reconciliation_contract.core import reasons
 from tests.support.artifacts import tar_of
 
+pytestmark = pytest.mark.slow
+
 
 def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 0) -> tarfile.TarInfo:
     found = tarfile.TarInfo(name)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -19,6 +20,8 @@ from reconciliation_contract.core.trace import ended
 from tests.core.test_trace import APPLIED, HEALTHY, UNDONE, memory
 from tests.support import builders_core as core
 from tests.support.virtual_time_port import free_port
+
+pytestmark = pytest.mark.slow
 
 
 class Collector:

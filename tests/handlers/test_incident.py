@@ -14,7 +14,7 @@ from tests.support.api_server_flux import Flux
 from tests.support.receiver import TOKEN, Receiver, receiving
 from tests.support.virtual_time import eventually, passing
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 BOTH = ["ContractOpened", "ContractRecovered"]
 

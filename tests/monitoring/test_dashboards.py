@@ -12,6 +12,8 @@ from tests.adapters.test_metrics import NAMES
 from tests.monitoring.expression import groupings, selectors
 from tests.monitoring.promtool import DEPLOY, read_rules, run
 
+pytestmark = pytest.mark.slow
+
 Board = dict[str, Any]
 
 BOARDS: dict[str, Board] = {

@@ -10,6 +10,8 @@ import yaml
 
 from tests.monitoring.promtool import ROOT, read_groups, read_rules, run
 
+pytestmark = pytest.mark.slow
+
 SHOP = 'exported_namespace="apps",name="shop"'
 OF_SHOP = {"exported_namespace": "apps", "name": "shop"}
 ALERTS = read_rules("alert")
