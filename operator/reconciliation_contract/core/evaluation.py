@@ -137,9 +137,17 @@ def _advance(contract: Contract, memory: Memory, seen: Observation, now: datetim
 
 
 def _predates(contract: Contract, seen: Observation) -> bool:
-    """Whether the source had its artifact before there was a contract."""
+    """Whether the source had its artifact before there was a contract.
+
+    Both times are whole seconds. A contract that the artifact itself brought came after it within the same second,
+    too, and must not make its Kustomization wait for what the Kustomization is doing.
+    """
     artifact = seen.source.artifact if seen.source else None
-    return artifact is not None and artifact.value.updated_at < contract.created_at
+    if artifact is None:
+        return False
+    inside = contract.parent == f"{contract.namespace}/{contract.kustomization}"
+    at = artifact.value.updated_at
+    return at < contract.created_at or (inside and at == contract.created_at)
 
 
 def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
