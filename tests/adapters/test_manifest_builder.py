@@ -20,6 +20,8 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.errors import Missing, Refused, Unavailable
 from tests.support.artifacts import program, serving, tar_of
 
+pytestmark = pytest.mark.slow
+
 Raw = Mapping[str, Any]
 
 

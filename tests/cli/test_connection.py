@@ -12,6 +12,8 @@ from reconciliation_contract.cli.problem import Problem, Unreachable
 from tests.cli.api import Api, Request, refused, write_kubeconfig
 from tests.cli.objects import contract, failing, healthy
 
+pytestmark = pytest.mark.slow
+
 MALFORMED = {
     "nothing": "",
     "a text": "root:x:0:0",

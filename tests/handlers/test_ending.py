@@ -10,7 +10,7 @@ from tests.support.api_server import CONTRACTS, EVENTS, FLUX, ApiServer, Seen
 from tests.support.api_server_flux import Flux
 from tests.support.virtual_time import eventually, passing
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 LIMIT = 30
 """Seconds in which a contract must be gone."""

@@ -20,7 +20,7 @@ from tests.support.virtual_time import eventually, passing
 from tests.support.virtual_time_git import GitScript
 from tests.support.virtual_time_port import free_port
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 URL = "https://git.example/shop"
 

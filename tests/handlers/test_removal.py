@@ -10,7 +10,7 @@ from tests.support.api_server import CONFIG_MAPS, CONTRACTS, ApiServer, Raw, See
 from tests.support.api_server_flux import Flux, promise, verdict
 from tests.support.virtual_time import eventually, passing
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 SETTINGS = "settings__ConfigMap"
 HELD = {"finalizers": ["example.com/hold"]}
