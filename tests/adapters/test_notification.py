@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.notification import SinkError, Undeliverable
+from reconciliation_contract.adapters.notification import Sink, SinkError, Undeliverable
 from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
 from reconciliation_contract.adapters.notification.apprise import AppriseSink
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
@@ -40,6 +41,13 @@ OVER = replace(INCIDENT, count=2, closed_at=START, told_at=START + timedelta(min
 PLUGINS = "ignore::DeprecationWarning:apprise.*"
 """Apprise loads all its plugins at the first URL; some use modules that Python has deprecated."""
 SECRET = "s3cr3t-of-the-test"
+MONDAY = "Mon, 05 Jan 2026 12:00"
+SINKS: dict[str, Callable[[str], Sink]] = {
+    "flux": lambda url: FluxSink(url, "pod-1"),
+    "alertmanager": lambda url: AlertmanagerSink(url, "", lambda: START),
+    "cloudevents": lambda url: CloudEventsSink(url, ""),
+}
+"""Those that post by themselves."""
 
 
 def opening() -> Notice:
@@ -121,26 +129,68 @@ async def test_a_cloud_event_holds_a_cdevent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("make", "status", "kind"),
     [
-        (400, Undeliverable),
-        (422, Undeliverable),
-        (401, SinkError),
-        (404, SinkError),
-        (302, SinkError),
-        (503, SinkError),
+        (make, status, kind)
+        for make in SINKS
+        for status, kind in {
+            400: Undeliverable,
+            422: Undeliverable,
+            401: SinkError,
+            404: SinkError,
+            302: SinkError,
+            429: SinkError,
+            503: SinkError,
+        }.items()
+        if (make, status) != ("flux", 429)
     ],
 )
-async def test_what_the_other_side_says_decides(status: int, kind: type[SinkError]) -> None:
+async def test_what_the_other_side_says_decides(make: str, status: int, kind: type[SinkError]) -> None:
     """Only what speaks of the message itself ends it; a redirect is never followed."""
     async with receiving(status) as receiver:
-        sink = FluxSink(receiver.url, "pod-1")
+        sink = SINKS[make](receiver.url)
         with pytest.raises(SinkError, match=str(status)) as caught:
             await sink.send([opening()])
         await sink.close()
 
     assert type(caught.value) is kind
     assert len(receiver.came) == 1
+
+
+async def test_only_flux_means_a_duplicate_by_429() -> None:
+    """Its notification-controller has the event then; another receiver that is busy has nothing yet."""
+    async with receiving(429) as receiver:
+        sink = FluxSink(receiver.url, "pod-1")
+        await sink.send([opening()])
+        await sink.close()
+
+    assert len(receiver.came) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (429, {"Retry-After": "120"}, 120),
+        (503, {"Retry-After": "7"}, 7),
+        (500, {"Retry-After": "7"}, 0),
+        (503, {"Retry-After": "soon"}, 0),
+        (503, {"Retry-After": "-5"}, 0),
+        (503, {"Retry-After": f"{MONDAY}:10 GMT", "Date": f"{MONDAY}:00 GMT"}, 10),
+        (503, {"Retry-After": f"{MONDAY}:00 GMT", "Date": f"{MONDAY}:10 GMT"}, 0),
+        (503, {"Retry-After": f"{MONDAY}:10 -0000", "Date": f"{MONDAY}:00 GMT"}, 0),
+        (503, {}, 0),
+    ],
+)
+async def test_a_busy_sink_says_when_to_try_again(status: int, headers: dict[str, str], seconds: float) -> None:
+    """In seconds or as a date by its own clock; what makes no sense is no wish."""
+    async with receiving(status) as receiver:
+        receiver.headers = headers
+        sink = CloudEventsSink(receiver.url, "")
+        with pytest.raises(SinkError) as caught:
+            await sink.send([opening()])
+        await sink.close()
+
+    assert caught.value.retry_after == seconds
 
 
 async def test_nobody_listens() -> None:

@@ -213,6 +213,23 @@ async def test_a_duplicate_counts_as_taken() -> None:
         assert incidents(flux)[0]["told"] == {"flux": 1}
 
 
+async def test_a_receiver_that_is_busy_loses_nothing() -> None:
+    """It is left alone as it asks, and then gets the opening and the recovery, once each."""
+    async with receiving(429) as receiver, ApiServer() as api:
+        receiver.headers = {"Retry-After": "100"}
+        async with running(api, settings=replace(SETTINGS, cloudevents=receiver.url)):
+            flux = Flux(api)
+            await break_it(flux)
+            await passing(150)
+            assert len(receiver.came) == 2
+            assert "told" not in incidents(flux)[0]
+            receiver.status = 202
+            await passing(100)
+            await mend_it(flux)
+
+        assert [body["type"].split(".")[3] for body in receiver.taken] == ["detected", "resolved"]
+
+
 async def test_the_event_is_what_flux_expects() -> None:
     """About the Kustomization, with the prefix that an Alert can select, a token, and no revision under Flux's key."""
     async with receiving() as receiver, ApiServer() as api, running(api, settings=telling(receiver)):

@@ -35,13 +35,15 @@ class Sink:
     by_namespace: bool = False
     repeats: float = 0.0
     down: bool = False
+    retry_after: float = 0.0
+    """What it asks for while it is down."""
     tries: int = 0
     sent: list[Notice] = field(default_factory=list)
 
     async def send(self, notices: Sequence[Notice]) -> None:
         self.tries += 1
         if self.down:
-            raise SinkError("down")
+            raise SinkError("down", self.retry_after)
         self.sent.extend(notices)
 
     async def close(self) -> None:
@@ -246,6 +248,34 @@ async def test_a_sink_that_groups_by_itself_gets_everything_again_and_again() ->
 
     assert sink.kinds[60:] == ["Recovered"] * 10
     assert len(sink.sent) == sent
+
+
+async def test_a_sink_that_forgets_is_told_soon_after_an_outage() -> None:
+    """Alertmanager takes an alert for resolved after five minutes without it, so no pause may be that long."""
+    sink = Sink(gathers=False, repeats=60.0)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(1), "")
+        await passing(30)
+        sink.down = True
+        await passing(250)
+        sink.down, sent = False, len(sink.sent)
+        await passing(30)
+
+    assert len(sink.sent) > sent
+
+
+async def test_a_sink_is_left_alone_for_as_long_as_it_asks() -> None:
+    """But not for hours, and not so long that it forgets."""
+    tries = {}
+    for repeats in (0.0, 60.0):
+        sink = Sink(down=True, retry_after=86_400, gathers=not repeats, repeats=repeats)
+        async with running(sink) as fleet:
+            fleet.break_all(keys(1), "")
+            await passing(650)
+        tries[repeats] = sink.tries
+
+    assert tries[0.0] == 3
+    assert 20 <= tries[60.0] <= 23
 
 
 async def test_an_adapter_that_fails_in_a_new_way_ends_nothing() -> None:

@@ -30,6 +30,7 @@ class Receiver:
 
     url: str = ""
     status: int = 202
+    headers: dict[str, str] = field(default_factory=dict)
     stuck: bool = False
     """Whether answers never come."""
     came: list[Post] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Receiver:
         self.came.append(Post(request.path, dict(request.headers), body, self.status))
         if request.method == "GET":
             return web.json_response([])
-        return web.json_response({"answer": "from the test"}, status=self.status)
+        return web.json_response({"answer": "from the test"}, status=self.status, headers=self.headers)
 
 
 @asynccontextmanager

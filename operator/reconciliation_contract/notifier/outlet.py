@@ -155,7 +155,7 @@ class Outlet:
             self._metrics.notified(self.sink.name, "refused")
             _log.error("a sink refuses a message", extra={"sink": self.sink.name, "error": str(error)})
         except SinkError as error:
-            self._failed(str(error))
+            self._failed(str(error), error.retry_after)
             return False
         except Exception as error:  # noqa: BLE001 - ours, or a library's: this sink only
             _log.exception("a sink failed; please report this", extra={"sink": self.sink.name})
@@ -168,15 +168,19 @@ class Outlet:
         self._failures = 0
         return True
 
-    def _failed(self, problem: str) -> None:
-        """Pause before the next try; the first failure of a row is logged, all are counted."""
+    def _failed(self, problem: str, asked: float = 0.0) -> None:
+        """Pause before the next try; the first failure of a row is logged, all are counted.
+
+        ``asked`` is for how many seconds the sink asks to be left alone.
+        """
         self._metrics.notified(self.sink.name, "failed")
         if not self._failures:
             _log.warning("a sink does not take messages", extra={"sink": self.sink.name, "error": problem})
-        pause = min(LONGEST, SHORTEST * 2 ** min(self._failures, 12))
+        longest = self.sink.repeats / 2 or LONGEST  # a sink that forgets would take what is open for over
+        pause = min(longest, SHORTEST * 2 ** min(self._failures, 12))
         self._failures += 1
         jitter = random.uniform(0.5, 1)  # noqa: S311 - only so that not all ask at once
-        self._not_before = asyncio.get_running_loop().time() + pause * jitter
+        self._not_before = asyncio.get_running_loop().time() + max(pause * jitter, min(longest, asked))
 
     def _told(self, items: list[Item]) -> None:
         """Remember what was taken until the status says so, and have it written."""

@@ -15,6 +15,11 @@ from reconciliation_contract.core.notice import Notice
 class SinkError(Exception):
     """The sink does not take messages now; the text is safe to show."""
 
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds for which the sink asks to be left alone; 0 where it does not say."""
+
 
 class Undeliverable(SinkError):
     """The sink will never take this message; others it may."""

@@ -19,6 +19,7 @@ from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.notice import Kind, Notice
 
 GROUP: Final = "kustomize.toolkit.fluxcd.io"
+_DUPLICATE: Final = 429
 
 
 class FluxSink:
@@ -31,7 +32,7 @@ class FluxSink:
     repeats: Final = 0.0
 
     def __init__(self, url: str, instance: str) -> None:
-        self._poster = Poster(url)
+        self._poster = Poster(url, known=(_DUPLICATE,))
         self._instance = instance
 
     async def send(self, notices: Sequence[Notice]) -> None:

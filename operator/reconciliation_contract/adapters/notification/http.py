@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,13 +18,20 @@ from reconciliation_contract.core.text import bounded
 _PATIENCE: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _SPOILT: Final = (400, 413, 422)
 """Statuses that speak of the message, not of the sink."""
+_BUSY: Final = (429, 503)
+"""Statuses that may say when to try again."""
 
 
 class Poster:
-    """One address, with the bearer token that a file holds."""
+    """One address, with the bearer token that a file holds.
 
-    def __init__(self, url: str, token_file: str = "") -> None:
+    ``known`` are the statuses with which this receiver says that it has the message already. Nothing but the
+    receiver's own protocol gives them that sense: anywhere else, and from any proxy before it, 429 means "not now".
+    """
+
+    def __init__(self, url: str, token_file: str = "", known: Collection[int] = ()) -> None:
         self._url = url
+        self._known = known
         self._token = Path(token_file) if token_file else None
         self._host = urlsplit(url).netloc
         self._session: aiohttp.ClientSession | None = None
@@ -31,7 +39,7 @@ class Poster:
     async def post(
         self, body: object, *, content: str = "application/json", headers: Mapping[str, str] | None = None
     ) -> int:
-        """Send a JSON body; return the status of success or 429. Raises `SinkError`."""
+        """Send a JSON body; return the status of success. Raises `SinkError`."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_PATIENCE)
         data = json.dumps(body, ensure_ascii=False).encode()
@@ -41,10 +49,11 @@ class Poster:
                 said = (await answer.content.read(1024)).decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SinkError(f"{self._host} does not answer: {type(error).__name__}") from error
-        if answer.status // 100 == 2 or answer.status == 429:  # noqa: PLR2004 - taken, or known already
+        if answer.status // 100 == 2 or answer.status in self._known:  # noqa: PLR2004 - the class of success
             return answer.status
         kind = Undeliverable if answer.status in _SPOILT else SinkError
-        raise kind(f"{self._host} answers {answer.status}: {bounded(said, 200)}")
+        pause = _pause(answer.headers) if answer.status in _BUSY else 0.0
+        raise kind(f"{self._host} answers {answer.status}: {bounded(said, 200)}", pause)
 
     def _secret(self) -> Mapping[str, str]:
         """Read the token anew each time: a mounted Secret changes while we run."""
@@ -59,6 +68,18 @@ class Poster:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def _pause(headers: Mapping[str, str]) -> float:
+    """Read ``Retry-After`` (RFC 9110, 10.2.3) in seconds: a number of them, or a date by the other side's clock."""
+    said = headers.get("Retry-After", "")
+    if said.isascii() and said.isdecimal():
+        return float(said)
+    try:
+        pause = parsedate_to_datetime(said) - parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, TypeError):  # no date, or only one of the two with a time zone
+        return 0.0
+    return max(0.0, pause.total_seconds())
 
 
 def lean(wire: Mapping[str, Any]) -> dict[str, Any]:
