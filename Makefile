@@ -16,8 +16,8 @@ demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled b
 
 test: $(STAMP) ## all tests, the real-cluster ones included
 	@$(BIN)/python -m playground build
-	@$(MAKE) check
-	$(BIN)/pytest -q -n 2 -m slow tests
+	@REQUIRE_PROGRAMS=1 $(MAKE) check
+	REQUIRE_PROGRAMS=1 $(BIN)/pytest -q -n 2 -m slow tests
 	$(BIN)/pytest -m e2e tests
 
 check: $(STAMP) ## lint, types, import rules and the fast tests

@@ -86,7 +86,7 @@ class Operator:
         trial = Trial(cluster, builder, clock, (settings.flux_namespace, settings.flux_account))
         self.inspection = Inspection(trial, self.tell, self.metrics.compared, clock)
         self.rollouts = Rollouts(cluster, self.tell, clock)
-        self.events = Events(cluster, clock, socket.gethostname())
+        self.events = Events(cluster, clock, socket.gethostname(), self.metrics.told)
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
         self.notifier = Notifier([*sinks(settings, clock)], self.tell, self.metrics)
         reach = Reach(

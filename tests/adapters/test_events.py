@@ -19,7 +19,7 @@ CONTRACT = Contract("apps", "shop", "uid-1", 1, START, "shop")
 async def told(*effects: EmitEvent, contract: Contract = CONTRACT, status: int = 201) -> list[dict[str, Any]]:
     """Emit events, and return the bodies that the server was sent."""
     async with scripted(lambda _: (status, {})) as (cluster, script):
-        events = Events(cluster, lambda: START, "pod-1")
+        events = Events(cluster, lambda: START, "pod-1", lambda _: None)
         for effect in effects:
             events.emit(contract, effect)
         await events.close()
@@ -95,15 +95,16 @@ async def test_a_long_name_of_a_contract_still_makes_a_valid_name(name: str) -> 
     assert all(part and part.strip("-") == part for part in made.split("."))
 
 
-@pytest.mark.parametrize(("status", "dropped"), [(409, 0), (403, 1), (503, 1)])
-async def test_an_event_that_cannot_be_told_is_counted(status: int, dropped: int) -> None:
+@pytest.mark.parametrize(("status", "result"), [(201, "told"), (409, "told"), (403, "failed"), (503, "failed")])
+async def test_what_becomes_of_an_event_is_counted(status: int, result: str) -> None:
     """One that exists already was told; any other failure is counted and not tried again."""
+    results: list[str] = []
     async with scripted(lambda _: (status, {"message": "no"})) as (cluster, script):
-        events = Events(cluster, lambda: START, "pod-1")
+        events = Events(cluster, lambda: START, "pod-1", results.append)
         events.emit(CONTRACT, EmitEvent(False, "Delivered", "x"))
         await events.close()
 
-        assert events.dropped == dropped
+        assert results == [result]
         assert len(script.asked) == 1
 
 
@@ -119,12 +120,13 @@ async def test_a_flood_is_bounded_and_the_end_does_not_wait_for_it() -> None:
             async def create(self, *_: object) -> None:
                 await hanging.wait()
 
-        events = Events(Hanging(), lambda: START, "pod-1")  # type: ignore[arg-type]  # only this is called
+        results: list[str] = []
+        events = Events(Hanging(), lambda: START, "pod-1", results.append)  # type: ignore[arg-type]  # only this is called
         for number in range(300):
             events.emit(CONTRACT, EmitEvent(False, "Delivered", str(number)))
         began = asyncio.get_running_loop().time()
         await events.close()
 
-        assert events.dropped == 300 - 256
+        assert results == ["dropped"] * (300 - 256)
         assert asyncio.get_running_loop().time() - began == pytest.approx(1, abs=0.01)
         assert cluster is not None

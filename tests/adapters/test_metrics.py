@@ -33,9 +33,10 @@ CONTRACT = replace(core.CONTRACT, namespace="apps", name="shop")
 ROOT = Path(__file__).parents[2]
 HASH, OLD = "b" * 40, "a" * 40
 REF = SourceRef("GitRepository", "apps", "shop")
+OF_SHOP = {"exported_namespace": "apps", "name": "shop"}
 OF_A_CONTRACT = {"exported_namespace", "name"}
 NAMES = {
-    "flux_contract_info": OF_A_CONTRACT | {"kustomization", "rollback_mode", "suspended", "valid"},
+    "flux_contract_info": OF_A_CONTRACT | {"kustomization", "rollback_mode", "suspended", "valid", "followed"},
     "flux_contract_ready": OF_A_CONTRACT,
     "flux_contract_held": OF_A_CONTRACT,
     "flux_contract_feasible": OF_A_CONTRACT,
@@ -44,7 +45,7 @@ NAMES = {
     "flux_contract_promise_kept": OF_A_CONTRACT | {"promise"},
     "flux_contract_stage_timestamp_seconds": OF_A_CONTRACT | {"stage"},
     "flux_contract_drifted_objects": OF_A_CONTRACT,
-    "flux_contract_open_incidents": OF_A_CONTRACT,
+    "flux_contract_open_incidents": OF_A_CONTRACT | {"severity"},
     "flux_contract_stage_duration_seconds": {"stage"},
     "flux_contract_rollback_duration_seconds": set(),
     "flux_contract_recovery_duration_seconds": set(),
@@ -54,6 +55,8 @@ NAMES = {
     "flux_contract_incidents_total": {"severity"},
     "flux_contract_comparisons_total": {"result"},
     "flux_contract_notifications_total": {"sink", "result"},
+    "flux_contract_sink_failing_seconds": {"sink"},
+    "flux_contract_events_total": {"result"},
     "flux_contract_status_writes_total": set(),
     "flux_contract_errors_total": {"kind"},
     "flux_contract_pass_duration_seconds": set(),
@@ -104,6 +107,7 @@ FULL = Memory(
     history=(Past(f"main@sha1:{OLD}", OLD, Result.HEALTHY, after(0)),),
     conditions={name: Condition("True", "Fine") for name in ("Ready", "Feasible", "DependenciesReady")},
     drift=Drift(HASH, compared=5, drifted=2),
+    incidents=(Incident("Drift", "Drift", "Drifted", Severity.WARNING, after(0), "drifted", count=1),),
 )
 
 
@@ -156,6 +160,7 @@ def everything() -> Metrics:
     metrics.wrote()
     metrics.failed("cluster")
     metrics.notified("flux", "taken")
+    metrics.sense_sink("flux", lambda: 0)
     metrics.requested("GET", "200", 0.01)
     return metrics
 
@@ -367,7 +372,42 @@ def test_an_incident_counts_when_it_is_told() -> None:
         metrics.passed(CONTRACT, replace(FULL, incidents=earlier), replace(FULL, incidents=later))
 
     assert value(metrics, "incidents_total", severity="Critical") == 1
-    assert value(metrics, "open_incidents", exported_namespace="apps", name="shop") == 1
+    assert value(metrics, "open_incidents", severity="Critical", **OF_SHOP) == 1
+
+
+def test_open_incidents_are_one_series_of_the_loudest_severity() -> None:
+    """So that an alert can be routed by it; while there is none, there is none to name."""
+    quiet, loud = (Incident(s, s, "R", s, after(0), "x", count=1) for s in (Severity.INFO, Severity.CRITICAL))
+    metrics, found = Metrics(), []
+    for incidents in ((), (quiet,), (loud, quiet), (replace(loud, closed_at=after(1)), quiet)):
+        metrics.passed(CONTRACT, Memory(), replace(FULL, incidents=incidents))
+        found.append({k: v for k, v in samples(metrics).items() if k[0] == "flux_contract_open_incidents"})
+
+    assert [[dict(labels).get("severity") for _, labels in of_pass] for of_pass in found] == [
+        [None], ["Info"], ["Critical"], ["Info"]
+    ]  # fmt: skip
+    assert [[*of_pass.values()] for of_pass in found] == [[0.0], [1.0], [2.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("ready", "followed"),
+    [
+        (Condition("False", "KustomizationNotFound"), "false"),
+        (Condition("False", "InvalidSpec"), "false"),
+        (Condition("False", "SourceNotReady"), "false"),
+        (Condition("Unknown", "SourceNotReady"), "true"),
+        (Condition("False", "PromiseBroken"), "true"),
+        (Condition("False", "RollingBack"), "true"),
+        (Condition("Unknown", "Suspended"), "true"),
+    ],
+)
+def test_a_contract_without_anything_to_follow_says_so(ready: Condition, followed: str) -> None:
+    """Not to be Ready because of what was delivered is another matter."""
+    metrics = Metrics()
+    metrics.passed(CONTRACT, Memory(), replace(FULL, conditions={"Ready": ready}))
+
+    (labels,) = [dict(labels) for name, labels in samples(metrics) if name == "flux_contract_info"]
+    assert labels["followed"] == followed
 
 
 def test_the_page_lists_every_metric_with_its_labels() -> None:

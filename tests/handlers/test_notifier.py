@@ -15,7 +15,7 @@ from reconciliation_contract.adapters.notification import SinkError
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.notice import Kind, Notice
-from reconciliation_contract.notifier import Notifier
+from reconciliation_contract.notifier import GATHER, Notifier
 from reconciliation_contract.notifier.ledger import Key
 from reconciliation_contract.notifier.outlet import MOST
 from tests.support.builders_core import CONTRACT
@@ -93,6 +93,10 @@ class Fleet:
     def result(self, result: str) -> float:
         labels = {"sink": self.sink.name, "result": result}
         return self.metrics.registry.get_sample_value("flux_contract_notifications_total", labels) or 0.0
+
+    def failing(self) -> float | None:
+        labels = {"sink": self.sink.name}
+        return self.metrics.registry.get_sample_value("flux_contract_sink_failing_seconds", labels)
 
 
 @asynccontextmanager
@@ -224,14 +228,29 @@ async def test_the_queue_of_a_dead_sink_is_bounded() -> None:
         assert fleet.result("dropped") == 500
         assert fleet.result("failed") == sink.tries
         assert 10 <= sink.tries <= 40
+        assert fleet.failing() == pytest.approx(3600 - GATHER)
         sink.down = False
         fleet.again()
         await passing(900)
         fleet.again()
         await passing(900)
 
+    assert fleet.failing() == 0
     assert sorted(sink.kinds) == ["Opened"] * (MOST + 500)
     assert len({notice.id for notice in sink.sent}) == MOST + 500
+
+
+async def test_a_sink_that_has_nothing_to_take_does_not_fail() -> None:
+    """What waited for it is gone with its contract: nobody knows whether it would be taken now."""
+    sink = Sink(down=True)
+    async with running(sink) as fleet:
+        assert [fleet.result(result) for result in ("taken", "failed", "refused", "dropped")] == [0, 0, 0, 0]
+        fleet.break_all(keys(1), "")
+        await passing(600)
+        assert fleet.failing() == pytest.approx(600 - GATHER)
+        fleet.notifier.forget(keys(1)[0])
+
+        assert fleet.failing() == 0
 
 
 async def test_a_sink_that_groups_by_itself_gets_everything_again_and_again() -> None:

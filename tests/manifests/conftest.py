@@ -13,6 +13,7 @@ from playground.binaries import find_build
 from playground.cache import cache_directory
 from tests.manifests.dockerfile import read_context
 from tests.manifests.rendering import DEPLOY, ROOT, Manifest, Rendering, render
+from tests.support.programs import lack
 
 Overlay = Callable[[Manifest], Rendering]
 
@@ -23,7 +24,7 @@ def kubectl() -> Path:
     build = find_build(cache_directory() / "playground")
     found = build.program("kubectl") if build else shutil.which("kubectl")
     if found is None:
-        pytest.skip("needs kubectl: put it on PATH, or run `make playground` once, which builds one")
+        lack("needs kubectl: put it on PATH, or run `make playground` once, which builds one")
     return Path(found)
 
 

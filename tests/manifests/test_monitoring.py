@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.manifests.conftest import Overlay
-from tests.manifests.rendering import DEPLOY
+from tests.manifests.rendering import DEPLOY, ROOT, Rendering
 
 
 def test_the_component_scrapes_the_deployed_pods(overlay: Overlay) -> None:
@@ -30,3 +35,31 @@ def test_the_component_carries_rules_and_dashboards(overlay: Overlay) -> None:
     assert all(json.loads(text)["panels"] for text in config["data"].values())
     assert sum(len(text) for text in config["data"].values()) < 500_000
     assert rendering.one("PrometheusRule")["spec"]["groups"]
+
+
+def runbooks(rendering: Rendering) -> list[str]:
+    """The address that each alert gives."""
+    rules: list[dict[str, Any]] = [
+        rule for group in rendering.one("PrometheusRule")["spec"]["groups"] for rule in group["rules"]
+    ]
+    return [rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule]
+
+
+def test_runbooks_can_be_given_an_address(overlay: Overlay, tmp_path: Path) -> None:
+    """As the component says in its comment: every alert leads to a page, and nothing else changes."""
+    text = (DEPLOY / "monitoring/runbooks/kustomization.yaml").read_text()
+    example, config = (block.replace("#   ", "") for block in re.findall(r"(?:^#   .*\n)+", text, re.MULTILINE))
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "runbooks.yaml").write_text(config)
+    (tmp_path / "runbooks" / "kustomization.yaml").write_text("resources: [runbooks.yaml]")
+    mine = yaml.safe_load(example)
+    mine["resources"] = [name.replace("runbooks.yaml", "../runbooks") for name in mine["resources"]]
+
+    rendering = overlay(mine)
+
+    docs = yaml.safe_load(config)["data"]["docs"]
+    assert all((ROOT / "docs" / url.removeprefix(f"{docs}/")).is_file() for url in runbooks(rendering))
+    assert {url.removeprefix(docs) for url in runbooks(rendering)} == {
+        f"/runbooks/{page.name}" for page in (ROOT / "docs/runbooks").glob("*.md")
+    }
+    assert not [found for found in rendering.of_kind("ConfigMap") if "runbooks" in found["metadata"]["name"]]

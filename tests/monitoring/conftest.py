@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.monitoring.promtool import find_promtool
+from tests.support.programs import lack
 
 
 @pytest.fixture(scope="session")
@@ -14,5 +15,5 @@ def promtool() -> Path:
     """The real promtool."""
     found = find_promtool()
     if found is None:
-        pytest.skip("needs promtool: put it on PATH, or run `make test` once, which builds one")
+        lack("needs promtool: put it on PATH, or run `make test` once, which builds one")
     return found

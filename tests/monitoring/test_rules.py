@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,8 @@ pytestmark = pytest.mark.slow
 SHOP = 'exported_namespace="apps",name="shop"'
 OF_SHOP = {"exported_namespace": "apps", "name": "shop"}
 ALERTS = read_rules("alert")
+OF_A_POD = ("FluxContractWatchStale", "FluxContractQueueStuck")
+"""Trouble of one process, which a new one does not have."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,13 @@ class Case:
 
 CASES = {
     "FluxContractIncident": Case(
-        {f"flux_contract_open_incidents{{{SHOP}}}": "0x4 1x9 0x9"}, fires=6, quiet=(4, 16), labels=OF_SHOP
+        {
+            f"flux_contract_open_incidents{{{SHOP}}}": "0x4 _x20",
+            f'flux_contract_open_incidents{{{SHOP},severity="Critical"}}': "_x5 1x9 stale",
+        },
+        fires=8,
+        quiet=(4, 20),
+        labels={**OF_SHOP, "severity": "critical"},
     ),
     "FluxContractRollbackFailed": Case(
         {'flux_contract_rollbacks_total{result="failed",pod="a"}': "0x4 1x200"}, fires=10, quiet=(3, 90)
@@ -38,7 +48,10 @@ CASES = {
         {f"flux_contract_rolled_back{{{SHOP}}}": "0x4 1x1500 0x9"}, fires=1450, quiet=(1400, 1510), labels=OF_SHOP
     ),
     "FluxContractNotFollowed": Case(
-        {f"flux_contract_ready{{{SHOP}}}": "1x4 0x20 1x9", f"flux_contract_rolled_back{{{SHOP}}}": "0x40"},
+        {
+            f'flux_contract_info{{{SHOP},followed="true"}}': "1x4 stale _x20 1x9",
+            f'flux_contract_info{{{SHOP},followed="false"}}': "_x5 1x20 stale",
+        },
         fires=18,
         quiet=(12, 30),
         labels=OF_SHOP,
@@ -75,6 +88,21 @@ CASES = {
         },
         fires=8,
         quiet=(3, 30),
+    ),
+    "FluxContractSinkFails": Case(
+        {'flux_contract_sink_failing_seconds{sink="flux"}': "0x4 0+60x12 0x9"},
+        fires=12,
+        quiet=(9, 22),
+        labels={"sink": "flux"},
+    ),
+    "FluxContractMessagesRefused": Case(
+        {
+            'flux_contract_notifications_total{sink="flux",result="refused"}': "0x4 1x90",
+            'flux_contract_notifications_total{sink="flux",result="failed"}': "0+1x90",
+        },
+        fires=8,
+        quiet=(3, 80),
+        labels={"sink": "flux"},
     ),
     "FluxContractApiErrors": Case(
         {
@@ -115,30 +143,60 @@ def test_every_alert_is_tried() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_and_ends(promtool: Path, tmp_path: Path, name: str) -> None:
     """It fires while the trouble lasts, neither before nor after."""
+    _try(promtool, tmp_path, name, CASES[name].series)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in OF_A_POD])
+def test_an_alert_goes_on_with_another_pod(promtool: Path, tmp_path: Path, name: str) -> None:
+    """A new pod of the operator, two minutes before the alert is due, neither delays nor repeats it."""
+    when = CASES[name].fires - 2
+    series = {}
+    for found, text in CASES[name].series.items():
+        values = list(_expanded(text))
+        series[_with_pod(found, "a")] = " ".join([*values[:when], "stale"])
+        series[_with_pod(found, "b")] = " ".join([f"_x{when}", *values[when:]])
+
+    _try(promtool, tmp_path, name, series)
+
+
+def _try(promtool: Path, folder: Path, name: str, series: dict[str, str]) -> None:
+    """Have promtool try an alert on these series."""
     case = CASES[name]
-    labels = {**case.labels, **ALERTS[name]["labels"]}
+    labels = {**ALERTS[name]["labels"], **case.labels}
     fired = {"eval_time": f"{case.fires}m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]}
     quiet = [{"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []} for minute in case.quiet]
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": _without_words()}))
-    (tmp_path / "test.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "rule_files": ["rules.yaml"],
-                "evaluation_interval": "30s",
-                "tests": [
-                    {
-                        "interval": "1m",
-                        "input_series": [{"series": found, "values": text} for found, text in case.series.items()],
-                        "alert_rule_test": [fired, *quiet],
-                    }
-                ],
-            }
-        )
+    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": _without_words()}))
+    story = {
+        "interval": "1m",
+        "input_series": [{"series": found, "values": text} for found, text in series.items()],
+        "alert_rule_test": [fired, *quiet],
+    }
+    (folder / "test.yaml").write_text(
+        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "30s", "tests": [story]})
     )
 
-    said = run(promtool, "test", "rules", str(tmp_path / "test.yaml"))
+    said = run(promtool, "test", "rules", str(folder / "test.yaml"))
 
     assert "SUCCESS" in said
+
+
+def _expanded(text: str) -> Iterator[str]:
+    """Each value of promtool's shorthand: ``5``, ``5x2`` (three times), ``0+60x2`` (0 60 120), ``_``, ``_x2`` (twice)."""
+    for part in text.split():
+        start, _, times = part.partition("x")
+        if start == "_":
+            yield from ["_"] * int(times or 1)
+        elif start == "stale":
+            yield start
+        else:
+            first, _, step = start.partition("+")
+            yield from (str(int(first) + int(step or 0) * n) for n in range(int(times or 0) + 1))
+
+
+def _with_pod(series: str, pod: str) -> str:
+    name, _, labels = series.rstrip("}").partition("{")
+    kept = [label for label in labels.split(",") if label and not label.startswith("pod=")]
+    return f"{name}{{{','.join([*kept, f'pod={chr(34)}{pod}{chr(34)}'])}}}"
 
 
 def _without_words() -> list[dict[str, object]]:
@@ -154,7 +212,9 @@ def test_an_alert_says_what_it_means_and_what_to_do(name: str) -> None:
     """Severity, a sentence for the pager, a text, and a page that answers the four questions."""
     rule = ALERTS[name]
 
-    assert rule["labels"]["severity"] in ("info", "warning", "critical")
+    case = CASES[name]
+    assert {**rule["labels"], **case.labels}["severity"] in ("info", "warning", "critical")
+    assert set(re.findall(r"\$labels\.(\w+)", str(rule))) <= set(case.labels)
     assert 0 < len(rule["annotations"]["summary"]) < 120
     assert rule["annotations"]["description"].endswith(".")
     page = (ROOT / rule["annotations"]["runbook_url"]).read_text()

@@ -31,13 +31,15 @@ _PENDING: Final = 256
 class Events:
     """Emits events in the background, so that a slow API server never delays a pass."""
 
-    def __init__(self, cluster: Cluster, clock: Callable[[], datetime], instance: str) -> None:
+    def __init__(
+        self, cluster: Cluster, clock: Callable[[], datetime], instance: str, count: Callable[[str], None]
+    ) -> None:
+        """``count`` is told what becomes of each: ``told``, ``failed`` or ``dropped``."""
         self._cluster = cluster
         self._clock = clock
         self._instance = instance
+        self._count = count
         self._tasks: set[asyncio.Task[None]] = set()
-        self.dropped = 0
-        """Events that could not be told."""
 
     def emit(self, contract: Contract, effect: EmitEvent) -> None:
         """Tell of a transition of a contract."""
@@ -52,7 +54,7 @@ class Events:
 
     def _tell(self, about: Mapping[str, str], effect: EmitEvent) -> None:
         if len(self._tasks) >= _PENDING:
-            self.dropped += 1
+            self._count("dropped")
             return
         task = asyncio.create_task(self._send(about, effect), name=f"event {effect.reason}")
         self._tasks.add(task)
@@ -62,14 +64,15 @@ class Events:
         at = self._clock().astimezone(UTC)
         name, seen = _name(about, effect, at), at.isoformat(timespec="microseconds").replace("+00:00", "Z")
         try:
-            if effect.count > 1 and await self._continue(about["namespace"], name, effect.count, seen):
-                return
-            await self._cluster.create(EVENTS, about["namespace"], self._body(about, effect, name, seen))
+            if effect.count <= 1 or not await self._continue(about["namespace"], name, effect.count, seen):
+                await self._cluster.create(EVENTS, about["namespace"], self._body(about, effect, name, seen))
         except Conflict:
-            return
+            self._count("told")  # by another replica, or before a crash
         except ClusterError as error:
-            self.dropped += 1
+            self._count("failed")
             _log.warning("an event could not be told", extra={"event": effect.reason, "error": str(error)})
+        else:
+            self._count("told")
 
     async def _continue(self, namespace: str, name: str, count: int, seen: str) -> bool:
         """Count on in an Event that is there; Kubernetes forgets them after an hour, then there is a new one."""

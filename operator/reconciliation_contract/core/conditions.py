@@ -26,6 +26,14 @@ from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.timeline import Delivery
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+_NOT_FOLLOWED = (
+    reasons.INVALID_SPEC,
+    reasons.FLUX_MISSING,
+    reasons.KUSTOMIZATION_MISSING,
+    reasons.SOURCE_UNSUPPORTED,
+    reasons.SOURCE_MISSING,
+    reasons.SOURCE_WITHOUT_ARTIFACT,
+)
 _ROLLBACK_STANDS = (reasons.TARGET_FAILED, reasons.TARGET_UNREACHABLE, reasons.ROLLING_BACK)
 
 
@@ -98,6 +106,12 @@ def obstacle(contract: Contract, seen: Observation) -> Condition | None:
         message = f"{ref.kind} {ref.namespace}/{ref.name} does not exist; create it or mend {where}'s sourceRef"
         return Condition(FALSE, reasons.SOURCE_MISSING, message)
     return None
+
+
+def is_followed(memory: Memory) -> bool:
+    """Whether there is something to follow, as far as was seen."""
+    ready = memory.conditions.get("Ready")
+    return ready is None or ready.status != FALSE or ready.reason not in _NOT_FOLLOWED
 
 
 def _ready(contract: Contract, memory: Memory, seen: Observation, rolled_back: Condition) -> Condition:

@@ -39,8 +39,10 @@ class Outlet:
         self._waiting: dict[str, tuple[float, Item]] = {}
         self._changed = asyncio.Event()
         self._failures = 0
+        self._failing_since = 0.0
         self._not_before = 0.0
         self._repeat_at = 0.0
+        metrics.sense_sink(sink.name, self._failing)
 
     def offer(self, item: Item, delay: float) -> None:
         """Have told what the sink lacks of an incident; offered again, it keeps its place."""
@@ -56,6 +58,12 @@ class Outlet:
         """Forget what waits about a contract, apart from these incidents."""
         for name in [n for n, (_, item) in self._waiting.items() if item.key == key and n not in names]:
             del self._waiting[name]
+
+    def _failing(self) -> float:
+        """For how many seconds the sink has not taken what there is to tell."""
+        if not self._failures or not (self._waiting or self.sink.repeats):
+            return 0.0
+        return asyncio.get_running_loop().time() - self._failing_since
 
     async def run(self) -> None:
         """Tell for ever."""
@@ -175,6 +183,7 @@ class Outlet:
         """
         self._metrics.notified(self.sink.name, "failed")
         if not self._failures:
+            self._failing_since = asyncio.get_running_loop().time()
             _log.warning("a sink does not take messages", extra={"sink": self.sink.name, "error": problem})
         longest = self.sink.repeats / 2 or LONGEST  # a sink that forgets would take what is open for over
         pause = min(longest, SHORTEST * 2 ** min(self._failures, 12))

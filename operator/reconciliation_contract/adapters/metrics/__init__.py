@@ -37,6 +37,8 @@ _QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 """Seconds; the operator's own work."""
 _ROLLBACKS: Final = ("completed", "released", "failed", "cancelled")
 _COMPARISONS: Final = ("in_sync", "drifted", "unknown")
+_MESSAGES: Final = ("taken", "failed", "refused", "dropped")
+_EVENTS: Final = ("told", "failed", "dropped")
 _ERRORS: Final = ("cluster", "bug")
 _SECOND: Final = timedelta(seconds=1)
 _CANCELLED: Final = (RollbackState.PROPOSED, RollbackState.INTENDED, RollbackState.SWITCHING)
@@ -71,6 +73,10 @@ class Metrics:
         self._notifications = self._counter(
             "notifications", "Messages to sinks, by outcome.", {"sink": (), "result": ()}
         )
+        self._failing = self._gauge(
+            "sink_failing_seconds", "How long a sink has not taken messages; 0 while it does.", ("sink",)
+        )
+        self._events = self._counter("events", "Kubernetes Events, by what became of them.", {"result": _EVENTS})
         self._writes = self._counter("status_writes", "Writes of a contract's status.")
         self._errors = self._counter("errors", "Passes that failed, by whose fault.", {"kind": _ERRORS})
         self._passes = self._histogram("pass_duration_seconds", "Looks at a contract.", buckets=_QUICK)
@@ -132,6 +138,10 @@ class Metrics:
     def notified(self, sink: str, result: str) -> None:
         """Count a message to a sink: ``taken``, ``failed`` (it is tried again), ``refused`` or ``dropped``."""
         self._notifications.labels(sink, result).inc()
+
+    def told(self, result: str) -> None:
+        """Count a Kubernetes Event: ``told``, ``failed``, or ``dropped`` where too many were under way."""
+        self._events.labels(result).inc()
 
     def passing(self) -> AbstractContextManager[object]:
         """Time a pass, whether or not it fails."""
@@ -221,6 +231,12 @@ class Metrics:
         ready = self._gauge("controller_ready", "Whether a controller of Flux works.", ("controller",))
         for name, sense in controllers.items():
             ready.labels(name).set_function(_number(sense))
+
+    def sense_sink(self, sink: str, failing: Sense) -> None:
+        """Ask at each scrape for how long a sink has not taken messages; count what becomes of them from 0 on."""
+        self._failing.labels(sink).set_function(_number(failing))
+        for result in _MESSAGES:
+            self._notifications.labels(sink, result)
 
     def scrape(self, accept: str) -> tuple[str, Iterator[bytes]]:
         """Return content type and body, in slices, as everything stands now."""

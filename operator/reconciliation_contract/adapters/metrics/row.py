@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciliation_contract.core.compliance import is_held
-from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.conditions import is_followed
+from reconciliation_contract.core.contract import Contract, InvalidContract, Severity
 from reconciliation_contract.core.memory import Memory, RollbackState
 from reconciliation_contract.core.promises import Verdict
 
@@ -21,6 +22,7 @@ Sample = tuple[Mapping[str, str], float]
 
 STAGES: Final = ("committed", "detected", "applied", "healthy")
 _KEPT: Final = {Verdict.KEPT: 1.0, Verdict.BROKEN: 0.0}
+_LOUDNESS: Final = tuple(Severity)
 _TRUTH: Final = {"True": 1.0, "False": 0.0}
 
 
@@ -33,7 +35,7 @@ class Family:
     samples: Callable[[Declared, Memory], Iterator[Sample]]
 
 
-def _info(contract: Declared, _: Memory) -> Iterator[Sample]:
+def _info(contract: Declared, memory: Memory) -> Iterator[Sample]:
     if isinstance(contract, InvalidContract):
         labels = {"kustomization": "", "rollback_mode": "", "suspended": "false", "valid": "false"}
     else:
@@ -45,7 +47,7 @@ def _info(contract: Declared, _: Memory) -> Iterator[Sample]:
             "suspended": suspended,
             "valid": "true",
         }
-    yield labels, 1.0
+    yield {**labels, "followed": str(is_followed(memory)).lower()}, 1.0
 
 
 def _condition(name: str) -> Callable[[Declared, Memory], Iterator[Sample]]:
@@ -85,7 +87,10 @@ def _drifted(_: Declared, memory: Memory) -> Iterator[Sample]:
 
 
 def _incidents(_: Declared, memory: Memory) -> Iterator[Sample]:
-    yield {}, float(sum(1 for incident in memory.incidents if incident.count and not incident.closed_at))
+    """One series: of the loudest severity; without this label while there is none."""
+    open_ = [incident.severity for incident in memory.incidents if incident.count and not incident.closed_at]
+    loudest = {"severity": max(open_, key=_LOUDNESS.index).value} if open_ else {}
+    yield loudest, float(len(open_))
 
 
 FAMILIES: Final = (
