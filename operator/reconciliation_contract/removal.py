@@ -87,7 +87,7 @@ class Removals:
         said = memory.judgement(PromiseName.DELETION)
         if said and said.concluded and said.verdict is not Verdict.BROKEN:
             case.departures = replace(case.departures, pending=(), more=0)
-        if case.departures.pending and (case.task is None or case.task.done()):
+        if _awaited(case.departures) and (case.task is None or case.task.done()):
             case.task = asyncio.create_task(self._follow(key, case), name=f"removals {key}")
 
     def forget(self, key: Key) -> None:
@@ -105,9 +105,9 @@ class Removals:
 
     async def _follow(self, key: Key, case: _Case) -> None:
         pause, last = _FIRST_PAUSE, self._clock()
-        while case.departures.pending:
+        while _awaited(case.departures):
             began, before = self._clock(), case.departures
-            looks = await asyncio.gather(*(self._look(case.owner, each) for each in before.pending))
+            looks = await asyncio.gather(*(self._look(case.owner, each) for each in _awaited(before)))
             case.departures = case.departures.look({each.entry.key: each for each in looks if each})
             deadlines = [each.left_at + case.within for each in case.departures.pending]
             if _told(before) != _told(case.departures) or any(last <= at < began for at in deadlines):
@@ -149,4 +149,8 @@ def _begin(kustomization: Kustomization, inventory: Inventory, memory: Memory, n
 
 def _told(departures: Departures) -> tuple[object, ...]:
     """What others are told of: all but when it was looked at."""
-    return tuple((each.entry.key, each.fate, each.account) for each in departures.pending)
+    return tuple((each.entry.key, each.fate, each.account) for each in _awaited(departures))
+
+
+def _awaited(departures: Departures) -> tuple[Departure, ...]:
+    return (*departures.pending, *departures.overdue)

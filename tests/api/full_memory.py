@@ -78,6 +78,7 @@ def _delivery(*, adopted: bool) -> Delivery:
         failures=Failures(3, after(10), after(90), "HealthCheckFailed" * 20, LONG, "0123456789abcdef"),
         commit_problem=LONG,
         counted_from=after(5),
+        reported=(PromiseName.VALIDATION, PromiseName.AVAILABILITY),
     )
 
 
@@ -130,7 +131,7 @@ def departures() -> Departures:
     keys = (ObjectKey("apps.example.com", "Deployment", "apps", f"{n:0253}") for n in range(1000))
     pending = tuple(Departure(Entry(key, "v1alpha1"), T0, account=LONG) for key in keys)
     took = Took(timedelta(seconds=1), timedelta(seconds=2))
-    return Departures("0123456789abcdef", None, 1100, 10, took, pending, unseen_at=T0)
+    return Departures("0123456789abcdef", None, 1100, 10, took, pending, unseen_at=T0, overdue=pending)
 
 
 def _drift(paused: str) -> Drift:
@@ -184,7 +185,12 @@ def full_memory(*, adopted: bool = False) -> Memory:
                 cause=LONG,
                 count=3,
                 told_at=after(n + 1),
-                well_since=after(n + 2),
+                well_since=None if n % 2 else after(n + 2),
+                unclear_since=after(n + 2) if n % 2 else None,
+                outcome=LONG if n % 2 else "",
+                plea="Failed/0123456789ab" if n % 2 else "",
+                failing=n % 2 > 0,
+                next_step="" if n % 2 else LONG,
                 closed_at=after(n + 3),
                 relapses=2,
                 told={"flux": 3, "kubernetes": 2},

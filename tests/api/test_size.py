@@ -63,6 +63,7 @@ def everyday() -> Memory:
             stages=seen,
             revision=revisions[0],
             subject="Raise the limits",
+            reported=(),
             failures=None,
             commit_problem="",
         ),
@@ -79,7 +80,7 @@ def everyday() -> Memory:
         drift=replace(full.drift, findings=(), drifted=0, correction=None, problem="", paused="", unlisted="")
         if full.drift
         else None,
-        departures=replace(full.departures, pending=(), more=0, unseen_at=None),
+        departures=replace(full.departures, pending=(), more=0, unseen_at=None, overdue=()),
     )
 
 
@@ -93,7 +94,7 @@ def troubled() -> Memory:
     ]
     return replace(
         calm,
-        delivery=full.delivery,
+        delivery=replace(full.delivery, reported=("Reconciliation",)) if full.delivery else None,
         judgements=tuple(broken),
         drift=calm.drift,
         rollback=replace(full.rollback, reason="HealthCheckFailed", remains=full.rollback.remains[:1]),
@@ -138,7 +139,7 @@ def told_by(text: str) -> Memory:
         bad=full.bad,
         dependencies=tuple(replace(found, message=text, ready=False) for found in full.dependencies[:6]),
         conditions={name: Condition("False", "PromiseBroken", text, T0) for name in CONDITIONS},
-        departures=replace(calm.departures, pending=(departure,)),
+        departures=replace(calm.departures, pending=(departure,), overdue=(departure,)),
         drift=_drifted(text),
         incidents=tuple(
             replace(one, message=text, cause="commit 0a1b2c3d", closed_at=None, revision=calm.history[0].revision)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.compliance import is_held
-from reconciliation_contract.core.memory import Memory, Past, Result
+from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.memory import Incident, Memory, Past, Result
 from reconciliation_contract.core.observation import Condition
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from tests.support.builders import at, revision, sha
+from tests.support.builders_core import delivery, moment
 
 MINUTE = timedelta(minutes=1)
+HEALTHY = delivery(failures=None, stages=replace(delivery().stages, healthy=moment(9)))
 LATE = Judgement(PromiseName.DETECTION, Verdict.BROKEN, MINUTE, reasons.BUDGET_EXCEEDED, measured=2 * MINUTE)
 MISSING = Judgement(PromiseName.RECONCILIATION, Verdict.BROKEN, MINUTE, reasons.BUDGET_EXCEEDED)
 PENDING = Judgement(PromiseName.DETECTION, Verdict.PENDING, MINUTE, reasons.IN_PROGRESS)
@@ -46,4 +50,37 @@ def memory(status: str, reason: str, *judgements: Judgement, last: Result | None
 )
 def test_a_contract_is_held_while_nothing_is_amiss(found: Memory, *, held: bool | None) -> None:
     """A broken promise counts until its goal is reached."""
+    assert is_held(found) is held
+
+
+REFUSED = Judgement(PromiseName.VALIDATION, Verdict.BROKEN, MINUTE, reasons.REFUSED, measured=MINUTE / 60)
+OPEN = Incident("Delivery", "Reconciliation", "HealthCheckFailed", Severity.WARNING, at(0), "it fails")
+
+
+@pytest.mark.parametrize(
+    ("found", "held"),
+    [
+        pytest.param(memory("False", reasons.PROMISE_BROKEN, REFUSED), False, id="manifests are refused"),
+        pytest.param(
+            replace(memory("False", reasons.PROMISE_BROKEN, REFUSED), delivery=HEALTHY),
+            True,
+            id="it arrived all the same",
+        ),
+        pytest.param(
+            replace(memory("True", reasons.PROMISES_KEPT), incidents=(OPEN,)), False, id="what was healthy fails"
+        ),
+        pytest.param(
+            replace(memory("True", reasons.PROMISES_KEPT), incidents=(replace(OPEN, well_since=at(1)),)),
+            True,
+            id="it is well again, and held",
+        ),
+        pytest.param(
+            replace(memory("True", reasons.PROMISES_KEPT), incidents=(replace(OPEN, closed_at=at(1)),)),
+            True,
+            id="it is over",
+        ),
+    ],
+)
+def test_incidents_and_time_in_contract_agree(found: Memory, *, held: bool) -> None:
+    """What people are told is broken is not counted as held, and the other way round."""
     assert is_held(found) is held

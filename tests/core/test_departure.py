@@ -94,14 +94,32 @@ def test_without_pruning_nothing_is_awaited() -> None:
 
 
 def test_a_new_delivery_awaits_what_is_not_overdue() -> None:
-    """A push must not hide what the one before deleted; what was told as overdue is not told twice."""
+    """A push must not hide what the one before deleted; what is overdue is not held against the new one."""
     known = left("old").leave((config_map("young"),), at(280), prunes=True)
 
     begun = known.count_for(at(301), FIVE, at(301))
 
     assert [each.entry for each in begun.pending] == [config_map("young")]
     assert begun.left == 1
+    assert [each.entry for each in begun.overdue] == [config_map("old")]
     assert begun.count_for(at(301), FIVE, at(900)) is begun
+
+
+@pytest.mark.parametrize(("live", "left_over"), [(None, 0), (Live("apps/other"), 0), (DELETED, 1)])
+def test_what_is_overdue_is_awaited_on(live: Live | None, left_over: int) -> None:
+    """Over every further delivery, until it is gone or is nobody's business any more."""
+    known = left("old").count_for(at(301), FIVE, at(301)).count_for(at(302), FIVE, at(302))
+
+    after = known.look({config_map("old").key: fate(known.overdue[0], live, OWNER, at(303))})
+
+    assert len(after.overdue) == left_over
+
+
+def test_what_is_overdue_and_wanted_again_is_not_awaited() -> None:
+    """A commit that brings it back is answer enough."""
+    known = left("old").count_for(at(301), FIVE, at(301))
+
+    assert known.come_back(Inventory.of([(config_map("old").id, "v1")])).overdue == ()
 
 
 @pytest.mark.parametrize(("noticed", "kept"), [(10, True), (9, False)])

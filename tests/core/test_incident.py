@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,11 +14,29 @@ from reconciliation_contract.api import recall
 from reconciliation_contract.api.status import render
 from reconciliation_contract.core import incident, reasons
 from reconciliation_contract.core.contract import AlertPolicy, Contract, Severity
+from reconciliation_contract.core.departure import Departure, Departures
+from reconciliation_contract.core.drift import Drift, Finding
+from reconciliation_contract.core.drift import Kind as Difference
+from reconciliation_contract.core.inventory import Entry
+from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import INCIDENTS, Incident, Memory, RollbackState
+from reconciliation_contract.core.notice import Kind, notice
 from reconciliation_contract.core.observation import Condition, Dependency, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from tests.support.builders import at, revision
-from tests.support.builders_core import CONTRACT, Case, delivery, failing, moment, rolling_back
+from reconciliation_contract.core.recovery import is_well
+from reconciliation_contract.core.timeline import Delivery
+from tests.support.builders import at, revision, sha
+from tests.support.builders_core import (
+    CONTRACT,
+    Case,
+    delivery,
+    failing,
+    good,
+    kustomization,
+    moment,
+    rolling_back,
+    source,
+)
 
 MINUTE = timedelta(minutes=1)
 HEALTHY = delivery(failures=None, stages=replace(delivery().stages, healthy=moment(9)))
@@ -26,7 +45,10 @@ BROKEN = Judgement(
 )
 BAD = Memory(delivery=delivery(), judgements=(BROKEN,))
 WELL = Memory(delivery=HEALTHY)
-SEEN = Observation(sinks=("one", "two"))
+WAITING = delivery(failures=None, stages=replace(delivery().stages, detected=None, attempted=None, applied=None))
+STUCK = Memory(delivery=WAITING, judgements=(replace(BROKEN, promise=PromiseName.DETECTION),))
+SEEN = Observation(kustomization=kustomization(), source=source(), sinks=("one", "two"))
+ALIVE = Dependency("source-controller", ready=True, message="")
 DEAD = Dependency("source-controller", ready=False, message="source-controller is scaled to zero; scale it up")
 
 
@@ -37,10 +59,18 @@ def alerting(**policy: object) -> Contract:
 
 def live(*steps: tuple[float, Memory], contract: Contract = CONTRACT, seen: Observation = SEEN) -> list[Incident]:
     """What is known of incidents after passes at these seconds, each with another memory."""
-    known: tuple[Incident, ...] = ()
+    known = Memory()
     for seconds, memory in steps:
-        known = incident.follow(contract, replace(memory, incidents=known), seen, at(seconds))
-    return list(known)
+        known = incident.follow(contract, carried(known, memory), seen, at(seconds))
+    return list(known.incidents)
+
+
+def carried(known: Memory, memory: Memory) -> Memory:
+    """A memory with what incidents have left in an earlier one."""
+    delivery, before = memory.delivery, known.delivery
+    if delivery and before and delivery.hash == before.hash:
+        delivery = replace(delivery, reported=before.reported)
+    return replace(memory, incidents=known.incidents, delivery=delivery)
 
 
 def counts(found: list[Incident]) -> list[tuple[str, int, bool]]:
@@ -136,7 +166,9 @@ def test_slow_flapping_is_told_ever_less(period: int) -> None:
     due: dict[datetime, int] = {}
     for n in range(0, 86_400, 30):
         memory = BAD if n // period % 2 == 0 else WELL
-        known = incident.follow(alerting(remind_every=timedelta(0)), replace(memory, incidents=known), SEEN, at(n))
+        known = incident.follow(
+            alerting(remind_every=timedelta(0)), replace(memory, incidents=known), SEEN, at(n)
+        ).incidents
         known = tuple(replace(i, told={"one": i.count, "two": i.count}) for i in known)
         due.update({i.opened_at: i.count for i in known})
 
@@ -157,7 +189,7 @@ def test_suspended_alerts_forget() -> None:
     """With `suspend: true` nothing is told, not even the end of what was open."""
     known = tuple(live((0, BAD)))
 
-    assert incident.follow(alerting(suspended=True), replace(BAD, incidents=known), SEEN, at(10)) == ()
+    assert incident.follow(alerting(suspended=True), replace(BAD, incidents=known), SEEN, at(10)).incidents == ()
 
 
 @pytest.mark.parametrize(
@@ -172,8 +204,147 @@ def test_what_cannot_be_judged_is_neither_opened_nor_closed(contract: Contract, 
     """Without sight nothing is over, and nothing new begins."""
     known = tuple(live((0, BAD)))
 
-    assert incident.follow(contract, replace(WELL, incidents=known), seen, at(9999)) == known
-    assert incident.follow(contract, BAD, seen, at(0)) == ()
+    assert incident.follow(contract, replace(WELL, incidents=known), seen, at(9999)).incidents == known
+    assert incident.follow(contract, BAD, seen, at(0)).incidents == ()
+
+
+UNREADABLE = replace(DEAD, ready=None, message="the operator may not read Leases")
+KUBE_DEAD = Dependency("kustomize-controller", ready=False, message="kustomize-controller is scaled to zero")
+OUT_OF_STEP = Judgement(PromiseName.DRIFT, Verdict.BROKEN, 10 * MINUTE, reasons.DRIFTED, "3 objects differ")
+DRIFTED = replace(
+    WELL,
+    judgements=(OUT_OF_STEP,),
+    drift=Drift(HEALTHY.hash, 9, 3, (Finding("ConfigMap/apps/x", Difference.CHANGED),)),
+)
+STUCK_OBJECT = Departure(Entry(ObjectKey("", "ConfigMap", "apps", "old"), "v1"), at(-600), account="waits for x")
+UNDELETED = replace(WELL, departures=Departures(overdue=(STUCK_OBJECT,)))
+NEXT = Memory(delivery=delivery("C", failures=None))
+
+
+def dependent(*found: Dependency, since: float = -300) -> Memory:
+    """All is well but for these dependencies, which have stood so for long."""
+    failing = any(each.ready is False for each in found)
+    condition = Condition("False" if failing else "Unknown", "", "", at(since))
+    return replace(WELL, dependencies=found, conditions={"DependenciesReady": condition})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen"),
+    [
+        pytest.param(DRIFTED, replace(DRIFTED, judgements=(), drift=None), SEEN, id="drift is not compared any more"),
+        pytest.param(
+            DRIFTED, replace(WELL, drift=Drift(HEALTHY.hash, paused="suspended")), SEEN, id="it is suspended"
+        ),
+        pytest.param(DRIFTED, replace(WELL, drift=Drift(HEALTHY.hash, problem="no right")), SEEN, id="it cannot be"),
+        pytest.param(DRIFTED, replace(NEXT, drift=DRIFTED.drift), SEEN, id="a new commit is not compared yet"),
+        pytest.param(UNDELETED, replace(NEXT, departures=UNDELETED.departures.kept()), SEEN, id="it is still there"),
+        pytest.param(dependent(DEAD), dependent(UNREADABLE), SEEN, id="a controller cannot be looked at any more"),
+        pytest.param(dependent(DEAD), dependent(), replace(SEEN, complete=False), id="nothing was looked at yet"),
+        pytest.param(dependent(KUBE_DEAD), dependent(DEAD, KUBE_DEAD), SEEN, id="another controller dies, too"),
+        pytest.param(BAD, BAD, replace(SEEN, kustomization=None), id="the Kustomization is gone"),
+        pytest.param(BAD, BAD, replace(SEEN, kustomization=kustomization(suspended=True)), id="it was suspended"),
+        pytest.param(BAD, WELL, replace(SEEN, kustomization=None), id="it had arrived, and is gone"),
+        pytest.param(BAD, replace(BAD, delivery=None), SEEN, id="nothing is known of a delivery"),
+    ],
+)
+def test_what_cannot_be_seen_is_not_well(before: Memory, after: Memory, seen: Observation) -> None:
+    """Nobody is told that it recovered: not to find trouble is not to see that all is well."""
+    contract = alerting(remind_every=timedelta(0))
+    known = incident.follow(contract, before, SEEN, at(0))
+    (key,) = [found.key for found in known.incidents]
+
+    for seconds in (10, 70, 4000):
+        known = incident.follow(contract, carried(known, after), seen, at(seconds))
+
+    (found,) = [found for found in known.incidents if found.key == key]
+    assert (found.count, found.closed_at, found.well_since) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("bad", "hidden", "seen"),
+    [
+        pytest.param(DRIFTED, replace(WELL, drift=Drift(HEALTHY.hash, paused="suspended")), SEEN, id="drift"),
+        pytest.param(BAD, BAD, replace(SEEN, kustomization=kustomization(suspended=True)), id="a failing revision"),
+        pytest.param(BAD, BAD, replace(SEEN, source=None), id="a source that is gone"),
+    ],
+)
+def test_what_is_unclear_is_not_reminded_of(bad: Memory, hidden: Memory, seen: Observation) -> None:
+    """Nobody is told again that it is broken, either, until it is seen to be."""
+    known = incident.follow(CONTRACT, bad, SEEN, at(0))
+    for seconds in (10, 80_000):
+        known = incident.follow(CONTRACT, carried(known, hidden), seen, at(seconds))
+    back = incident.follow(CONTRACT, carried(known, bad), SEEN, at(80_010))
+
+    assert (known.incidents[0].count, known.incidents[0].unclear_since) == (1, at(10))
+    assert (back.incidents[0].count, back.incidents[0].unclear_since) == (2, None)
+
+
+def test_a_second_outage_does_not_end_the_reminders_of_the_first() -> None:
+    """Both are told, whichever a delivery meets first."""
+    found = live((0, dependent(KUBE_DEAD)), (10, dependent(DEAD, KUBE_DEAD)), (14_400, dependent(DEAD, KUBE_DEAD)))
+
+    assert counts(found) == [
+        ("Dependency/kustomize-controller", 2, False),
+        ("Dependency/source-controller", 1, False),
+    ]
+
+
+def test_what_stays_unclear_is_given_up_and_not_called_well() -> None:
+    """After a day the last message says that nothing tells any more; that is no recovery."""
+    suspended = replace(DRIFTED, judgements=(), drift=Drift(HEALTHY.hash, paused="suspended"))
+
+    (found,) = live((0, DRIFTED), (10, suspended), (86_410, suspended))
+    said = notice(CONTRACT, "", found, 2)
+
+    assert (found.count, found.closed_at) == (2, at(10))
+    assert (said.kind, said.over) == (Kind.ENDED, True)
+    assert said.text.startswith("Given up: Drift was broken (Drifted) for 10s")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(DRIFTED, replace(WELL, drift=Drift(HEALTHY.hash, 9)), id="the cluster was compared again"),
+        pytest.param(UNDELETED, NEXT, id="the object is gone"),
+        pytest.param(dependent(DEAD), dependent(ALIVE), id="the controller works"),
+        pytest.param(dependent(replace(DEAD, name="Rights")), dependent(), id="the right is lacking no more"),
+        pytest.param(BAD, WELL, id="the revision stands"),
+    ],
+)
+def test_what_is_seen_to_be_well_is_over(before: Memory, after: Memory) -> None:
+    """A minute after the first sight of it."""
+    assert [i.closed_at for i in live((0, before), (100, after), (160, after))] == [at(100)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "key", "severity"),
+    [
+        pytest.param(
+            replace(SEEN, kustomization=None), "Dependency/Kustomization", Severity.CRITICAL, id="no target"
+        ),
+        pytest.param(replace(SEEN, source=None), "Dependency/Source", Severity.WARNING, id="no source"),
+        pytest.param(replace(SEEN, flux_installed=False), "Dependency/Flux", Severity.WARNING, id="no Flux"),
+    ],
+)
+def test_what_is_to_be_followed_and_is_gone_is_told(seen: Observation, key: str, severity: Severity) -> None:
+    """After a minute, for objects are created in any order; loudest where something good ran and may be pruned."""
+    ran = replace(WELL, good=good())
+    (told,) = live((0, ran), (10, ran), (70, ran), seen=seen)
+    known = Memory(delivery=HEALTHY, incidents=(told,), good=good())
+
+    assert live((0, ran), (59, ran), seen=seen)[0].count == 0
+    assert (told.key, told.count, told.severity) == (key, 1, severity)
+    for seconds in (100, 160):
+        known = incident.follow(CONTRACT, known, SEEN, at(seconds))
+    assert counts(list(known.incidents)) == [(key, 2, True)]
+
+
+@pytest.mark.parametrize("promise", [PromiseName.DETECTION, PromiseName.RECONCILIATION])
+def test_an_open_incident_of_another_kind_hides_no_delivery(promise: PromiseName) -> None:
+    """Drift, replicas or a deletion do not explain why a revision is late."""
+    late = replace(STUCK, judgements=(replace(BROKEN, promise=promise),))
+
+    assert ("Delivery", 1, False) in counts(live((0, DRIFTED), (10, replace(late, drift=DRIFTED.drift))))
 
 
 def test_a_clock_set_back_silences_nothing() -> None:
@@ -195,7 +366,7 @@ def test_what_is_too_much_is_forgotten_oldest_first() -> None:
         replace(live((0, BAD))[0], key=f"Other/{n}", opened_at=at(n), closed_at=at(n + 1), count=2) for n in range(9)
     )
 
-    found = incident.follow(CONTRACT, replace(BAD, incidents=stale), SEEN, at(100))
+    found = incident.follow(CONTRACT, replace(BAD, incidents=stale), SEEN, at(100)).incidents
 
     assert len(found) == INCIDENTS
     assert found[-1].key == "Delivery"
@@ -208,10 +379,6 @@ def failing_dependency(memory: Memory, since: float = 0) -> Memory:
     """The same memory with a dead source-controller."""
     condition = Condition("False", reasons.DEPENDENCY_FAILS, DEAD.message, at(since))
     return replace(memory, dependencies=(DEAD,), conditions={"DependenciesReady": condition})
-
-
-WAITING = delivery(failures=None, stages=replace(delivery().stages, detected=None, attempted=None, applied=None))
-STUCK = Memory(delivery=WAITING, judgements=(replace(BROKEN, promise=PromiseName.DETECTION),))
 
 
 def test_an_outage_is_one_incident_with_what_it_breaks() -> None:
@@ -231,7 +398,8 @@ def test_an_outage_that_breaks_nothing_is_told_after_a_while() -> None:
 def test_what_an_outage_broke_belongs_to_it_until_something_arrives() -> None:
     """The controller is back, the late revision still on its way: no second incident, and no recovery yet."""
     found = live((0, failing_dependency(STUCK)), (100, STUCK), (400, STUCK))
-    over = live((0, failing_dependency(STUCK)), (100, STUCK), (200, WELL), (260, WELL))
+    well = replace(WELL, dependencies=(ALIVE,))
+    over = live((0, failing_dependency(STUCK)), (100, STUCK), (200, well), (260, well))
 
     assert counts(found) == [("Dependency/source-controller", 1, False)]
     assert counts(over) == [("Dependency/source-controller", 2, True)]
@@ -272,11 +440,67 @@ def test_other_promises_have_incidents_of_their_own() -> None:
     assert "3 objects differ" in found.message
 
 
-def test_a_promise_that_was_kept_late_is_history() -> None:
-    """A revision that got healthy after its time is in the metrics; nobody needs to get up for it."""
-    late = replace(BROKEN, measured=6 * MINUTE)
+@pytest.mark.parametrize("promise", [PromiseName.DETECTION, PromiseName.RECONCILIATION, PromiseName.AVAILABILITY])
+def test_a_break_that_is_over_when_it_is_measured_is_told_once(promise: PromiseName) -> None:
+    """One opening, one recovery with the time beyond the limit as its duration, and never again for this delivery."""
+    late = replace(WELL, judgements=(replace(BROKEN, promise=promise, measured=6 * MINUTE),))
 
-    assert live((0, replace(WELL, judgements=(late,)))) == []
+    (begun,) = live((0, late))
+    (over,) = live((0, late), (60, late))
+
+    assert (begun.key, begun.count, begun.well_since) == (promise.value, 1, at(0))
+    assert (over.count, over.opened_at, over.closed_at) == (2, at(-60), at(0))
+    assert live((0, late), (60, late), (3700, late), (90_000, late), (90_060, late)) == []
+
+
+def test_a_break_is_measured_and_told_in_the_same_delivery_only_once() -> None:
+    """What lasted until it was told, and is measured when it ends, has had its opening; its end is the recovery."""
+    lost = replace(BROKEN, promise=PromiseName.AVAILABILITY, reason=reasons.DOWNTIME)
+    during, after = (replace(WELL, judgements=(replace(lost, measured=end),)) for end in (None, 6 * MINUTE))
+
+    (found,) = live((0, during), (100, after), (160, after), (170, after))
+
+    assert (found.key, found.count, found.closed_at) == ("Availability", 2, at(100))
+
+
+def test_a_late_arrival_ends_the_incident_that_spoke_of_it() -> None:
+    """Late detection and health are part of the delivery's incident, and open none of their own."""
+    late = replace(BROKEN, measured=7 * MINUTE)
+    arrived = replace(WELL, delivery=replace(HEALTHY, hash=BAD.delivery.hash), judgements=(late,))  # type: ignore[union-attr]
+
+    assert counts(live((0, BAD), (100, arrived), (160, arrived), (170, arrived))) == [("Delivery", 2, True)]
+
+
+def test_a_break_shorter_than_the_threshold_is_never_told() -> None:
+    """With `after: 2m` a minute too late is nothing to tell, not even when the threshold is lowered later."""
+    late = replace(WELL, judgements=(replace(BROKEN, measured=6 * MINUTE),))
+    known = incident.follow(alerting(after=2 * MINUTE), late, SEEN, at(0))
+
+    assert known.incidents == ()
+    assert incident.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
+
+
+def test_refused_manifests_are_broken_until_the_revision_arrives() -> None:
+    """A dry-run is measured as soon as it is refused, which says nothing of the end."""
+    refused = Judgement(
+        PromiseName.VALIDATION,
+        Verdict.BROKEN,
+        MINUTE / 2,
+        reasons.REFUSED,
+        "1 of 2 refused: Deployment/apps/web",
+        MINUTE,
+    )
+    waits = Memory(delivery=delivery(failures=None), judgements=(refused,))
+    arrived = replace(WELL, judgements=(refused,))
+
+    (found,) = live((0, waits), (9999, waits))
+    (over,) = live(
+        (0, waits), (100, arrived), (160, arrived), (9999, arrived), contract=alerting(remind_every=timedelta(0))
+    )
+
+    assert (found.key, found.promise, found.closed_at) == ("Delivery", "Validation", None)
+    assert "Deployment/apps/web" in found.message
+    assert (over.count, over.closed_at) == (2, at(100))
 
 
 def test_a_failure_that_persists_is_told_before_the_budget_is_used_up() -> None:
@@ -285,6 +509,26 @@ def test_a_failure_that_persists_is_told_before_the_budget_is_used_up() -> None:
 
     assert live((100, Memory(delivery=once))) == []
     assert len(live((100, Memory(delivery=delivery())))) == 1
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_a_failed_rollback_is_told_at_once_whatever_the_severity(severity: Severity) -> None:
+    """Even where every message is critical already: only a person can help."""
+    failed = rolling_back(RollbackState.FAILED, rollback__completed_at=None).memory
+
+    (found,) = live((0, BAD), (10, failed), (20, failed), contract=alerting(severity=severity))
+
+    assert (found.count, found.severity) == (2, Severity.CRITICAL)
+
+
+def test_a_rollback_that_waits_for_approval_is_told_at_once() -> None:
+    """A person is asked for something, so the next reminder would be too late; once for each revision."""
+    proposed = rolling_back(RollbackState.PROPOSED).memory
+
+    (found,) = live((0, BAD), (10, proposed), (20, proposed))
+
+    assert found.count == 2
+    assert "waits for approval" in found.message
 
 
 # Messages -----------------------------------------------------------------------------------------------------------
@@ -340,12 +584,79 @@ def test_a_hostile_commit_stays_one_line_of_text() -> None:
     assert found.message.isprintable()
 
 
+def test_a_failure_within_the_budget_is_not_called_broken() -> None:
+    """Title and text say that attempts fail, how many, since when, and what is still promised."""
+    pending = replace(BROKEN, verdict=Verdict.PENDING, message="to be healthy by 00:05:00 UTC")
+    (found,) = live((100, replace(BAD, judgements=(pending,))))
+
+    said = notice(CONTRACT, "", found, 1)
+
+    assert said.title == "apps/shop: Reconciliation failing (HealthCheckFailed)"
+    assert said.text.startswith(
+        f"Reconciliation failing: 3 attempts failed since {at(10):%H:%M:%S} UTC, to be healthy by 00:05:00 UTC (5m). "
+    )
+
+
+def test_a_revision_that_fails_after_it_was_healthy_is_not_called_late() -> None:
+    """The promise was kept; what is told is that it does not stand any more."""
+    kept = replace(BROKEN, verdict=Verdict.KEPT, message="healthy after 1m of 5m", measured=MINUTE)
+    regress = Memory(delivery=replace(HEALTHY, failures=delivery().failures), judgements=(kept,))
+    (found,) = live((100, regress))
+
+    assert notice(CONTRACT, "", found, 1).title == "apps/shop: Reconciliation failing (HealthCheckFailed)"
+    assert "it was healthy after 1m of 5m" in found.message
+
+
+def test_a_recovery_names_the_revision_that_mended_it() -> None:
+    """With its subject: who reads it need not look it up."""
+    fix = replace(WELL, delivery=replace(HEALTHY, revision=revision("C"), hash=sha("C"), subject="Mend the banner"))
+    (found,) = live((0, BAD), (100, fix), (160, fix))
+
+    said = notice(CONTRACT, "", found, 2)
+
+    assert said.title == "apps/shop: recovered after 1m40s"
+    assert said.text == (
+        "It is well again: Reconciliation was broken (HealthCheckFailed) for 1m40s. "
+        f'Mended by Revision main@{sha("C")[:12]} "Mend the banner"'
+    )
+
+
+def test_what_is_told_stays_as_it_was_told_and_goes_on_beside_it() -> None:
+    """The message is the same for whoever sends it again; how the rollback stands now is said besides."""
+    steps = [rolling_back(state).memory for state in (RollbackState.INTENDED, RollbackState.ACTIVE)]
+    (first,), (later,) = live((0, steps[0])), live((0, steps[0]), (10, steps[1]), (3000, steps[1]))
+
+    assert (later.message, later.count) == (first.message, 1)
+    assert notice(CONTRACT, "", later, 1).text == first.message
+    assert "Now: " in notice(CONTRACT, "", later, 1).stand
+    assert "runs instead until a fix is pushed" in notice(CONTRACT, "", later, 1).stand
+
+
 # The model ----------------------------------------------------------------------------------------------------------
 
+OFF = Drift(HEALTHY.hash, 9, 3, (Finding("ConfigMap/apps/x", Difference.CHANGED),))
+IN_STEP = Drift(HEALTHY.hash, 9)
+SUSPENDED = Drift(HEALTHY.hash, paused="suspended")
+SCENES = {
+    "break": lambda n: Memory(delivery=delivery(chr(65 + n)), judgements=(BROKEN,), drift=IN_STEP),
+    "heal": lambda n: Memory(delivery=arrived(n), drift=IN_STEP),
+    "late": lambda n: Memory(delivery=arrived(n), judgements=(replace(BROKEN, measured=6 * MINUTE),), drift=IN_STEP),
+    "drift": lambda n: Memory(delivery=arrived(n), judgements=(OUT_OF_STEP,), drift=OFF),
+    "unknown": lambda n: Memory(delivery=arrived(n), drift=SUSPENDED),
+    "commit": lambda n: Memory(delivery=delivery(chr(65 + n), failures=None), drift=OFF),
+}
+"""How the world can stand, by the number of the newest commit."""
 ACTIONS = st.lists(
-    st.sampled_from(["break", "heal", "pass", "pass", "tick", "minute", "hour", "send one", "send two", "crash"]),
+    st.sampled_from(
+        [*SCENES, "pass", "pass", "pass", "tick", "minute", "hour", "send one", "send two", "crash", "gone"]
+    ),
     max_size=80,
 )
+
+
+def arrived(number: int) -> Delivery:
+    """The delivery of a commit that got healthy."""
+    return replace(delivery(chr(65 + number)), failures=None, stages=HEALTHY.stages)
 
 
 class World:
@@ -354,30 +665,50 @@ class World:
     def __init__(self) -> None:
         self.now = at(0)
         self.status: dict[str, object] = {}
-        self.memory = WELL
+        self.commit = 0
+        self.memory = SCENES["heal"](0)
+        self.seen = SEEN
         self.taken: list[tuple[str, str, int]] = []
         self.acks: dict[str, dict[str, int]] = {}
+        self.late: Counter[tuple[int, str]] = Counter()
 
     def step(self, action: str) -> None:
         match action.split():
-            case ["break"]:
-                self.memory = BAD
-            case ["heal"]:
-                self.memory = WELL
             case ["pass"]:
                 self.look()
             case ["send", sink]:
                 self.send(sink)
             case ["crash"]:
                 self.acks = {}
+            case ["gone"]:
+                self.seen = replace(SEEN, kustomization=None)
+            case [scene] if scene in SCENES:
+                self.seen = SEEN
+                self.commit = (self.commit + (scene == "commit")) % 26
+                self.memory = SCENES[scene](self.commit)
             case [span]:
                 self.now += {"tick": MINUTE / 60, "minute": MINUTE, "hour": 60 * MINUTE}[span]
 
     def look(self) -> None:
-        known = recall.parse(self.status).incidents
-        seen = replace(SEEN, told=self.acks)
-        found = incident.follow(CONTRACT, replace(self.memory, incidents=known), seen, self.now)
-        self.status = render(Memory(incidents=found), None)
+        known = recall.parse(self.status)
+        before = {found.key: found for found in known.incidents}
+        memory = incident.follow(CONTRACT, carried(known, self.memory), replace(self.seen, told=self.acks), self.now)
+        for found in memory.incidents:
+            self.judge(found, before.get(found.key))
+        self.status = render(memory, None)
+
+    def judge(self, found: Incident, before: Incident | None) -> None:
+        """Hold what this pass did of one incident against what it saw."""
+        if before is None or before.closed_at:
+            if found.well_since:
+                self.late[self.commit, found.key] += 1
+                assert self.late[self.commit, found.key] == 1
+            return
+        positive = found.key == "Reconciliation" or is_well(found.key, self.memory, self.seen)
+        if found.well_since and not before.well_since:
+            assert positive
+        if found.closed_at and not before.closed_at and not before.well_since:
+            assert found.unclear_since
 
     def send(self, sink: str) -> None:
         """Deliver what the status says is due; the acknowledgement may get lost."""
@@ -398,7 +729,10 @@ class World:
 
 @given(ACTIONS)
 def test_every_incident_is_opened_once_and_closed_once(actions: list[str]) -> None:
-    """Whatever breaks, heals, crashes or is late: in the end each reader has one opening and one recovery."""
+    """Whatever breaks, heals, hides, crashes or is late: in the end each reader has one opening and one recovery.
+
+    A recovery follows on sight of it alone, and a break that is over is told once for each delivery.
+    """
     world = World()
 
     for action in actions:

@@ -9,7 +9,7 @@ import pytest
 from reconciliation_contract.config import Settings
 from tests.handlers.embedded import SETTINGS, running
 from tests.handlers.story import B, C, activate, deliver, fail, prove, release
-from tests.support.api_server import CONTRACTS, EVENTS, ApiServer
+from tests.support.api_server import CONTRACTS, EVENTS, KUSTOMIZATIONS, ApiServer
 from tests.support.api_server_flux import Flux
 from tests.support.receiver import TOKEN, Receiver, receiving
 from tests.support.virtual_time import eventually, passing
@@ -241,7 +241,7 @@ async def test_the_event_is_what_flux_expects() -> None:
         about = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "namespace": "apps"}
         assert body["involvedObject"] == {**about, "name": "shop", "uid": flux.kustomization["metadata"]["uid"]}
         assert (body["severity"], body["reason"]) == ("error", "ContractOpened")
-        assert body["message"].startswith("[contract/shop] apps/shop: Reconciliation broken (HealthCheckFailed)\n")
+        assert body["message"].startswith("[contract/shop] apps/shop: Reconciliation failing (HealthCheckFailed)\n")
         assert B[:12] in body["message"]
         assert len(body["message"]) <= 650
         assert {key.partition("/")[0] for key in body["metadata"]} == {"kustomize.toolkit.fluxcd.io"}
@@ -264,6 +264,21 @@ async def test_a_contract_that_is_deleted_is_told_of_no_more() -> None:
         await passing(3600)
 
         assert receiver.taken == []
+
+
+async def test_a_kustomization_that_is_gone_is_told_and_is_no_recovery() -> None:
+    """What failed before is neither well nor broken while it cannot be seen; its absence is told by itself."""
+    async with receiving() as receiver, ApiServer() as api, running(api, settings=telling(receiver)):
+        flux = Flux(api)
+        await prove(flux, rollback={"mode": "Disabled", "after": {"failures": 2}})
+        await fail(flux)
+        await passing(30)
+        api.delete(KUSTOMIZATIONS, "apps", "shop")
+        await passing(600)
+
+        assert receiver.reasons == ["ContractOpened", "ContractOpened"]
+        assert "Kustomization apps/shop does not exist" in receiver.taken[1]["message"]
+        assert {str(i["key"]): i["count"] for i in incidents(flux)} == {"Delivery": 1, "Dependency/Kustomization": 1}
 
 
 async def test_kubernetes_has_an_event_on_both_objects() -> None:

@@ -172,3 +172,26 @@ async def test_an_outage_is_waited_out() -> None:
         await eventually(lambda: verdict(flux.seen, "Deletion") == "Kept", "the verdict")
 
         assert pending == "Pending"
+
+
+async def test_what_hangs_is_an_incident_until_it_is_gone_whatever_is_pushed() -> None:
+    """A new commit does not make it well: the recovery comes when the object goes, over a restart, too."""
+    async with ApiServer() as api:
+        flux = Flux(api)
+        async with running(api):
+            await removing(flux)
+            await eventually(lambda: verdict(flux.seen, "Deletion") == "Broken", "the deadline")
+            await deliver(flux, C)
+            await passing(300)
+
+            assert verdict(flux.seen, "Deletion") == "Kept"
+            assert [(i["key"], i["count"]) for i in flux.status["incidents"]] == [("Deletion", 1)]
+        async with running(api):
+            await passing(300)
+            assert [(i["key"], i["count"]) for i in flux.status["incidents"]] == [("Deletion", 1)]
+            release(flux)
+            await passing(120)
+
+        (over,) = flux.status["incidents"]
+        assert over["count"] == 2
+        assert "unclearSince" not in over

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.handlers.embedded import running
+from tests.handlers.embedded import SETTINGS, running
 from tests.handlers.story import A, B, activate, fail, prove
 from tests.support.api_server import CONTRACTS, DEPLOYMENTS, ApiServer, Raw
 from tests.support.api_server_flux import Flux, promise, verdict
+from tests.support.receiver import receiving
 from tests.support.virtual_time import eventually, passing
 
 pytestmark = pytest.mark.looptime
@@ -77,6 +80,29 @@ async def test_a_drop_of_a_second_breaks_the_promise() -> None:
         assert "measured" not in early
         assert availability(flux)["measured"] == "1s"
         assert flux.reason() == "PromiseBroken"
+
+
+async def test_a_drop_that_is_over_is_told_once_and_so_is_its_end() -> None:
+    """One opening and one recovery, over a restart, and silence from then on."""
+    async with receiving() as receiver, ApiServer() as api:
+        flux, settings = Flux(api), replace(SETTINGS, flux_events=receiver.url)
+        async with running(api, settings=settings):
+            await serving(flux)
+            await begin(flux)
+            have(flux, 1)
+            await passing(1)
+            have(flux, 3)
+            await passing(1)
+            flux.deliver(B)
+            await passing(30)
+            opened = list(receiver.reasons)
+        async with running(api, settings=settings):
+            await passing(7200)
+
+        assert opened == ["ContractOpened"]
+        assert receiver.reasons == ["ContractOpened", "ContractRecovered"]
+        assert flux.status["delivery"]["reported"] == ["Availability"]
+        assert "incidents" not in flux.status
 
 
 async def test_watches_are_open_only_while_a_delivery_is_in_flight() -> None:

@@ -98,6 +98,7 @@ def _read_departures(raw: Raw) -> Departures:
         slowest=Took(shortest, longest) if shortest is not None and longest is not None else None,
         pending=tuple(found for item in read_list(raw, "pending") if (found := _read_departure(item))),
         more=read_number(raw, "more"),
+        overdue=tuple(found for item in read_list(raw, "overdue") if (found := _read_departure(item))),
         unseen_at=moment(raw.get("unseenAt")),
     )
 
@@ -150,6 +151,7 @@ def _read_delivery(raw: Raw) -> Delivery | None:
         failures=_read_failures(read_map(raw, "failures")),
         commit_problem=read_text(raw, "commitProblem"),
         counted_from=moment(raw.get("countedFrom")),
+        reported=_plain(raw, "reported"),
     )
 
 
@@ -273,6 +275,11 @@ def _read_incident(raw: Raw) -> Incident | None:
         count=max(0, read_number(raw, "count")),
         told_at=moment(raw.get("toldAt")),
         well_since=moment(raw.get("wellSince")),
+        unclear_since=moment(raw.get("unclearSince")),
+        outcome=read_text(raw, "outcome"),
+        plea=read_text(raw, "plea"),
+        failing=raw.get("failing") is True,
+        next_step=read_text(raw, "nextStep"),
         closed_at=moment(raw.get("closedAt")),
         relapses=max(0, read_number(raw, "relapses")),
         told={sink: read_number(told, sink) for sink in list(told)[:16] if read_number(told, sink) > 0},

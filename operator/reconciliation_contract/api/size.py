@@ -15,7 +15,19 @@ Wire = dict[str, Any]
 BUDGET: Final = 6656
 """Bytes of a status. With metadata, spec and the record of who owns which field an object has 8 KiB at most."""
 TEXTS: Final = frozenset(
-    {"message", "subject", "commitProblem", "requestedBy", "notUndone", "problem", "unlisted", "want", "have"}
+    {
+        "message",
+        "nextStep",
+        "outcome",
+        "subject",
+        "commitProblem",
+        "requestedBy",
+        "notUndone",
+        "problem",
+        "unlisted",
+        "want",
+        "have",
+    }
 )
 """Fields for people only. Not the cause of an incident: by that it is recognised."""
 _DECISIVE: Final = "failures"
@@ -27,7 +39,7 @@ _BAREST: Final = 16
 _WIDEST: Final = 6
 """Bytes of a character on the wire, at most."""
 _LATEST: Final = 3
-"""Deliveries that are kept as long as anything else can go; objects and dependencies that are still named then."""
+"""Deliveries that are kept as long as anything else can go; objects that are still named then."""
 
 
 def measure(wire: object) -> int:
@@ -82,7 +94,9 @@ def _plain(wire: Wire) -> Wire:
     promises = [_without_messages(part) for part in delivery.get("promises", [])]
     drift = wire.get("drift", {})
     objects = [_without(found, "fields") for found in drift.get("objects", [])]
+    incidents = [_without(incident, "nextStep", "outcome") for incident in wire.get("incidents", [])]
     known = {
+        "incidents": incidents,
         "drift": drift | {"objects": objects[:_LATEST]} if objects else drift,
         "dependencies": without,
         "delivery": delivery | {"promises": promises} if promises else delivery,
@@ -98,6 +112,8 @@ def _with_one_object(wire: Wire) -> Wire:
     if len(pending := parts.get("deletion", {}).get("pending", [])) > 1:
         more = parts["deletion"].get("more", 0) + len(pending) - 1
         parts["deletion"] = parts["deletion"] | {"pending": pending[:1], "more": more}
+    if len(overdue := parts.get("deletion", {}).get("overdue", [])) > 1:
+        parts["deletion"] = parts["deletion"] | {"overdue": overdue[:1]}
     return wire | parts
 
 
@@ -107,13 +123,17 @@ def _decisive(wire: Wire) -> Wire:
     Nothing that follows from other fields: it would be written again as soon as the rest has become shorter.
     """
     failing = [part for part in wire.get("dependencies", []) if part.get("ready") != "True"]
-    known = _with(wire, "dependencies", failing[:_LATEST])
+    known = _with(wire, "dependencies", failing[:1])
     if delivery := wire.get("delivery"):
         known["delivery"] = _without(delivery, "subject")
     if undo := wire.get("rollback"):
         known["rollback"] = _without(undo, "message", "notUndone")
+    if deletion := wire.get("deletion"):
+        departed = {name: deletion[name] for name in ("pending", "overdue") if name in deletion}
+        known["deletion"] = deletion | {name: [*map(_without_messages, those)] for name, those in departed.items()}
     if objects := wire.get("drift", {}).get("objects"):
-        known["drift"] = wire["drift"] | {"objects": [_without(found, "by", "at") for found in objects]}
+        named = [_without(found, "by", "at") for found in objects]
+        known["drift"] = _without(wire["drift"], "unlisted") | {"objects": named}
     return known
 
 

@@ -22,7 +22,7 @@ from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
 from reconciliation_contract.core.text import LIMIT, bounded, cleaned
 from reconciliation_contract.core.timeline import MEASURED_STAGES, STAGES, Delivery, Failures, Moment, Span, origin
-from reconciliation_contract.core.trouble import LONGEST
+from reconciliation_contract.core.wording import LONGEST
 
 _REVISION: Final = 80
 _PATH: Final = 253
@@ -31,6 +31,7 @@ _SHA1: Final = 40
 """Digits of a commit's hash; other sources have a longer digest."""
 _WORD: Final = 64
 """Longest texts in characters; `fields` allows more, so that what older versions wrote is still read."""
+_NEXT: Final = 160
 _DEPENDENCIES: Final = 8
 """Dependencies told of."""
 
@@ -125,6 +126,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
             "stages": {name: _stage(name, stage, start, delivery) for name, stage in stages.items() if stage},
             "failures": _failures(delivery.failures) if delivery.failures else None,
             "promises": [_judgement(judgement) for judgement in judgements],
+            "reported": list(delivery.reported),
         }
     )
 
@@ -229,6 +231,7 @@ def _deletion(found: Departures) -> Wire:
             "longest": format_duration(took.longest) if took else None,
             "pending": [_departure(each) for each in found.pending],
             "more": found.more or None,
+            "overdue": [_departure(each) for each in found.overdue],
             "unseenAt": timestamp(found.unseen_at) if found.unseen_at else None,
         }
     )
@@ -290,7 +293,12 @@ def _dependency(found: Dependency) -> Wire:
 
 
 def _incident(incident: Incident) -> Wire:
-    times = {"closedAt": incident.closed_at, "wellSince": incident.well_since, "toldAt": incident.told_at}
+    times = {
+        "closedAt": incident.closed_at,
+        "wellSince": incident.well_since,
+        "unclearSince": incident.unclear_since,
+        "toldAt": incident.told_at,
+    }
     return _lean(
         {
             "key": incident.key[:_PATH],
@@ -300,6 +308,10 @@ def _incident(incident: Incident) -> Wire:
             "openedAt": timestamp(incident.opened_at),
             **{name: timestamp(at) for name, at in times.items() if at},
             "message": bounded(incident.message, LONGEST),
+            "nextStep": bounded(incident.next_step, _NEXT),
+            "outcome": bounded(incident.outcome, _NEXT),
+            "failing": incident.failing or None,
+            "plea": incident.plea[:_WORD],
             "revision": _revision(incident.revision),
             "cause": bounded(incident.cause, 120),
             "count": incident.count or None,

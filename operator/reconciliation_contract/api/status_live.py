@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from reconciliation_contract.api.fields import ATOMIC, Count, Elapsed, Revision, Text, Wire, Word
-from reconciliation_contract.core.departure import NAMED
+from reconciliation_contract.core.departure import LATE, NAMED
 
 
 class DepartureStatus(Wire):
@@ -40,5 +40,7 @@ class DeletionStatus(Wire):
     """Those that are not gone yet, at most 5."""
     more: Count | None = None
     """Further ones that are not gone yet."""
+    overdue: Annotated[list[DepartureStatus], Field(max_length=LATE, json_schema_extra=ATOMIC)] | None = None
+    """What earlier deliveries should have been rid of in time and is still there, at most 2."""
     unseen_at: AwareDatetime | None = None
     """When the inventory was found to have changed while the operator did not run."""

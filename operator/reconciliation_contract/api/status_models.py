@@ -180,6 +180,8 @@ class DeliveryStatus(Wire):
         Annotated[list[Promise], Field(max_length=len(PromiseName), json_schema_extra=list_map("name"))] | None
     ) = None
     """How each promise stands for this revision."""
+    reported: Annotated[list[Word], Field(max_length=len(PromiseName), json_schema_extra=ATOMIC)] | None = None
+    """Broken promises that people were told of by an incident, or need not be."""
 
 
 class Past(Wire):
@@ -296,8 +298,18 @@ class IncidentStatus(Wire):
     """When it was over. An incident that is over is kept for an hour, to know it when it comes back."""
     well_since: AwareDatetime | None = None
     """Since when all has been well. It is over when that has stayed so for a while."""
+    unclear_since: AwareDatetime | None = None
+    """Since when nothing has told whether it is well. After a day it is given up, which is not a recovery."""
     message: Text | None = None
     """What was told last."""
+    next_step: Text | None = None
+    """What happens next, where that has changed since."""
+    outcome: Text | None = None
+    """How it ended."""
+    failing: bool | None = None
+    """Attempts failed when it was told, but no promise was broken: not yet, or not any more."""
+    plea: Word | None = None
+    """What only a person can do, and was told to."""
     revision: Revision | None = None
     """The revision that was told of, as Flux names it."""
     cause: Word | None = None

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC
 
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.memory import Memory
+from reconciliation_contract.core.notice import ending
 from reconciliation_contract.core.observation import Kustomization
 from reconciliation_contract.core.promises import PromiseName, Verdict
 
@@ -57,8 +57,7 @@ def _incidents(before: Memory, after: Memory) -> Iterator[EmitEvent]:
         if incident.closed_at is None:
             yield EmitEvent(True, reasons.INCIDENT_OPENED, incident.message, series, incident.count)
         else:
-            lasted = spoken(incident.closed_at - incident.opened_at)
-            message = f"{incident.key}: all is well again after {lasted}"
+            message = f"{incident.key}: {ending(incident)}"
             yield EmitEvent(False, reasons.INCIDENT_CLOSED, message, f"{series}/end")
 
 

@@ -1,13 +1,15 @@
 """Whether a contract is held at this moment: what the share of time in contract is made of.
 
 ``Ready`` speaks of the last delivery until the next one, which may be days. A promise that was broken and whose goal
-was reached since is over: it costs the time until then and no more.
+was reached since is over: it costs the time until then and no more. While an incident lasts the contract is not held,
+whatever ``Ready`` says; where alerts are suspended there are none, and the promises alone decide.
 """
 
 from __future__ import annotations
 
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.memory import Memory, Result
+from reconciliation_contract.core.breach import lasting
+from reconciliation_contract.core.memory import Incident, Memory, Result
 from reconciliation_contract.core.promises import Verdict
 
 
@@ -16,12 +18,17 @@ def is_held(memory: Memory) -> bool | None:
     ready = memory.conditions.get("Ready")
     if ready is None or ready.status not in ("True", "False"):
         return None
+    if any(_lasts(incident) for incident in memory.incidents):
+        return False
     if ready.status == "True":
         return True
     if ready.reason != reasons.PROMISE_BROKEN:
         return False
-    broken = [judgement for judgement in memory.judgements if judgement.verdict is Verdict.BROKEN]
-    if broken:
-        return all(judgement.measured is not None for judgement in broken)
+    if any(judgement.verdict is Verdict.BROKEN for judgement in memory.judgements):
+        return not lasting(memory)
     last = next((past for past in memory.history if past.broken or past.result is not Result.SUPERSEDED), None)
     return last is not None and last.result is Result.HEALTHY
+
+
+def _lasts(incident: Incident) -> bool:
+    return incident.closed_at is None and incident.well_since is None

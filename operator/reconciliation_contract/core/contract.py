@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from reconciliation_contract.core.exemption import IgnoreRule
 from reconciliation_contract.core.request import Requests
@@ -84,6 +85,45 @@ class Severity(StrEnum):
     CRITICAL = "Critical"
 
 
+class Topic(StrEnum):
+    """What an incident can be about: the first part of its key."""
+
+    DELIVERY = "Delivery"
+    DEPENDENCY = "Dependency"
+    DETECTION = "Detection"
+    VALIDATION = "Validation"
+    RECONCILIATION = "Reconciliation"
+    ROLLBACK = "Rollback"
+    DRIFT = "Drift"
+    DELETION = "Deletion"
+    AVAILABILITY = "Availability"
+
+
+_QUIETER: Final = (Topic.DETECTION, Topic.VALIDATION, Topic.RECONCILIATION, Topic.ROLLBACK, Topic.DRIFT)
+"""Late arrivals, which are over when they are told, and drift, by which nothing is lost yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTerms:
+    """When people are told of one incident, and how loudly."""
+
+    severity: Severity
+    after: timedelta
+    remind_every: timedelta
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """Other terms for some topics; None leaves what holds for all."""
+
+    about: tuple[Topic, ...] = ()
+    severity: Severity | None = None
+    after: timedelta | None = None
+    remind_every: timedelta | None = None
+    suspended: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class AlertPolicy:
     """When people are told, and how loudly."""
@@ -95,6 +135,29 @@ class AlertPolicy:
     remind_every: timedelta = timedelta(hours=4)
     """Between two messages of an incident that lasts; 0 for none but the first."""
     suspended: bool = False
+    failures: int | None = None
+    """Failed attempts at a revision after which people are told before a promise is broken; None for as many as
+    make a failure persistent."""
+    rules: tuple[AlertRule, ...] = ()
+    """The first that is about a topic holds for it."""
+
+    def terms(self, key: str) -> AlertTerms:
+        """What holds for an incident with this key."""
+        topic = key.partition("/")[0]
+        rule = next((rule for rule in self.rules if topic in rule.about), AlertRule())
+        usual = _quieter(self.severity) if topic in _QUIETER else self.severity
+        return AlertTerms(
+            severity=rule.severity or usual,
+            after=self.after if rule.after is None else rule.after,
+            remind_every=self.remind_every if rule.remind_every is None else rule.remind_every,
+            suspended=self.suspended or rule.suspended,
+        )
+
+
+def _quieter(severity: Severity) -> Severity:
+    """One step less; the least stays as it is."""
+    ranks = tuple(Severity)
+    return ranks[max(0, ranks.index(severity) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

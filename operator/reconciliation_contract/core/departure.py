@@ -21,6 +21,8 @@ from reconciliation_contract.core.text import bounded
 
 NAMED = 5
 """Objects that are kept by name; more are only counted."""
+LATE = 2
+"""Overdue objects that are remembered."""
 _DETAIL = 200
 """Longest account of one object, in characters."""
 
@@ -91,14 +93,15 @@ class Departures:
     pending: tuple[Departure, ...] = ()
     more: int = 0
     """Pending ones that are not among them."""
+    overdue: tuple[Departure, ...] = ()
+    """What earlier deliveries should have been rid of in time, and is still there."""
     unseen_at: datetime | None = None
     """When it was found that the inventory had changed while nobody looked: something may have left unnoticed."""
 
     def kept(self) -> Departures:
         """What outlives a pass: the pending ones that left first, by name, and how many more there are."""
-        first = sorted(self.pending, key=lambda each: (each.left_at, each.entry))[:NAMED]
-        named = tuple(replace(each, looked_at=None, account=bounded(each.account, _DETAIL)) for each in first)
-        return replace(self, pending=named, more=self.more + len(self.pending) - len(first))
+        first, late = _first(self.pending, NAMED), _first(self.overdue, LATE)
+        return replace(self, pending=first, more=self.more + len(self.pending) - len(first), overdue=late)
 
     def leave(self, entries: tuple[Entry, ...], at: datetime, *, prunes: bool) -> Departures:
         """Take note of what has just left; without ``prunes`` Flux leaves all of it alone."""
@@ -108,9 +111,11 @@ class Departures:
 
     def come_back(self, there: Inventory) -> Departures:
         """Await no more what is in the inventory again."""
-        keys = {each.key for each in there.entries()} if self.pending else frozenset()
-        pending = tuple(each for each in self.pending if each.entry.key not in keys)
-        return replace(self, left=self.left - len(self.pending) + len(pending), pending=pending)
+        keys = {each.key for each in there.entries()} if self.pending or self.overdue else frozenset()
+        pending, late = (
+            tuple(each for each in those if each.entry.key not in keys) for those in (self.pending, self.overdue)
+        )
+        return replace(self, left=self.left - len(self.pending) + len(pending), pending=pending, overdue=late)
 
     def look(self, looks: Mapping[ObjectKey, Departure]) -> Departures:
         """Take note of what a round of looks found, by the objects' keys."""
@@ -123,17 +128,28 @@ class Departures:
                 after = replace(after, slowest=max(after.slowest or took, took, key=lambda each: each.longest))
             elif now.fate is Fate.SPARED:
                 after = replace(after, spared=after.spared + 1)
-        pending = (looks.get(each.entry.key, each) for each in self.pending)
-        kept = tuple(each for each in pending if each.fate in (Fate.AWAITED, Fate.UNREADABLE))
-        return replace(after, pending=kept)
+        return replace(after, pending=_still(self.pending, looks), overdue=_still(self.overdue, looks))
 
     def count_for(self, delivery: datetime, within: timedelta, now: datetime) -> Departures:
-        """Count for a delivery, named by when it began; what is overdue was told with the one before."""
+        """Count for a delivery, named by when it began; what is overdue is held against the one before."""
         if self.delivery == delivery:
             return self
         waiting = tuple(each for each in self.pending if now <= each.left_at + within)
+        late = (*self.overdue, *(each for each in self.pending if now > each.left_at + within))
         unseen_at = self.unseen_at if self.unseen_at and self.unseen_at >= delivery else None
-        return Departures(self.inventory, delivery, len(waiting), pending=waiting, unseen_at=unseen_at)
+        return Departures(self.inventory, delivery, len(waiting), pending=waiting, unseen_at=unseen_at, overdue=late)
+
+
+def _first(departed: tuple[Departure, ...], most: int) -> tuple[Departure, ...]:
+    """Those that left first, by name, as they are remembered."""
+    first = sorted(departed, key=lambda each: (each.left_at, each.entry))[:most]
+    return tuple(replace(each, looked_at=None, account=bounded(each.account, _DETAIL)) for each in first)
+
+
+def _still(departed: tuple[Departure, ...], looks: Mapping[ObjectKey, Departure]) -> tuple[Departure, ...]:
+    """Those that are not known to be gone or left alone."""
+    looked = (looks.get(each.entry.key, each) for each in departed)
+    return tuple(each for each in looked if each.fate in (Fate.AWAITED, Fate.UNREADABLE))
 
 
 # Reading ---------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     took = Step(memory) if idle else rollback.step(contract, memory, seen, now)
     memory = _mark(contract, took.memory, seen, now) if seen.fresh and not contract.suspended else took.memory
     memory = replace(memory, conditions=conditions.derive(contract, memory, seen, took.standing, now))
-    memory = replace(memory, incidents=incident.follow(contract, memory, seen, now))
+    memory = incident.follow(contract, memory, seen, now)
     rechecks = [
         took.recheck_at,
         *incident.rechecks(contract, memory),

@@ -150,8 +150,18 @@ class Incident:
     told_at: datetime | None = None
     """When the last of them became due."""
     well_since: datetime | None = None
+    unclear_since: datetime | None = None
+    """Since when nothing has told whether it is well; kept where it was given up for that."""
     closed_at: datetime | None = None
     """When it was over, once it stayed so."""
+    outcome: str = ""
+    """How it ended, in words."""
+    plea: str = ""
+    """What only a person can do and was told to; see `Trouble.plea`."""
+    failing: bool = False
+    """It was told when attempts failed and no promise was broken."""
+    next_step: str = ""
+    """What happens next, where that has changed since the message."""
     relapses: int = 0
     """How often it seemed to be over and was not."""
     told: Mapping[str, int] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.incident import identity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.text import bounded
-from reconciliation_contract.core.trouble import LONGEST
+from reconciliation_contract.core.wording import LONGEST, sentences
 
 STORM: Final = 4
 """Contracts with the same root cause from which on they are told of in one message."""
@@ -33,6 +33,8 @@ class Kind(StrEnum):
     OPENED = "Opened"
     REMINDED = "Reminded"
     RECOVERED = "Recovered"
+    ENDED = "Ended"
+    """Nothing tells any more whether it is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Notice:
     title: str
     """One line."""
     text: str
+    stand: str
+    """The same, with what has changed since it was told."""
     revision: str
     cause: str
     opened_at: datetime
@@ -64,17 +68,25 @@ class Notice:
     concerned: int = 1
     """Contracts that it is about."""
 
+    @property
+    def over(self) -> bool:
+        """Whether it is the last one about its incident."""
+        return self.kind in (Kind.RECOVERED, Kind.ENDED)
+
 
 def notice(contract: Contract, uid: str, incident: Incident, number: int) -> Notice:
     """Write message ``number`` about an incident; ``uid`` is that of the Kustomization."""
     name, kind = identity(contract.uid, incident), _kind(incident, number)
     where, lasted = f"{contract.namespace}/{contract.name}", _lasted(incident, kind)
+    word = _word(incident)
     title = {
-        Kind.OPENED: f"{where}: {incident.promise} broken ({incident.reason})",
-        Kind.REMINDED: f"{where}: {incident.promise} still broken after {lasted}",
+        Kind.OPENED: f"{where}: {incident.promise} {word} ({incident.reason})",
+        Kind.REMINDED: f"{where}: {incident.promise} still {word} after {lasted}",
         Kind.RECOVERED: f"{where}: recovered after {lasted}",
+        Kind.ENDED: f"{where}: {incident.promise} cannot be judged any more after {lasted}",
     }[kind]
-    over = f"{WELL}. {incident.promise} was broken ({incident.reason}) for {lasted}"
+    over = kind in (Kind.RECOVERED, Kind.ENDED)
+    text = ending(incident) if over else incident.message
     return Notice(
         id=f"{name}-{number}",
         subject=name,
@@ -88,13 +100,27 @@ def notice(contract: Contract, uid: str, incident: Incident, number: int) -> Not
         reason=incident.reason,
         severity=incident.severity,
         title=title,
-        text=over if kind is Kind.RECOVERED else incident.message,
+        text=text,
+        stand=sentences(text, f"Now: {incident.next_step}") if incident.next_step else text,
         revision=incident.revision,
         cause=incident.cause,
         opened_at=incident.opened_at,
         at=incident.told_at or incident.opened_at,
-        closed_at=incident.closed_at if kind is Kind.RECOVERED else None,
+        closed_at=incident.closed_at if over else None,
     )
+
+
+def ending(incident: Incident) -> str:
+    """Say how an incident that is over ended, and how long it lasted."""
+    lasted = spoken(max(timedelta(0), (incident.closed_at or incident.opened_at) - incident.opened_at))
+    was = f"{incident.promise} was {_word(incident)} ({incident.reason})"
+    if incident.unclear_since:
+        return sentences(f"Given up: {was} for {lasted}, and nothing has told since whether it still is")
+    return sentences(f"It is well again: {was} for {lasted}", incident.outcome)
+
+
+def _word(incident: Incident) -> str:
+    return "failing" if incident.failing else "broken"
 
 
 def gathered(notices: Sequence[Notice], scope: str) -> Notice:
@@ -108,6 +134,7 @@ def gathered(notices: Sequence[Notice], scope: str) -> Notice:
         Kind.OPENED: f"{first.cause}: {many} broken",
         Kind.REMINDED: f"{first.cause}: {many} still broken after {lasted}",
         Kind.RECOVERED: f"{first.cause}: {many} recovered after {lasted}",
+        Kind.ENDED: f"{first.cause}: {many} cannot be judged any more after {lasted}",
     }[first.kind]
     said = WELL if first.kind is Kind.RECOVERED else first.text
     return replace(
@@ -124,9 +151,11 @@ def gathered(notices: Sequence[Notice], scope: str) -> Notice:
 def _kind(incident: Incident, number: int) -> Kind:
     if number <= 1:
         return Kind.OPENED
-    return Kind.RECOVERED if incident.closed_at and number >= incident.count else Kind.REMINDED
+    if incident.closed_at and number >= incident.count:
+        return Kind.ENDED if incident.unclear_since else Kind.RECOVERED
+    return Kind.REMINDED
 
 
 def _lasted(incident: Incident, kind: Kind) -> str:
-    end = incident.closed_at if kind is Kind.RECOVERED else incident.told_at
+    end = incident.closed_at if kind in (Kind.RECOVERED, Kind.ENDED) else incident.told_at
     return spoken(max(timedelta(0), (end or incident.opened_at) - incident.opened_at))

@@ -165,7 +165,7 @@ HELD: Final = "Held"
 INCIDENT_OPENED: Final = "IncidentOpened"
 """Something is truly broken. The message says what, what happens next and what you can do."""
 INCIDENT_CLOSED: Final = "IncidentClosed"
-"""What was broken is well again, and has stayed so for a while. Nothing to do."""
+"""What was broken is well again and has stayed so, or cannot be judged any more, as the message says."""
 ROLLBACK_DISABLED: Final = "RollbackDisabled"
 """`spec.rollback.mode` is Disabled."""
 

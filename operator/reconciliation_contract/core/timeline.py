@@ -129,6 +129,8 @@ class Delivery:
     """Why the commit time is not known, or not believed; empty while it may still come."""
     counted_from: datetime | None = None
     """Failed attempts before it do not count; None where all do."""
+    reported: tuple[str, ...] = ()
+    """Promises whose breaking people were told of by an incident."""
 
 
 def _later(moment: datetime, floor: datetime | None) -> datetime:

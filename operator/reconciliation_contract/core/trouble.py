@@ -1,45 +1,44 @@
 """What is wrong with a contract now, by cause: the grounds of incidents.
 
-Trouble is a level, not an edge. A promise that was broken and whose goal was reached since is history: it is in the
-status and in the metrics, but nobody needs to get up for it. At most one trouble is named for each cause::
+Trouble is a level, not an edge. At most one is named for each cause::
 
     Delivery           the newest revision does not get to where it was promised to be, or was rolled back
-    Dependency/NAME    something that delivery depends on fails
-    NAME               another promise, such as Drift, is broken and still is
+    Dependency/NAME    something that delivery depends on fails, or what is to be followed is gone
+    NAME               another promise, such as Drift, is broken; or was, and people have not been told yet
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.breach import WAY, lasting, overrun, passed
 from reconciliation_contract.core.cause import excerpt, unreachable
-from reconciliation_contract.core.contract import Contract, RollbackMode
+from reconciliation_contract.core.conditions import obstacle
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.departure import Fate
 from reconciliation_contract.core.grounds import persistent_from
-from reconciliation_contract.core.memory import Memory, RollbackState
-from reconciliation_contract.core.observation import Dependency, Observation
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
+from reconciliation_contract.core.observation import Condition, Dependency, Observation
+from reconciliation_contract.core.promises import Judgement, PromiseName
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.timeline import Delivery
+from reconciliation_contract.core.wording import advice, broken, failing, named, next_step, sentences
 
 DELIVERY: Final = "Delivery"
 OUTAGE: Final = "Dependency/"
-LONGEST: Final = 500
-"""Characters of a message."""
+FLUX: Final = f"{OUTAGE}Flux"
+KUSTOMIZATION: Final = f"{OUTAGE}Kustomization"
+SOURCE: Final = f"{OUTAGE}Source"
+"""What is to be followed and is not there."""
 PATIENCE: Final = timedelta(minutes=5)
-"""How long a dependency may fail before people hear of it although no promise is broken."""
-_WAY: Final = (
-    PromiseName.DETECTION,
-    PromiseName.VALIDATION,
-    PromiseName.RECONCILIATION,
-    PromiseName.ROLLBACK,
-)
-"""Promises about one thing, the way of a revision into the cluster."""
+"""How long a dependency may fail before people hear of it although nothing was broken by it."""
 _FLEET: Final = "the cluster"
+_MISSING: Final = {reasons.FLUX_MISSING: FLUX, reasons.KUSTOMIZATION_MISSING: KUSTOMIZATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +54,31 @@ class Trouble:
     cause: str = ""
     critical: bool = False
     """Nothing but a person can mend it."""
+    plea: str = ""
+    """What only a person can do, and for which revision, told apart from other such pleas; empty for none."""
+    next_step: str = ""
+    """What happens next; it changes more often than the message is told."""
+    failing: bool = False
+    """Attempts fail, but no promise is broken: not yet, or not any more."""
+    lasted: timedelta | None = None
+    """How long it lasted, where it is over and people have not been told; None where it lasts."""
 
 
 def troubles(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Iterator[Trouble]:
     """Everything that is wrong now, at most one for each cause."""
-    lasting = [j for j in memory.judgements if j.verdict is Verdict.BROKEN and j.measured is None]
-    failing = next((d for d in memory.dependencies if d.ready is False), None)
-    on_the_way = [j for j in lasting if j.promise in _WAY]
-    if failing and (on_the_way or _impatient(memory, now)):
-        yield _dependency(contract, memory, failing, on_the_way, seen)
-    elif on_the_way and not failing:
-        yield from _aftermath(contract, memory, on_the_way[0])
+    missing = obstacle(contract, seen)
+    if missing is not None:
+        yield _unbound(contract, memory, missing, seen)
+        return
+    broken_now = lasting(memory)
+    on_the_way = [judgement for judgement in broken_now if judgement.promise in WAY]
+    blamed = bool(on_the_way) and any(_failing(memory))
+    found = list(_outages(contract, memory, on_the_way, seen, now))
     delivery = memory.delivery
-    if delivery and _undelivered(contract, memory, delivery, on_the_way, now, blamed=failing is not None):
-        yield _delivery(contract, memory, delivery, on_the_way, seen)
-    for judgement in lasting:
-        if judgement.promise not in _WAY:
-            yield _other(contract, memory, judgement)
+    if delivery and not _is_paused(seen) and _undelivered(contract, memory, delivery, on_the_way, now, blamed=blamed):
+        found.append(_delivery(contract, memory, delivery, on_the_way, seen))
+    yield from found
+    yield from _others(contract, memory, broken_now, {trouble.key for trouble in found} | known(memory))
 
 
 def patience_ends(memory: Memory) -> datetime | None:
@@ -87,130 +94,140 @@ def _impatient(memory: Memory, now: datetime) -> bool:
     return due is not None and now >= due
 
 
-def _known(memory: Memory) -> set[str]:
+def known(memory: Memory) -> set[str]:
     """The causes that people have been told of and that are not over."""
     return {incident.key for incident in memory.incidents if incident.count and incident.closed_at is None}
+
+
+def is_spoken_of(promise: PromiseName, keys: Iterable[str]) -> bool:
+    """Whether incidents with these keys speak of a promise of the current delivery."""
+    return any(key == promise or (promise in WAY and (key == DELIVERY or key.startswith(OUTAGE))) for key in keys)
 
 
 # The way of a revision -------------------------------------------------------------------------------------------
 
 
+def _is_paused(seen: Observation) -> bool:
+    """Whether nobody tries, so that nothing tells how the newest revision would fare."""
+    return seen.kustomization is not None and seen.kustomization.suspended
+
+
 def _undelivered(
-    contract: Contract, memory: Memory, delivery: Delivery, broken: list[Judgement], now: datetime, *, blamed: bool
+    contract: Contract,
+    memory: Memory,
+    delivery: Delivery,
+    on_the_way: list[Judgement],
+    now: datetime,
+    *,
+    blamed: bool,
 ) -> bool:
     """Whether the way of the newest revision is trouble of its own."""
     failures, undo = delivery.failures, memory.rollback
     if delivery.stages.healthy and failures is None and undo is None:
         return False
-    known = _known(memory)
-    if DELIVERY in known:  # it is over when a revision arrives, not when the next one is tried
+    told = known(memory)
+    if DELIVERY in told:  # it is over when a revision arrives, not when the next one is tried
         return True
-    due = persistent_from(failures, contract.rollback)
     if undo is not None and undo.reason != reasons.REQUESTED and undo.state is not RollbackState.RELEASING:
         return True
     if failures is not None:
-        return bool(broken) or (due is not None and now >= due)
-    return bool(broken) and not blamed and not known  # what an outage broke belongs to the outage
+        enough = contract.alerts.failures or contract.rollback.failures
+        due = persistent_from(failures, replace(contract.rollback, failures=enough))
+        return bool(on_the_way) or (due is not None and now >= due)
+    # What an outage broke belongs to the outage.
+    return bool(on_the_way) and not blamed and not any(key.startswith(OUTAGE) for key in told)
 
 
 def _delivery(
-    contract: Contract, memory: Memory, delivery: Delivery, broken: list[Judgement], seen: Observation
+    contract: Contract, memory: Memory, delivery: Delivery, on_the_way: list[Judgement], seen: Observation
 ) -> Trouble:
     failures, undo = delivery.failures, memory.rollback
-    first = broken[0] if broken else None
-    what = f"{first.promise} broken: {first.message}" if first else f"{delivery.revision} does not get healthy"
+    first = on_the_way[0] if on_the_way else None
+    if first:
+        what = broken(first)
+    else:
+        what = failing(memory, failures) if failures else f"{delivery.revision} does not get healthy"
     why = f"{failures.reason}: {excerpt(failures.reason, failures.message, 140)}" if failures else ""
     if not why and undo:
         why = f"{undo.reason}: {bounded(undo.message, 140)}"
-    text = _sentences(what, why, _named(delivery), _next(contract, memory), _advice(contract, memory))
+    then = next_step(contract, memory)
     return Trouble(
         key=DELIVERY,
         promise=str(first.promise if first else PromiseName.RECONCILIATION),
         reason=failures.reason if failures else (undo.reason if undo else reasons.BUDGET_EXCEEDED),
-        message=text,
+        message=sentences(what, why, named(delivery), then, advice(contract, memory)),
         revision=delivery.revision,
         cause=_FLEET if seen.brake else f"commit {delivery.hash[:12]}",
         critical=undo is not None and undo.state is RollbackState.FAILED,
+        plea=_plea(undo),
+        next_step=then,
+        failing=first is None,
     )
 
 
-def _named(delivery: Delivery) -> str:
-    subject = f' "{bounded(delivery.subject, 60)}"' if delivery.subject else ""
-    name = delivery.revision.partition("@")[0][-60:] if "@" in delivery.revision else ""
-    return f"Revision {f'{name}@' if name else ''}{delivery.hash[:12]}{subject}"
+def _plea(undo: Rollback | None) -> str:
+    """What a person alone can do about a rollback that does not go on by itself."""
+    if undo is None or undo.state not in (RollbackState.PROPOSED, RollbackState.FAILED):
+        return ""
+    return f"{undo.state}/{undo.bad.hash[:12]}"
 
 
-def _next(contract: Contract, memory: Memory) -> str:
-    """What happens next, if nobody does anything."""
-    undo = memory.rollback
-    if undo is not None:
-        good = undo.good.hash[:12]
-        match undo.state:
-            case RollbackState.PROPOSED:
-                return f"A rollback to {good} waits for approval"
-            case RollbackState.INTENDED | RollbackState.SWITCHING:
-                return f"Rolling back to {good}"
-            case RollbackState.ACTIVE:
-                return f"{good} runs instead until a fix is pushed"
-            case RollbackState.FAILED:
-                return f"The rollback failed: {bounded(undo.message, 120)}"
-            case RollbackState.RELEASING:
-                return "The rollback is being released"
-    said = memory.conditions.get("RolledBack")
-    if said is not None and said.reason not in (reasons.RECOVERED, reasons.RELEASED, reasons.CANCELLED):
-        return f"No rollback: {bounded(said.message, 120)}"
-    if contract.rollback.mode is RollbackMode.DISABLED:
-        return "No rollback: spec.rollback.mode is Disabled"
-    return "It is rolled back if it keeps failing" if memory.good else "Nothing to roll back to yet"
+# Outages ---------------------------------------------------------------------------------------------------------
 
 
-def _advice(contract: Contract, memory: Memory) -> str:
-    undo = memory.rollback
-    verb = "approve" if undo is not None and undo.state is RollbackState.PROPOSED else "get"
-    return f"See: flux contract {verb} {contract.name} -n {contract.namespace}"
+def _failing(memory: Memory) -> list[Dependency]:
+    return [dependency for dependency in memory.dependencies if dependency.ready is False]
 
 
-# Other causes ----------------------------------------------------------------------------------------------------
+def _outages(
+    contract: Contract, memory: Memory, on_the_way: list[Judgement], seen: Observation, now: datetime
+) -> Iterator[Trouble]:
+    """The first dependency that fails, and each other that people know of and that is not over."""
+    told, down = known(memory), _failing(memory)
+    for position, dependency in enumerate(down):
+        key = f"{OUTAGE}{dependency.name}"
+        if key in told or (position == 0 and (on_the_way or _impatient(memory, now))):
+            yield _outage(contract, memory, dependency, on_the_way, seen)
+    delivery = memory.delivery
+    if on_the_way and delivery is not None and delivery.failures is None:
+        names = {f"{OUTAGE}{dependency.name}" for dependency in down}
+        for key in sorted(key for key in told - names if key.startswith(OUTAGE)):
+            yield _aftermath(contract, memory, delivery, on_the_way[0], key)
 
 
-def _dependency(
-    contract: Contract, memory: Memory, failing: Dependency, broken: list[Judgement], seen: Observation
+def _outage(
+    contract: Contract, memory: Memory, down: Dependency, on_the_way: list[Judgement], seen: Observation
 ) -> Trouble:
-    what = f"{broken[0].promise} broken: {broken[0].message.partition(';')[0]}" if broken else "Delivery cannot work"
-    named = _named(memory.delivery) if memory.delivery and broken else ""
-    text = _sentences(what, bounded(failing.message, 250), named, _advice(contract, memory))
+    first, delivery = (on_the_way[0] if on_the_way else None), memory.delivery
+    what = f"{first.promise} broken: {first.message.partition(';')[0]}" if first else "Delivery cannot work"
+    about = named(delivery) if delivery and first else ""
     return Trouble(
-        key=f"{OUTAGE}{failing.name}",
-        promise=str(broken[0].promise if broken else PromiseName.DEPENDENCIES),
+        key=f"{OUTAGE}{down.name}",
+        promise=str(first.promise if first else PromiseName.DEPENDENCIES),
         reason=reasons.DEPENDENCY_FAILS,
-        message=text,
-        revision=memory.delivery.revision if memory.delivery and broken else "",
-        cause=_shared(failing, seen),
+        message=sentences(what, bounded(down.message, 250), about, advice(contract, memory)),
+        revision=delivery.revision if delivery and first else "",
+        cause=_shared(down, seen),
     )
 
 
-def _aftermath(contract: Contract, memory: Memory, broken: Judgement) -> Iterator[Trouble]:
+def _aftermath(contract: Contract, memory: Memory, delivery: Delivery, first: Judgement, key: str) -> Trouble:
     """What an outage broke keeps it open until a revision arrives, or fails by itself."""
-    if memory.delivery is None or memory.delivery.failures is not None:
-        return
-    for key in sorted(_known(memory)):
-        if key.startswith(OUTAGE):
-            what = f"{broken.promise} broken: {broken.message}"
-            text = _sentences(what, "What failed works again", _named(memory.delivery), _advice(contract, memory))
-            yield Trouble(key, str(broken.promise), broken.reason, text, memory.delivery.revision)
+    text = sentences(broken(first), "What failed works again", named(delivery), advice(contract, memory))
+    return Trouble(key, str(first.promise), first.reason, text, delivery.revision)
 
 
-def _shared(failing: Dependency, seen: Observation) -> str:
+def _shared(down: Dependency, seen: Observation) -> str:
     """Name the root cause so that all contracts which have it name it alike."""
     source = seen.source
-    if source is not None and failing.name == source.kind:
+    if source is not None and down.name == source.kind:
         host = _host(source.url)
-        if host and unreachable(failing.message):
+        if host and unreachable(down.message):
             return f"{'Git' if source.kind == 'GitRepository' else 'source'} host {host}"
         return f"{source.kind} {source.namespace}/{source.name}"
-    if failing.name in ("dependsOn", "Rights"):
-        return bounded(failing.message.partition(": ")[0], 120)
-    return failing.name
+    if down.name in ("dependsOn", "Rights"):
+        return bounded(down.message.partition(": ")[0], 120)
+    return down.name
 
 
 def _host(url: str) -> str:
@@ -220,18 +237,53 @@ def _host(url: str) -> str:
         return ""
 
 
+def _unbound(contract: Contract, memory: Memory, missing: Condition, seen: Observation) -> Trouble:
+    """Nothing can be followed: what ran may be gone with it."""
+    key = _MISSING.get(missing.reason, SOURCE)
+    ref = seen.kustomization.source if seen.kustomization else None
+    shared = {FLUX: "Flux", SOURCE: f"{ref.kind} {ref.namespace}/{ref.name}" if ref else ""}
+    return Trouble(
+        key=key,
+        promise=str(PromiseName.DEPENDENCIES),
+        reason=missing.reason,
+        message=sentences(f"Nothing can be delivered: {missing.message}", advice(contract, memory)),
+        cause=bounded(shared.get(key, ""), 120),
+        critical=key == KUSTOMIZATION and memory.good is not None,
+    )
+
+
+# Other causes ----------------------------------------------------------------------------------------------------
+
+
+def _others(
+    contract: Contract, memory: Memory, broken_now: list[Judgement], spoken_of: set[str]
+) -> Iterator[Trouble]:
+    """Promises that are not about the way of a revision, and breaks that are over and nothing else speaks of."""
+    past = [each for each in passed(memory) if not is_spoken_of(each.promise, spoken_of)]
+    over = [replace(_other(contract, memory, each), lasted=overrun(each)) for each in past]
+    still = [_other(contract, memory, each) for each in broken_now if each.promise not in WAY]
+    # Of two about the same promise, what still is.
+    yield from {each.key: each for each in (*over, *_overdue(contract, memory), *still)}.values()
+
+
 def _other(contract: Contract, memory: Memory, judgement: Judgement) -> Trouble:
     delivery = memory.delivery
-    named = _named(delivery) if delivery else ""
-    text = _sentences(f"{judgement.promise} broken: {judgement.message}", named, _advice(contract, memory))
+    about = named(delivery) if delivery else ""
     return Trouble(
         key=judgement.promise.value,
         promise=judgement.promise.value,
         reason=judgement.reason,
-        message=text,
+        message=sentences(broken(judgement), about, advice(contract, memory)),
         revision=delivery.revision if delivery else "",
     )
 
 
-def _sentences(*parts: str) -> str:
-    return bounded(". ".join(part.rstrip(".") for part in parts if part), LONGEST)
+def _overdue(contract: Contract, memory: Memory) -> Iterator[Trouble]:
+    """What an earlier delivery should have deleted, and is still there."""
+    late = [each for each in memory.departures.overdue if each.fate is Fate.AWAITED]
+    if not late:
+        return
+    more = f"; {len(late) - 1} more" if len(late) > 1 else ""
+    what = f"{PromiseName.DELETION} broken: {late[0].name} {late[0].account}".rstrip()
+    text = sentences(f"{what}{more}", "An earlier revision deleted it", advice(contract, memory))
+    yield Trouble(str(PromiseName.DELETION), str(PromiseName.DELETION), reasons.BUDGET_EXCEEDED, text)

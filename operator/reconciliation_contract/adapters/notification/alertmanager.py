@@ -46,7 +46,7 @@ class AlertmanagerSink:
         }
         annotations = {
             "summary": notice.title,
-            "description": notice.text,
+            "description": notice.stand,
             "revision": notice.revision,
             "cause": notice.cause,
             "reason": notice.reason,

@@ -18,6 +18,7 @@ TYPES: Final = {
     Kind.OPENED: "dev.cdevents.incident.detected.0.2.0",
     Kind.REMINDED: "dev.reconciliation.incident.reminded.v1",
     Kind.RECOVERED: "dev.cdevents.incident.resolved.0.2.0",
+    Kind.ENDED: "dev.reconciliation.incident.ended.v1",
 }
 
 

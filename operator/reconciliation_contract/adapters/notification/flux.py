@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from reconciliation_contract.adapters.notification.http import Poster, lean
 from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.notice import Kind, Notice
+from reconciliation_contract.core.notice import Notice
 
 GROUP: Final = "kustomize.toolkit.fluxcd.io"
 _DUPLICATE: Final = 429
@@ -41,7 +41,7 @@ class FluxSink:
             await self._poster.post(self._event(notice))
 
     def _event(self, notice: Notice) -> dict[str, Any]:
-        loud = notice.kind is not Kind.RECOVERED and notice.severity is not Severity.INFO
+        loud = not notice.over and notice.severity is not Severity.INFO
         about = {
             "apiVersion": f"{GROUP}/v1",
             "kind": "Kustomization",
