@@ -47,18 +47,30 @@ def key_of(raw: Raw) -> Key:
     return read_text(meta, "namespace"), read_text(meta, "name")
 
 
+def uid_of(raw: Raw) -> str:
+    """The uid of a raw object."""
+    return read_text(read_map(raw, "metadata"), "uid")
+
+
 def newer(version: str, than: str) -> bool:
     """Whether a resourceVersion is newer; Kubernetes compares them as whole numbers."""
     return not (version.isdecimal() and than.isdecimal()) or int(version) > int(than)
 
 
-def _outdated(raw: Raw, known: Kustomization | Source | None) -> bool:
-    """Whether a newer version of the same object is known. A list is the last word, so it is not asked."""
-    meta = read_map(raw, "metadata")
-    if known is None or known.uid != read_text(meta, "uid"):
+def _outdated(raw: Raw, known: Kustomization | Source | None, *, live: bool) -> bool:
+    """Whether something newer is known: of the same object, where a list is the last word, or of one made anew.
+
+    Events of two objects of one name come in any order; the versions of a kind are one sequence.
+    """
+    if known is None or (known.uid == uid_of(raw) and not live):
         return False
-    version = read_text(meta, "resourceVersion")
+    version = read_text(read_map(raw, "metadata"), "resourceVersion")
     return known.resource_version != version and not newer(version, known.resource_version)
+
+
+def _is_other(known: Contract | InvalidContract | Kustomization | Source, uid: str) -> bool:
+    """Whether what is known is not the object of this uid, where one is given."""
+    return uid not in ("", known.uid)
 
 
 class Store:
@@ -84,7 +96,7 @@ class Store:
         key, version = key_of(raw), read_text(read_map(raw, "metadata"), "resourceVersion")
         known = self.contracts.get(key)
         parsed = parse(raw)
-        if known and known.contract.uid == parsed.uid and not newer(version, known.resource_version):
+        if known and not newer(version, known.resource_version):
             return set()
         if known and known.contract.uid != parsed.uid:
             self.drop_contract(key)
@@ -96,14 +108,16 @@ class Store:
             self._bound[parsed.namespace, parsed.kustomization].add(key)
         return {key}
 
-    def drop_contract(self, key: Key) -> None:
-        """Forget a contract that is gone."""
-        known = self.contracts.pop(key, None)
-        if known is None:
-            return
+    def drop_contract(self, key: Key, uid: str = "") -> set[Key]:
+        """Forget a contract that is gone; with a uid only that one, not one made anew under its name."""
+        known = self.contracts.get(key)
+        if known is None or _is_other(known.contract, uid):
+            return set()
+        del self.contracts[key]
         self._uids.pop(known.contract.uid, None)
         self._unbind(key, known)
         self._interest(key, frozenset())
+        return {key}
 
     def _unbind(self, key: Key, record: Record) -> None:
         if isinstance(record.contract, Contract):
@@ -112,20 +126,24 @@ class Store:
     def put_kustomization(self, raw: Raw, at: datetime, *, live: bool) -> set[Key]:
         """Take a Kustomization that came from a watch event (``live``) or a list."""
         key, known = key_of(raw), self.kustomizations.get(key_of(raw))
-        if live and _outdated(raw, known):
+        if _outdated(raw, known, live=live):
             return set()
         self.kustomizations[key] = flux.kustomization(raw, at, live=live, before=known)
         return set(self._bound[key])
 
-    def drop_kustomization(self, key: Key) -> set[Key]:
-        """Forget a Kustomization that is gone."""
-        return set(self._bound[key]) if self.kustomizations.pop(key, None) else set()
+    def drop_kustomization(self, key: Key, uid: str = "") -> set[Key]:
+        """Forget a Kustomization that is gone; with a uid only that one."""
+        known = self.kustomizations.get(key)
+        if known is None or _is_other(known, uid):
+            return set()
+        del self.kustomizations[key]
+        return set(self._bound[key])
 
     def put_source(self, raw: Raw, at: datetime, *, live: bool, kind: str = GIT_REPOSITORY) -> set[Key]:
         """Take a source, one that a person made or one that we pinned."""
         key = key_of(raw)
         known = self.sources[kind].get(key)
-        if live and _outdated(raw, known):
+        if _outdated(raw, known, live=live):
             return set()
         record = flux.source(raw, at, live=live, before=known, kind=kind)
         self.sources[kind][key] = record
@@ -135,11 +153,12 @@ class Store:
             self._pins[record.contract_uid].add(key)
         return self._concerned(record) | (self._concerned(known) if known else set())
 
-    def drop_source(self, key: Key, kind: str = GIT_REPOSITORY) -> set[Key]:
-        """Forget a source that is gone."""
-        record = self.sources[kind].pop(key, None)
-        if record is None:
+    def drop_source(self, key: Key, uid: str = "", kind: str = GIT_REPOSITORY) -> set[Key]:
+        """Forget a source that is gone; with a uid only that one."""
+        record = self.sources[kind].get(key)
+        if record is None or _is_other(record, uid):
             return set()
+        del self.sources[kind][key]
         self._pins[record.contract_uid].discard(key)
         return self._concerned(record)
 

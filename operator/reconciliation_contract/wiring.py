@@ -105,7 +105,7 @@ class Operator:
         )
         self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []
-        self.sweep = Sweep(self.store, cluster, self.tell, clock, settings)
+        self.sweep = Sweep(self.store, cluster, self.tell, clock, settings, note=self.metrics.missed)
         self._be_sensed()
 
     def _be_sensed(self) -> None:

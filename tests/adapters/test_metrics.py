@@ -59,6 +59,7 @@ NAMES = {
     "flux_contract_events_total": {"result"},
     "flux_contract_status_writes_total": set(),
     "flux_contract_errors_total": {"kind"},
+    "flux_contract_watch_misses_total": {"what"},
     "flux_contract_pass_duration_seconds": set(),
     "flux_contract_api_requests_total": {"method", "code"},
     "flux_contract_api_request_duration_seconds": {"method"},

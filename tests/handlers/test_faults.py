@@ -213,7 +213,7 @@ async def test_deletions_that_no_watch_told_of_are_found_by_the_sweep() -> None:
         await passing(35)
 
         assert flux.reason() == "KustomizationNotFound"
-        assert operator.sweep.ghosts == 2
+        assert 'flux_contract_watch_misses_total{what="deleted"} 2.0' in _exposed(operator)
         assert list(operator.store.contracts) == [("apps", "shop")]
         assert 'name="other"' not in _exposed(operator)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -105,12 +107,12 @@ def test_a_newer_version_of_a_contract_is_taken() -> None:
     assert store.contracts[KEY].resource_version == "11"
 
 
-def test_a_contract_made_anew_is_taken_whatever_its_version() -> None:
+def test_a_contract_made_anew_is_taken() -> None:
     """Another uid is another contract; nothing of the old one stays, its pinned copies included."""
     store = filled()
     store.put_source(source("pin", owner="uid-1", uid="s-2"), START, live=True)
 
-    told = store.put_contract(contract(1, uid="uid-2"))
+    told = store.put_contract(contract(2, uid="uid-2"))
 
     assert told == {KEY}
     assert store.contracts[KEY].contract.uid == "uid-2"
@@ -166,6 +168,63 @@ def test_a_kustomization_made_anew_has_no_past() -> None:
     assert first is not None
     assert first.exact is False
     assert store.kustomizations[KEY].attempted == first
+
+
+ORDERS = sorted(
+    {
+        tuple(order)
+        for order in permutations(("edited", "gone", "made"))
+        if order.index("edited") < order.index("gone")
+    }
+)
+"""Events of one object come in their order; those of another uid at any time."""
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["by watch", "by list"])
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+@pytest.mark.parametrize("kind", ["contract", "kustomization", "source"])
+def test_an_object_made_anew_survives_the_events_of_the_old_one(
+    kind: str, order: tuple[str, ...], live: bool
+) -> None:
+    """Whatever comes first, the new one is known at the end, and whoever cares is told of it."""
+    store = filled()
+    bring, drop, known = feeds(store, live=live)[kind]
+    events: dict[str, Callable[[], set[tuple[str, str]]]] = {
+        "edited": lambda: bring("old", 10),
+        "gone": lambda: drop("old"),
+        "made": lambda: bring("new", 12),
+    }
+    bring("old", 5)
+
+    told = {event: events[event]() for event in order}
+
+    assert known() == "new"
+    assert told["made"] == {KEY}
+
+
+def feeds(store: Store, *, live: bool) -> dict[str, Any]:
+    """By kind: how to bring an object of a uid and version, how to drop it, and which is known."""
+    return {
+        "contract": (
+            lambda uid, version: store.put_contract(contract(version, uid)),
+            lambda uid: store.drop_contract(KEY, uid),
+            lambda: store.contracts[KEY].contract.uid,
+        ),
+        "kustomization": (
+            lambda uid, version: store.put_kustomization(
+                kustomization(uid=uid, version=str(version)), START, live=live
+            ),
+            lambda uid: store.drop_kustomization(KEY, uid),
+            lambda: store.kustomizations[KEY].uid,
+        ),
+        "source": (
+            lambda uid, version: store.put_source(
+                {**source(), "metadata": meta("shop", version, uid)}, START, live=live
+            ),
+            lambda uid: store.drop_source(KEY, uid),
+            lambda: store.sources["GitRepository"][KEY].uid,
+        ),
+    }
 
 
 # Interests --------------------------------------------------------------------------------------------------------

@@ -40,6 +40,11 @@ class Listing:
     errors: dict[str, ClusterError] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     slow: float = 0.0
+    found: list[tuple[str, Key]] = field(default_factory=list)
+    """What was read."""
+    unreadable: set[str] = field(default_factory=set)
+    uid: str = "uid-1"
+    """That of what is read."""
 
     async def list_versions(self, resource: Resource, namespace: str = "") -> dict[Key, str]:
         """List what exists, as it was when the listing began."""
@@ -52,6 +57,14 @@ class Listing:
             raise self.errors[resource.plural]
         return {key: version for key, version in found.items() if namespace in ("", key[0])}
 
+    async def find(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+        """Read what exists now; ``unreadable`` raises."""
+        self.found.append((resource.plural, (namespace, name)))
+        if resource.plural in self.unreadable:
+            raise Unavailable("list", resource.plural, "no answer")
+        version = self.exists[resource.plural].get((namespace, name))
+        return object_of(resource.plural, version, self.uid, (namespace, name)) if version else None
+
 
 @dataclass
 class Swept:
@@ -61,30 +74,33 @@ class Swept:
     listing: Listing
     sweep: Sweep
     told: list[set[Key]]
+    missed: list[str]
 
     def put(self, plural: str, version: int, uid: str = "uid-1", key: Key = KEY) -> None:
         """Have the watch bring an object."""
-        put(self.store, plural, version, uid, key)
+        self.sweep.hear(plural, key)
+        raw = object_of(plural, str(version), uid, key)
+        if plural == CONTRACTS:
+            self.store.put_contract(raw)
+        else:
+            PUTS[plural](self.store, raw, now(), live=True)
 
 
-def put(store: Store, plural: str, version: int, uid: str = "uid-1", key: Key = KEY) -> None:
-    """Put a raw object into a store."""
-    meta = {"namespace": key[0], "name": key[1], "uid": uid, "resourceVersion": str(version)}
+def object_of(plural: str, version: str, uid: str, key: Key) -> dict[str, Any]:
+    """A raw object."""
+    meta = {"namespace": key[0], "name": key[1], "uid": uid, "resourceVersion": version}
     raw: dict[str, Any] = {"metadata": {**meta, "creationTimestamp": stamp(START)}}
-    if plural == CONTRACTS:
-        store.put_contract({**raw, "spec": {"kustomizationRef": {"name": "shop"}}})
-    else:
-        PUTS[plural](store, raw, now(), live=True)
+    return {**raw, "spec": {"kustomizationRef": {"name": "shop"}}} if plural == CONTRACTS else raw
 
 
 @asynccontextmanager
 async def sweeping(listing: Listing, settings: Settings | None = None) -> AsyncIterator[Swept]:
     """A sweep that ends with the context."""
-    store, told = Store(), []
-    sweep = Sweep(store, listing, told.append, now, settings or Settings())  # type: ignore[arg-type]  # a script
+    store, told, missed = Store(), [], []
+    sweep = Sweep(store, listing, told.append, now, settings or Settings(), note=missed.append)  # type: ignore[arg-type]  # a script
     task = asyncio.create_task(sweep.run())
     try:
-        yield Swept(store, listing, sweep, told)
+        yield Swept(store, listing, sweep, told, missed)
         assert not task.done(), "the sweep ended"
     finally:
         task.cancel()
@@ -136,7 +152,7 @@ async def test_what_is_gone_is_dropped_told_and_counted(plural: str) -> None:
 
         known = (swept.store.contracts, swept.store.kustomizations, swept.store.sources["GitRepository"])
         assert [KEY in kind for kind in known] == [kind != plural for kind in listing.exists]
-        assert swept.sweep.ghosts == 1
+        assert swept.missed == ["deleted"]
         assert ({KEY} in swept.told) is (plural != SOURCES)
 
 
@@ -151,7 +167,7 @@ async def test_what_the_watch_brings_during_a_listing_is_not_dropped() -> None:
         await passing(10)
 
         assert swept.store.kustomizations[KEY].uid == "uid-2"
-        assert swept.sweep.ghosts == 0
+        assert swept.missed == []
 
 
 async def test_a_watch_that_is_behind_for_long_makes_facts_stale() -> None:
@@ -176,6 +192,102 @@ async def test_a_watch_that_is_behind_for_long_makes_facts_stale() -> None:
         assert fresh is False
         assert swept.sweep.unready() == ""
         assert swept.store.fresh is True
+
+
+def version(store: Store, plural: str, key: Key = KEY) -> str:
+    """The version that is known."""
+    known = {
+        CONTRACTS: store.contracts,
+        KUSTOMIZATIONS: store.kustomizations,
+        SOURCES: store.sources["GitRepository"],
+    }
+    return known[plural][key].resource_version if key in known[plural] else ""
+
+
+@pytest.mark.parametrize("plural", [CONTRACTS, KUSTOMIZATIONS, SOURCES])
+@pytest.mark.parametrize(
+    ("known", "uid"), [(0, "uid-1"), (5, "uid-1"), (5, "uid-2"), (9, "uid-1"), (9, "uid-2")], ids=str
+)
+async def test_what_a_working_watch_has_lost_is_read(plural: str, known: int, uid: str) -> None:
+    """Unknown, older, made anew or restored: as long as the watch brings others, nobody else is blinded by it."""
+    listing = Listing(uid=uid)
+    async with sweeping(listing) as swept:
+        await passing(1)
+        if known:
+            swept.put(plural, known)
+        listing.exists[plural] = {KEY: "7", ("apps", "other"): "1"}
+        for beat in range(1, 40):
+            listing.exists[plural]["apps", "other"] = str(beat)
+            swept.put(plural, beat, key=("apps", "other"))
+            await passing(5)
+            assert swept.sweep.unready() == ""
+
+        assert version(swept.store, plural) == "7"
+        assert listing.found == [(plural, KEY)]
+        assert swept.missed == ["lost"]
+        assert ({KEY} in swept.told) is (plural == CONTRACTS)
+
+
+async def test_a_watch_that_brings_nothing_is_not_outdone_by_reading() -> None:
+    """Where nothing shows that it works, an object that it lost is not told from a watch that is stuck."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(1)
+        listing.exists[KUSTOMIZATIONS][KEY] = "7"
+        for beat in range(1, 40):
+            swept.put(SOURCES, beat)
+            listing.exists[SOURCES][KEY] = str(beat)
+            await passing(5)
+
+        assert swept.sweep.unready() == "observations are stale: the watches do not progress"
+        assert listing.found == []
+
+
+async def test_a_watch_that_lost_many_lags() -> None:
+    """More than a few objects are not read one by one: the facts are old, whatever it brings."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(1)
+        listing.exists[KUSTOMIZATIONS] = {("apps", f"app-{number}"): "7" for number in range(11)}
+        for beat in range(1, 40):
+            swept.put(KUSTOMIZATIONS, beat, key=("apps", "other"))
+            listing.exists[KUSTOMIZATIONS]["apps", "other"] = str(beat)
+            await passing(5)
+
+        assert swept.sweep.unready() == "observations are stale: the watches do not progress"
+        assert listing.found == []
+
+
+async def test_an_object_that_cannot_be_read_blinds_nobody() -> None:
+    """It is tried again at each sweep, until it can be."""
+    listing = Listing(unreadable={KUSTOMIZATIONS})
+    async with sweeping(listing) as swept:
+        await passing(1)
+        listing.exists[KUSTOMIZATIONS][KEY] = "7"
+        for beat in range(1, 60):
+            if beat == 40:
+                listing.unreadable.clear()
+            swept.put(KUSTOMIZATIONS, beat, key=("apps", "other"))
+            listing.exists[KUSTOMIZATIONS]["apps", "other"] = str(beat)
+            await passing(5)
+            assert swept.sweep.unready() == ""
+
+        assert len(listing.found) > 3
+        assert version(swept.store, KUSTOMIZATIONS) == "7"
+
+
+async def test_one_watch_of_a_namespace_does_not_speak_for_another() -> None:
+    """Where only some namespaces are watched, each has watches of its own."""
+    listing = Listing()
+    async with sweeping(listing, Settings(namespaces=("apps", "shop"))) as swept:
+        await passing(1)
+        listing.exists[KUSTOMIZATIONS][KEY] = "7"
+        for beat in range(1, 40):
+            swept.put(KUSTOMIZATIONS, beat, key=("shop", "other"))
+            listing.exists[KUSTOMIZATIONS]["shop", "other"] = str(beat)
+            await passing(5)
+
+        assert swept.sweep.unready() == "observations are stale: the watches do not progress"
 
 
 async def test_an_object_that_changes_all_the_time_is_no_stuck_watch() -> None:

@@ -364,7 +364,10 @@ def _json_patched(changes: list[Raw], known: Raw) -> Raw:
 
 
 def _selected(seen: Seen, thing: Raw) -> bool:
-    """Whether an object has the labels that a list or watch is limited to."""
+    """Whether an object has the name and the labels that a list or watch is limited to."""
+    _, _, name = seen.query.get("fieldSelector", "").partition("metadata.name=")
+    if name and name != thing["metadata"]["name"]:
+        return False
     wanted = (pair.split("=") for pair in seen.query.get("labelSelector", "").split(",") if pair)
     labels = thing["metadata"].get("labels") or {}
     return all(labels.get(key) == value for key, value in wanted)

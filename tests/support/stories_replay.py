@@ -136,7 +136,7 @@ class Replay:
                 store.put_source(raw, now, live=live, kind=raw["kind"])
         for kind, known in store.sources.items():
             for key in known.keys() - {key_of(raw) for raw in sources.values()}:
-                store.drop_source(key, kind)
+                store.drop_source(key, kind=kind)
 
     def _news(self, kind: str, name: str, raw: Object) -> bool:
         version = f"{raw['metadata']['uid']}/{raw['metadata']['resourceVersion']}"

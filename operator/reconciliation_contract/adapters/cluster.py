@@ -168,6 +168,12 @@ class Cluster:
         """List the objects of a kind of which there are few, in one page."""
         return await self._request("GET", resource.path(namespace), "list")
 
+    async def find(self, resource: Resource, namespace: str, name: str) -> Raw | None:
+        """Read one object with the right to list; None where it is not there."""
+        query = {"fieldSelector": f"metadata.name={name}"}
+        found = await self._request("GET", resource.path(namespace), "list", query=query)
+        return next(iter(found.get("items") or ()), None)
+
     async def select(
         self, resource: Resource, namespace: str, selector: str, *, user: str = "", accept: str = "application/json"
     ) -> tuple[list[Raw], str]:

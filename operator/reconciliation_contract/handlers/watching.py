@@ -13,7 +13,7 @@ import kopf
 
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import SOURCES
-from reconciliation_contract.store import Key, key_of
+from reconciliation_contract.store import Key, key_of, uid_of
 from reconciliation_contract.wiring import Operator
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ _RETRIES: Final = (1, 1, 2, 3, 5, 8, 13, *(20,) * 14)
 restarted with all its state in the contracts. None is longer than 20: the end of an outage is noticed in 30."""
 
 Put = Callable[[Any, bool], set[Key]]
-Drop = Callable[[Key], set[Key]]
+Drop = Callable[[Key, str], set[Key]]
+"""Takes the uid, too: kopf tells of an object's end and of the next one of its name in any order."""
 
 
 def register(registry: kopf.OperatorRegistry, operator: Operator, access: Access) -> None:
@@ -36,7 +37,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, access: Access
         operator,
         ("reconciliation.dev", "v1alpha1", "reconciliationcontracts"),
         put=lambda raw, _live: store.put_contract(raw),
-        drop=lambda key: _drop_contract(operator, key),
+        drop=lambda key, uid: _drop_contract(operator, key, uid),
     )
     _watch(
         registry,
@@ -65,14 +66,15 @@ def _source_feed(operator: Operator, kind: str) -> _Feed:
     store = operator.store
     return _Feed(
         put=lambda raw, live: store.put_source(raw, operator.clock(), live=live, kind=kind),
-        drop=lambda key: store.drop_source(key, kind),
+        drop=lambda key, uid: store.drop_source(key, uid, kind),
     )
 
 
-def _drop_contract(operator: Operator, key: Key) -> set[Key]:
-    operator.store.drop_contract(key)
-    operator.metrics.forgot(key)
-    return {key}
+def _drop_contract(operator: Operator, key: Key, uid: str) -> set[Key]:
+    gone = operator.store.drop_contract(key, uid)
+    if gone:
+        operator.metrics.forgot(key)
+    return gone
 
 
 def _watch(
@@ -83,8 +85,9 @@ def _watch(
     @kopf.on.event(*resource, registry=registry)
     async def take(event: kopf.RawEvent, **_: object) -> None:
         raw, kind = event["object"], event.get("type")
+        operator.sweep.hear(resource[2], key_of(raw))
         try:
-            keys = drop(key_of(raw)) if kind == "DELETED" else put(raw, kind is not None)
+            keys = drop(key_of(raw), uid_of(raw)) if kind == "DELETED" else put(raw, kind is not None)
         except Exception:  # noqa: BLE001 - one object that breaks us must not stop the watch
             operator.metrics.failed("bug")
             _log.exception("an object could not be read; please report this", extra={"object": key_of(raw)})

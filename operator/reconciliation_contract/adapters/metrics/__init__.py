@@ -40,6 +40,7 @@ _COMPARISONS: Final = ("in_sync", "drifted", "unknown")
 _MESSAGES: Final = ("taken", "failed", "refused", "dropped")
 _EVENTS: Final = ("told", "failed", "dropped")
 _ERRORS: Final = ("cluster", "bug")
+_MISSES: Final = ("deleted", "lost")
 _SECOND: Final = timedelta(seconds=1)
 _CANCELLED: Final = (RollbackState.PROPOSED, RollbackState.INTENDED, RollbackState.SWITCHING)
 
@@ -79,6 +80,9 @@ class Metrics:
         self._events = self._counter("events", "Kubernetes Events, by what became of them.", {"result": _EVENTS})
         self._writes = self._counter("status_writes", "Writes of a contract's status.")
         self._errors = self._counter("errors", "Passes that failed, by whose fault.", {"kind": _ERRORS})
+        self._missed = self._counter(
+            "watch_misses", "Objects that a watch did not tell of, mended by the sweep.", {"what": _MISSES}
+        )
         self._passes = self._histogram("pass_duration_seconds", "Looks at a contract.", buckets=_QUICK)
         self._requests = self._histogram(
             "api_request_duration_seconds", "Requests to the API server.", {"method": ()}, buckets=_QUICK
@@ -134,6 +138,10 @@ class Metrics:
     def failed(self, kind: str) -> None:
         """Count a pass that failed: ``cluster`` or ``bug``."""
         self._errors.labels(kind).inc()
+
+    def missed(self, what: str) -> None:
+        """Count an object that a watch did not tell of: ``deleted``, or ``lost`` where it exists or has changed."""
+        self._missed.labels(what).inc()
 
     def notified(self, sink: str, result: str) -> None:
         """Count a message to a sink: ``taken``, ``failed`` (it is tried again), ``refused`` or ``dropped``."""
