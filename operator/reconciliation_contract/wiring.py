@@ -21,7 +21,7 @@ from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import Sink
 from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
-from reconciliation_contract.adapters.notification.apprise import AppriseSink
+from reconciliation_contract.adapters.notification.apprise import apprise_sinks
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.config import Settings
@@ -57,7 +57,7 @@ def sinks(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Sink]:
     if settings.cloudevents:
         yield CloudEventsSink(settings.cloudevents, settings.cloudevents_token_file)
     if settings.notify_urls_file:
-        yield AppriseSink(settings.notify_urls_file)
+        yield from apprise_sinks(settings.notify_urls_file)
 
 
 class Operator:

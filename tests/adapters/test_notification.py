@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from reconciliation_contract.adapters.notification import Sink, SinkError, Undeliverable
 from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
-from reconciliation_contract.adapters.notification.apprise import AppriseSink
+from reconciliation_contract.adapters.notification.apprise import MOST, AppriseSink, Urls, apprise_sinks
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.core.contract import Severity
@@ -230,12 +233,12 @@ async def test_a_token_is_read_anew_and_never_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings(PLUGINS)
-async def test_apprise_sends_to_each_url_of_a_file(tmp_path: Path) -> None:
+async def test_apprise_sends_to_a_url_of_a_file(tmp_path: Path) -> None:
     """Title, text and kind reach a service; comments and empty lines are skipped."""
     urls = tmp_path / "urls"
     async with receiving(200) as receiver:
         urls.write_text(f"# the team\n\n{receiver.url.replace('http', 'json')}hook\n")
-        sink = AppriseSink(str(urls))
+        (sink,) = apprise_sinks(str(urls))
         await sink.send([opening(), recovery()])
         await sink.close()
 
@@ -249,7 +252,8 @@ async def test_apprise_sends_to_each_url_of_a_file(tmp_path: Path) -> None:
     ("text", "said"),
     [
         (f"json://user:{SECRET}@127.0.0.1/\nnonsense://{SECRET}\n", "line 2 of .* is no URL that Apprise knows"),
-        ("# nothing\n", "names no URL"),
+        ("# nothing\n", "names no URLs"),
+        ("json://127.0.0.1/\n" * (MOST + 1), f"names {MOST + 1} URLs; write 1 to {MOST}"),
         (None, "cannot be read"),
     ],
 )
@@ -260,7 +264,7 @@ def test_apprise_refuses_a_bad_file_at_the_start(tmp_path: Path, text: str | Non
         urls.write_text(text)
 
     with pytest.raises(SinkError, match=said) as caught:
-        AppriseSink(str(urls))
+        apprise_sinks(str(urls))
 
     assert SECRET not in str(caught.value)
 
@@ -271,11 +275,81 @@ async def test_apprise_tells_when_a_service_refuses(tmp_path: Path, caplog: pyte
     urls = tmp_path / "urls"
     async with receiving(500) as receiver:
         urls.write_text(receiver.url.replace("http://", f"json://user:{SECRET}@"))
-        sink = AppriseSink(str(urls))
+        (sink,) = apprise_sinks(str(urls))
         with pytest.raises(SinkError, match="refused"):
             await sink.send([opening()])
+        await sink.close()
 
     assert SECRET not in caplog.text
+
+
+@pytest.mark.filterwarnings(PLUGINS)
+async def test_each_url_of_apprise_is_a_sink_of_its_own(tmp_path: Path) -> None:
+    """One that fails has the others repeat nothing, and a URL that changes is taken up where it stands."""
+    urls = tmp_path / "urls"
+    async with receiving(200) as good, receiving(500) as bad:
+        lines = [server.url.replace("http", "json") for server in (good, bad)]
+        urls.write_text("\n".join(lines))
+        works, fails = apprise_sinks(str(urls))
+        await works.send([opening()])
+        with pytest.raises(SinkError, match="apprise-2 refused"):
+            await fails.send([opening()])
+        urls.write_text("\n".join([lines[0], lines[0]]))
+        await fails.send([opening()])
+        urls.write_text(lines[0])
+        with pytest.raises(SinkError, match="names only 1 URLs now"):
+            await fails.send([opening()])
+        for sink in (works, fails):
+            await sink.close()
+
+    assert (works.name, fails.name) == ("apprise-1", "apprise-2")
+    assert (len(good.taken), len(bad.came)) == (2, 1)
+
+
+@pytest.mark.filterwarnings(PLUGINS)
+async def test_apprise_shows_markup_as_it_is(tmp_path: Path) -> None:
+    """What a cluster says is text, whatever the service could make of it."""
+    urls = tmp_path / "urls"
+    async with receiving(200) as receiver:
+        urls.write_text(f"{receiver.url.replace('http', 'json')}?format=html")
+        (sink,) = apprise_sinks(str(urls))
+        await sink.send([replace(opening(), text="<b>2 < 3</b>")])
+        await sink.close()
+
+    assert "&lt;b&gt;" in receiver.taken[0]["message"]
+
+
+async def test_a_slow_service_behind_apprise_has_a_message_once(tmp_path: Path) -> None:
+    """Given up on and tried again, it is waited for; nothing of it happens in the loop's own threads."""
+    release, sent = threading.Event(), []
+
+    class Slow:
+        """A service that answers when it is told to."""
+
+        def add(self, _: str) -> bool:
+            return True
+
+        def notify(self, title: str, **_: object) -> bool:
+            sent.append((title, threading.current_thread().name))
+            return release.wait(10)
+
+    class Library:
+        Apprise = Slow
+        NotifyFormat = SimpleNamespace(TEXT="text")
+
+    urls = tmp_path / "urls"
+    urls.write_text("slow://")
+    sink = AppriseSink(Urls(Library(), urls), 0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await sink.send([opening()])
+    release.set()
+    await sink.send([opening()])
+    await sink.send([recovery()])
+    await sink.close()
+
+    assert [title for title, _ in sent] == [opening().title, recovery().title]
+    assert {thread.partition("_")[0] for _, thread in sent} == {"apprise-1"}
 
 
 def test_every_message_is_short() -> None:
