@@ -205,6 +205,7 @@ class Reconciler:
             lacking=self._reach.surroundings.lacking(contract),
             sinks=self._reach.notifier.sinks,
             told=self._reach.notifier.told(key),
+            storms=self._reach.notifier.storms(key),
         )
         failures = memory.delivery.failures if memory.delivery else None
         self._fleet[key] = Pulse(seen.source.url if seen.source else "", failures.first_at if failures else None)

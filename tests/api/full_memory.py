@@ -194,6 +194,7 @@ def full_memory(*, adopted: bool = False) -> Memory:
                 closed_at=after(n + 3),
                 relapses=2,
                 told={"flux": 3, "kubernetes": 2},
+                storms={"flux": "0123456789abcdef"},
             )
             for n in range(INCIDENTS)
         ),

@@ -15,9 +15,9 @@ from reconciliation_contract.adapters.notification import SinkError
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.notice import Kind, Notice
-from reconciliation_contract.notifier import GATHER, Notifier
+from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.notifier.ledger import Key
-from reconciliation_contract.notifier.outlet import MOST
+from reconciliation_contract.notifier.outlet import MOST, SETTLING
 from tests.support.builders_core import CONTRACT
 from tests.support.virtual_time import now, passing
 
@@ -67,7 +67,9 @@ class Fleet:
         for key in keys:
             incident = self.known[key]
             told = {name: n for sinks in self.notifier.told(key).values() for name, n in sinks.items()}
-            self.note(key, replace(incident, told={**incident.told, **told}))
+            storms = {name: storm for sinks in self.notifier.storms(key).values() for name, storm in sinks.items()}
+            known = replace(incident, told={**incident.told, **told}, storms={**incident.storms, **storms})
+            self.note(key, known)
 
     def note(self, key: Key, incident: Incident) -> None:
         before = (self.known[key],) if key in self.known else ()
@@ -151,6 +153,77 @@ async def test_latecomers_to_a_storm_are_silent() -> None:
     assert sink.kinds == ["Opened"]
 
 
+async def test_a_storm_that_comes_one_by_one_is_one_message_from_the_fourth_on() -> None:
+    """The first three were told alone and are told of alone to the end; the storm counts all, and ends once."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        for key in keys(10):
+            fleet.break_all([key], "source-controller")
+            await passing(60)
+        assert [notice.concerned for notice in sink.sent] == [1, 1, 1, 4]
+        assert sink.sent[3].title == "source-controller: 4 contracts broken"
+        for key in keys(10):
+            fleet.mend([key])
+            await passing(60)
+
+    opened = [notice.subject for notice in sink.sent if notice.kind is Kind.OPENED]
+    recovered = [notice.subject for notice in sink.sent if notice.kind is Kind.RECOVERED]
+    assert len(set(opened)) == 4
+    assert recovered == opened
+
+
+async def test_a_storm_that_comes_one_by_one_is_reminded_of_once_a_round() -> None:
+    """The first of it that is due brings the reminder; those told alone have their own."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        for key in keys(10):
+            fleet.break_all([key], "source-controller")
+            await passing(60)
+        sink.sent.clear()
+        for key, incident in list(fleet.known.items()):
+            fleet.note(key, replace(incident, count=2, told_at=now()))
+            await passing(60)
+
+    assert [(notice.kind, notice.concerned) for notice in sink.sent] == [(Kind.REMINDED, n) for n in (1, 1, 1, 7)]
+
+
+@pytest.mark.slow
+async def test_ten_thousand_contracts_are_one_message_that_counts_them_all() -> None:
+    """What waits for a sink is bounded by messages, not by contracts."""
+    sink = Sink(down=True)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(10_000), "source-controller")
+        await passing(60)
+        sink.down = False
+        await passing(120)
+        fleet.mend(keys(10_000))
+        await passing(60)
+
+    assert [(notice.kind, notice.concerned) for notice in sink.sent] == [
+        (Kind.OPENED, 10_000),
+        (Kind.RECOVERED, 10_000),
+    ]
+    assert fleet.result("dropped") == 0
+
+
+async def test_after_a_start_a_storm_is_over_only_when_all_of_it_has_been_looked_at() -> None:
+    """A contract that was not looked at yet may still be in it."""
+    sink = Sink()
+    async with running(sink) as before:
+        before.break_all(keys(10), "source-controller")
+        await passing(60)
+    async with running(sink, before.known) as after:
+        first, *rest = keys(10)
+        after.note(first, after.known[first])
+        after.mend([first])
+        await passing(15)
+        for key in rest:
+            after.note(key, after.known[key])
+        await passing(60)
+
+    assert sink.kinds == ["Opened"]
+
+
 async def test_each_namespace_hears_of_its_own_where_readers_are_bound_to_one() -> None:
     """For Alerts, which name namespaces, a storm is one message for each of them."""
     sink = Sink(by_namespace=True)
@@ -228,7 +301,7 @@ async def test_the_queue_of_a_dead_sink_is_bounded() -> None:
         assert fleet.result("dropped") == 500
         assert fleet.result("failed") == sink.tries
         assert 10 <= sink.tries <= 40
-        assert fleet.failing() == pytest.approx(3600 - GATHER)
+        assert fleet.failing() == pytest.approx(3600 - SETTLING)
         sink.down = False
         fleet.again()
         await passing(900)
@@ -247,7 +320,7 @@ async def test_a_sink_that_has_nothing_to_take_does_not_fail() -> None:
         assert [fleet.result(result) for result in ("taken", "failed", "refused", "dropped")] == [0, 0, 0, 0]
         fleet.break_all(keys(1), "")
         await passing(600)
-        assert fleet.failing() == pytest.approx(600 - GATHER)
+        assert fleet.failing() == pytest.approx(600 - SETTLING)
         fleet.notifier.forget(keys(1)[0])
 
         assert fleet.failing() == 0

@@ -262,7 +262,7 @@ def _read_incident(raw: Raw) -> Incident | None:
     key, opened = read_text(raw, "key"), moment(raw.get("openedAt"))
     if not key or opened is None:
         return None
-    told = read_map(raw, "told")
+    told, storms = read_map(raw, "told"), read_map(raw, "storms")
     return Incident(
         key=key,
         promise=read_text(raw, "promise"),
@@ -283,4 +283,5 @@ def _read_incident(raw: Raw) -> Incident | None:
         closed_at=moment(raw.get("closedAt")),
         relapses=max(0, read_number(raw, "relapses")),
         told={sink: read_number(told, sink) for sink in list(told)[:16] if read_number(told, sink) > 0},
+        storms={sink: read_text(storms, sink) for sink in list(storms)[:16] if read_text(storms, sink)},
     )

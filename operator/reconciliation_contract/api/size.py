@@ -131,6 +131,8 @@ def _decisive(wire: Wire) -> Wire:
     if deletion := wire.get("deletion"):
         departed = {name: deletion[name] for name in ("pending", "overdue") if name in deletion}
         known["deletion"] = deletion | {name: [*map(_without_messages, those)] for name, those in departed.items()}
+    if incidents := wire.get("incidents"):
+        known["incidents"] = [_without_messages(incident) for incident in incidents]
     if objects := wire.get("drift", {}).get("objects"):
         named = [_without(found, "by", "at") for found in objects]
         known["drift"] = _without(wire["drift"], "unlisted") | {"objects": named}

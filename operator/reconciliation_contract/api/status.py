@@ -317,5 +317,6 @@ def _incident(incident: Incident) -> Wire:
             "count": incident.count or None,
             "relapses": incident.relapses or None,
             "told": dict(sorted(incident.told.items())),
+            "storms": dict(sorted(incident.storms.items())),
         }
     )

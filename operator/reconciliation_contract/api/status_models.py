@@ -322,6 +322,8 @@ class IncidentStatus(Wire):
     """How often it seemed to be over and was not."""
     told: Annotated[dict[str, Count], Field(max_length=16)] | None = None
     """How many of the messages each sink has taken."""
+    storms: Annotated[dict[str, Word], Field(max_length=16)] | None = None
+    """Under which name each sink was told of it together with others of the same cause."""
 
 
 class Status(Wire):

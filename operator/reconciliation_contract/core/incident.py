@@ -140,9 +140,12 @@ def owed(incident: Incident, have: int) -> tuple[int, ...]:
 
 def _acknowledged(contract: Contract, incident: Incident, seen: Observation) -> Incident:
     """Note what the sinks have taken since."""
-    taken: Mapping[str, int] = seen.told.get(identity(contract.uid, incident), {})
+    name = identity(contract.uid, incident)
+    taken: Mapping[str, int] = seen.told.get(name, {})
     told = {**incident.told, **{sink: n for sink, n in taken.items() if n > incident.told.get(sink, 0)}}
-    return replace(incident, told=told) if told != incident.told else incident
+    if told == incident.told:
+        return incident
+    return replace(incident, told=told, storms={**incident.storms, **seen.storms.get(name, {})})
 
 
 def _timed(incident: Incident, now: datetime) -> Incident:

@@ -166,6 +166,8 @@ class Incident:
     """How often it seemed to be over and was not."""
     told: Mapping[str, int] = field(default_factory=dict)
     """How many of the messages each sink has taken."""
+    storms: Mapping[str, str] = field(default_factory=dict)
+    """Under which subject each sink was told of it together with others; a sink that is not here was told alone."""
 
 
 @dataclass(frozen=True, slots=True)

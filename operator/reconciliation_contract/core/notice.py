@@ -5,7 +5,6 @@ Everything is made from what the status says, so a message that is sent again af
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,7 +23,6 @@ STORM: Final = 4
 WELL: Final = "All is well again"
 _NAMED: Final = 5
 """Contracts that a message about many names."""
-_RANK: Final = tuple(Severity)
 
 
 class Kind(StrEnum):
@@ -123,27 +121,38 @@ def _word(incident: Incident) -> str:
     return "failing" if incident.failing else "broken"
 
 
-def gathered(notices: Sequence[Notice], scope: str) -> Notice:
-    """Write one message about many incidents of the same root cause, in the name of the one that came first."""
-    first = min(notices, key=lambda n: (n.opened_at, n.namespace, n.contract))
-    subject = hashlib.sha256(f"{first.cause}/{scope}".encode()).hexdigest()[:16]
-    names = sorted({f"{n.namespace}/{n.contract}" for n in notices})
+def gathered(
+    first: Notice,
+    storm: str,
+    *,
+    names: Sequence[str],
+    severity: Severity,
+    opened_at: datetime,
+    closed_at: datetime | None,
+) -> Notice:
+    """Write one message about many incidents of the same root cause, in the words of one of them.
+
+    ``storm`` is the subject of all messages about them, ``names`` are those of the contracts.
+    """
     shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    many, lasted = f"{len(names)} contracts", spoken(max(timedelta(0), first.at - first.opened_at))
+    many, lasted = f"{len(names)} contracts", spoken(max(timedelta(0), (closed_at or first.at) - opened_at))
     title = {
         Kind.OPENED: f"{first.cause}: {many} broken",
         Kind.REMINDED: f"{first.cause}: {many} still broken after {lasted}",
         Kind.RECOVERED: f"{first.cause}: {many} recovered after {lasted}",
         Kind.ENDED: f"{first.cause}: {many} cannot be judged any more after {lasted}",
     }[first.kind]
-    said = WELL if first.kind is Kind.RECOVERED else first.text
+    text = bounded(f"{many}: {shown}. {WELL if first.kind is Kind.RECOVERED else first.text}", LONGEST)
     return replace(
         first,
-        id=f"{subject}-{first.id}",
-        subject=subject,
-        severity=max((n.severity for n in notices), key=_RANK.index),
+        id=f"{storm}-{'end' if closed_at else first.id.rpartition('-')[2]}",
+        subject=storm,
+        severity=severity,
         title=title,
-        text=bounded(f"{many}: {shown}. {said}", LONGEST),
+        text=text,
+        stand=text,
+        opened_at=opened_at,
+        closed_at=closed_at,
         concerned=len(names),
     )
 

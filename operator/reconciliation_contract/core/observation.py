@@ -270,3 +270,5 @@ class Observation:
     """Where incidents are told."""
     told: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By incident and sink: how many messages were taken, as far as the status does not say so yet."""
+    storms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By incident and sink: the storm in which it was told, likewise."""

@@ -41,7 +41,15 @@ class Notifier:
 
     def told(self, key: Key) -> Mapping[str, Mapping[str, int]]:
         """What sinks took of a contract's incidents, as far as the status does not say so."""
-        return self._ledger.taken.get(key, {})
+        taken = self._ledger.taken.get(key, {})
+        return {name: {sink: told.count for sink, told in sinks.items()} for name, sinks in taken.items()}
+
+    def storms(self, key: Key) -> Mapping[str, Mapping[str, str]]:
+        """In which storms sinks were told of them, likewise."""
+        taken = self._ledger.taken.get(key, {})
+        return {
+            name: {sink: told.storm for sink, told in sinks.items() if told.storm} for name, sinks in taken.items()
+        }
 
     def note(self, contract: Contract, uid: str, before: Sequence[Incident], after: Sequence[Incident]) -> None:
         """Take a contract's incidents as they stood before a pass and now stand in the status; tell what is lacking.

@@ -32,10 +32,15 @@ class Item:
         """Write one of its messages."""
         return notice(self.contract, self.uid, self.incident, number)
 
-    def overlaps(self, other: Item) -> bool:
-        """Whether this one had not ended when the other began."""
-        closed = self.incident.closed_at
-        return closed is None or closed >= other.incident.opened_at
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a sink has of an incident."""
+
+    count: int
+    """Messages."""
+    storm: str
+    """The subject under which it was told of it together with others; empty where alone."""
 
 
 class Ledger:
@@ -43,8 +48,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._items: dict[Key, Sequence[Item]] = {}
-        self.taken: dict[Key, dict[str, dict[str, int]]] = {}
-        """By contract, incident and sink: messages taken that the status does not show yet."""
+        self.taken: dict[Key, dict[str, dict[str, Told]]] = {}
+        """By contract, incident and sink: what was taken that the status does not show yet."""
 
     def knows(self, key: Key) -> bool:
         """Whether a contract has incidents."""
@@ -60,19 +65,28 @@ class Ledger:
         fresh = {
             name: newer
             for name, sinks in self.taken.pop(key, {}).items()
-            if name in told and (newer := {sink: n for sink, n in sinks.items() if n > told[name].get(sink, 0)})
+            if name in told
+            and (newer := {sink: mine for sink, mine in sinks.items() if mine.count > told[name].get(sink, 0)})
         }
         if fresh:
             self.taken[key] = fresh
 
-    def take(self, item: Item, sink: str) -> None:
+    def take(self, item: Item, sink: str, storm: str) -> None:
         """Remember that a sink has all messages of an incident."""
-        self.taken.setdefault(item.key, {}).setdefault(item.id, {})[sink] = item.incident.count
+        self.taken.setdefault(item.key, {}).setdefault(item.id, {})[sink] = Told(item.incident.count, storm)
 
     def have(self, item: Item, sink: str) -> int:
         """How many messages a sink took."""
-        since = self.taken.get(item.key, {}).get(item.id, {}).get(sink, 0)
-        return max(since, item.incident.told.get(sink, 0))
+        since = self._since(item, sink)
+        return max(since.count if since else 0, item.incident.told.get(sink, 0))
+
+    def storm(self, item: Item, sink: str) -> str:
+        """The storm in which a sink was told of an incident; empty where alone, or not at all."""
+        since = self._since(item, sink)
+        return since.storm if since else item.incident.storms.get(sink, "")
+
+    def _since(self, item: Item, sink: str) -> Told | None:
+        return self.taken.get(item.key, {}).get(item.id, {}).get(sink)
 
     def __iter__(self) -> Iterator[Item]:
         """All incidents that people are to hear of, those lately over included."""

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import Sink, SinkError, Undeliverable
-from reconciliation_contract.core.incident import owed
-from reconciliation_contract.core.notice import STORM, Notice, gathered
+from reconciliation_contract.core.notice import Notice
 from reconciliation_contract.notifier.ledger import Item, Key, Ledger
+from reconciliation_contract.notifier.storm import lacking, letters
+from reconciliation_contract.notifier.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 
 MOST: Final = 1000
-"""Incidents that wait for one sink; of more the oldest are dropped, until a later pass notes them again."""
+"""Causes and single incidents that wait for one sink; of more the oldest is dropped, until a later pass notes it
+again."""
 SHORTEST: Final = 1.0
 LONGEST: Final = 300.0
 """Seconds between two tries of a sink that fails."""
 
-Letter = tuple[list[Notice], list[Item]]
-"""Messages to be sent one after the other, and the incidents that are told by them. Without messages those were
-told of before, together with others."""
+SETTLING: Final = 20.0
+"""Seconds after the start until all contracts have been looked at: a storm may seem to be over before that."""
+TOGETHER: Final = 250
+"""Messages in one request to a sink that wants everything; writing them must not hold up the passes."""
 
 
 class Outlet:
@@ -36,28 +39,27 @@ class Outlet:
         self._ledger = ledger
         self._tell = tell
         self._metrics = metrics
-        self._waiting: dict[str, tuple[float, Item]] = {}
+        self._waiting = Waiting(MOST)
+        self._wakes_at = math.inf
         self._changed = asyncio.Event()
         self._failures = 0
         self._failing_since = 0.0
         self._not_before = 0.0
-        self._repeat_at = 0.0
+        self._repeat_at = 0.0 if sink.repeats else math.inf
+        """When what is open is to be told again."""
         metrics.sense_sink(sink.name, self._failing)
 
     def offer(self, item: Item, delay: float) -> None:
         """Have told what the sink lacks of an incident; offered again, it keeps its place."""
         due = asyncio.get_running_loop().time() + delay
-        known = self._waiting.get(item.id)
-        self._waiting[item.id] = (min(due, known[0]) if known else due, item)
-        if len(self._waiting) > MOST:
-            del self._waiting[next(iter(self._waiting))]
+        for _ in range(self._waiting.put(item, due)):
             self._metrics.notified(self.sink.name, "dropped")
-        self._changed.set()
+        if due < self._wakes_at:
+            self._changed.set()
 
     def keep(self, key: Key, names: Collection[str]) -> None:
         """Forget what waits about a contract, apart from these incidents."""
-        for name in [n for n, (_, item) in self._waiting.items() if item.key == key and n not in names]:
-            del self._waiting[name]
+        self._waiting.keep(key, names)
 
     def _failing(self) -> float:
         """For how many seconds the sink has not taken what there is to tell."""
@@ -67,12 +69,11 @@ class Outlet:
 
     async def run(self) -> None:
         """Tell for ever."""
+        self._not_before = asyncio.get_running_loop().time() + SETTLING
         while True:
             batch = await self._next()
             if self.sink.gathers:
-                for notices, items in self._letters(batch):
-                    if not await self._send_each(notices, items):
-                        break  # what is left is due again after the pause
+                await self._send_letters(batch)
             else:
                 await self._send_all(batch)
 
@@ -81,79 +82,46 @@ class Outlet:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            times = [due for due, _ in self._waiting.values()] + ([self._repeat_at] if self.sink.repeats else [])
+            self._wakes_at = max(self._not_before, min(self._waiting.next(), self._repeat_at))
             try:
-                async with asyncio.timeout_at(max(self._not_before, min(times)) if times else None):
+                async with asyncio.timeout_at(None if math.isinf(self._wakes_at) else self._wakes_at):
                     await self._changed.wait()
             except TimeoutError:
                 now = loop.time()
-                self._repeat_at = now + self.sink.repeats
-                return [item for due, item in self._waiting.values() if due <= now]
+                self._repeat_at = now + (self.sink.repeats or math.inf)
+                return self._waiting.due(now)
 
-    def _have(self, item: Item) -> int:
+    # What the sink has been told ---------------------------------------------------------------------------------
+
+    def have(self, item: Item) -> int:
+        """How many messages of an incident it took."""
         return self._ledger.have(item, self.sink.name)
 
-    def _lacks(self, item: Item) -> list[Notice]:
-        return [item.notice(number) for number in owed(item.incident, self._have(item))]
-
-    # Storms -----------------------------------------------------------------------------------------------------
-
-    def _letters(self, batch: list[Item]) -> list[Letter]:
-        """What to send: a message for each incident, but one for all of a storm."""
-        causes, kin = {self._group(item) for item in batch}, defaultdict(list)
-        for item in self._ledger:
-            if item.incident.cause and self._group(item) in causes:
-                kin[self._group(item)].append(item)
-        letters: list[Letter] = []
-        storms: defaultdict[tuple[tuple[str, str], bool], list[Item]] = defaultdict(list)
-        for item in batch:
-            group = self._group(item)
-            if sum(other.overlaps(item) for other in kin[group]) < STORM:
-                letters.append((self._lacks(item), [item]))
-            else:
-                storms[group, item.incident.closed_at is not None].append(item)
-        return [*letters, *(self._storm(items, kin[group], over) for (group, over), items in storms.items())]
-
-    def _group(self, item: Item) -> tuple[str, str]:
-        """Root cause, and whom it concerns."""
-        return item.incident.cause, item.contract.namespace if self.sink.by_namespace else ""
-
-    def _storm(self, items: list[Item], kin: list[Item], over: bool) -> Letter:
-        """One message about all that began together, and one when the last of them is over."""
-        first = min(items, key=lambda item: item.incident.opened_at)
-        mine, scope = {item.id for item in items}, self._group(first)[1]
-        rest = [item for item in kin if item.id not in mine and item.overlaps(first)]
-        open_ = [item for item in rest if not item.incident.closed_at]
-        if not over:
-            told = sum(self._have(item) >= first.incident.count for item in open_)
-            news = [item.notice(item.incident.count if self._have(item) else 1) for item in items]
-            return ([] if told >= STORM else [gathered(news, scope)]), items
-        if open_:
-            return [], items
-        ended = [*items, *rest]
-        last = gathered([item.notice(item.incident.count) for item in ended], scope)
-        if any(self._have(item) for item in ended):
-            return [last], items
-        return [gathered([item.notice(1) for item in ended], scope), last], items
+    def storm(self, item: Item) -> str:
+        """The storm in which it was told of an incident; empty where alone."""
+        return self._ledger.storm(item, self.sink.name)
 
     # Sending ----------------------------------------------------------------------------------------------------
 
-    async def _send_all(self, batch: list[Item]) -> None:
-        """Send everything at once: what is lacking, and again what is open."""
-        lacking = {item.id for item in batch}
-        open_ = [item for item in self._ledger if not item.incident.closed_at and item.id not in lacking]
-        again = [item.notice(item.incident.count) for item in open_ if self._have(item)]
-        news = [notice for item in batch for notice in self._lacks(item)]
-        if (news or again) and await self._send([*again, *news]):
-            self._told(batch)
+    async def _send_letters(self, batch: list[Item]) -> None:
+        """Send one message for each incident, or one for a storm; what is left is due again after a pause."""
+        for letter in list(letters(batch, self._ledger, self, by_namespace=self.sink.by_namespace)):
+            for notice in letter.notices:
+                if not await self._send([notice]):
+                    return
+            self._told(letter.items, letter.storm)
 
-    async def _send_each(self, notices: list[Notice], items: list[Item]) -> bool:
-        """Send messages one after the other; whether the sink goes on."""
-        for notice in notices:
-            if not await self._send([notice]):
-                return False
-        self._told(items)
-        return True
+    async def _send_all(self, batch: list[Item]) -> None:
+        """Send everything: what is lacking, and again what is open."""
+        due = {item.id for item in batch}
+        again = [i for i in self._ledger if not i.incident.closed_at and i.id not in due and self.have(i)]
+        items = [*batch, *again]
+        for start in range(0, len(items), TOGETHER):
+            part = items[start : start + TOGETHER]
+            told = (lacking(item, self) or [item.notice(item.incident.count)] for item in part)
+            if not await self._send([notice for notices in told for notice in notices]):
+                return
+            self._told([item for item in part if item.id in due])
 
     async def _send(self, notices: Sequence[Notice]) -> bool:
         """Send, and count what became of it; a message that is refused for good counts as told."""
@@ -190,13 +158,12 @@ class Outlet:
         self._failures += 1
         jitter = random.uniform(0.5, 1)  # noqa: S311 - only so that not all ask at once
         self._not_before = asyncio.get_running_loop().time() + max(pause * jitter, min(longest, asked))
+        self._repeat_at = self._not_before if self.sink.repeats else math.inf
 
-    def _told(self, items: list[Item]) -> None:
+    def _told(self, items: Sequence[Item], storm: str = "") -> None:
         """Remember what was taken until the status says so, and have it written."""
         for item in items:
-            self._ledger.take(item, self.sink.name)
-            waiting = self._waiting.get(item.id)
-            if waiting is not None and waiting[1].incident.count <= item.incident.count:
-                del self._waiting[item.id]  # nothing newer came meanwhile
+            self._ledger.take(item, self.sink.name, storm)
+            self._waiting.told(item)
         if items:
             self._tell({item.key for item in items})

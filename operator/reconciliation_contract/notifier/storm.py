@@ -1,0 +1,182 @@
+"""Which messages tell of what is due: one for each incident, or one for all of a storm.
+
+::
+
+                         fewer than STORM              STORM or more, or their storm goes on
+    due, nobody told ──▶ each alone                    one opening for all (latecomers: none)
+    due, told alone  ──▶ each alone
+    due, in a storm  ─────────────────────────────────▶ one reminder a round, one recovery when the last is over
+
+Incidents of one root cause that overlap in time, one after the other, make a storm. A sink may have been told of the
+first of them alone before it was one: they keep their own subjects to the end. So the status says of each incident in
+which storm a sink was told of it, and every subject that is opened is resolved once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.incident import owed
+from reconciliation_contract.core.notice import STORM, Notice, gathered
+from reconciliation_contract.notifier.ledger import Item
+
+_LOUDNESS: Final = tuple(Severity)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+Group = tuple[str, str]
+"""A root cause, and the namespace that hears of it; empty for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Messages to be sent one after the other, and the incidents that are told by them.
+
+    Without messages those were told of before, together with others.
+    """
+
+    notices: Sequence[Notice]
+    items: Sequence[Item]
+    storm: str = ""
+    """The subject under which they are told of; empty where each has its own."""
+
+
+class Reader(Protocol):
+    """What one sink has been told so far."""
+
+    def have(self, item: Item) -> int:
+        """How many messages of an incident it took."""
+
+    def storm(self, item: Item) -> str:
+        """The storm in which it was told of an incident; empty where alone."""
+
+
+def lacking(item: Item, reader: Reader) -> list[Notice]:
+    """The messages of one incident that a sink lacks."""
+    return [item.notice(number) for number in owed(item.incident, reader.have(item))]
+
+
+def letters(batch: Sequence[Item], known: Iterable[Item], reader: Reader, *, by_namespace: bool) -> Iterator[Letter]:
+    """What to send of the incidents in ``batch``, which are due; ``known`` are all that there are, these included."""
+
+    def group(item: Item) -> Group:
+        return item.incident.cause, item.contract.namespace if by_namespace else ""
+
+    due = {item.id for item in batch}
+    yield from (Letter(lacking(item, reader), [item]) for item in batch if not item.incident.cause)
+    kin: defaultdict[Group, list[Item]] = defaultdict(list)
+    concerned = {group(item) for item in batch if item.incident.cause}
+    for item in known:
+        if group(item) in concerned:
+            kin[group(item)].append(item)
+    for (cause, scope), found in kin.items():
+        for cluster in _clusters(found):
+            yield from _of_cluster(_Cluster(f"{cause}/{scope}", cluster, reader), due)
+
+
+def _clusters(kin: list[Item]) -> Iterator[list[Item]]:
+    """Part incidents where there was none for a while."""
+    cluster: list[Item] = []
+    end = _NEVER
+    for item in sorted(kin, key=_age):
+        if cluster and item.incident.opened_at > end:
+            yield cluster
+            cluster = []
+        closed = item.incident.closed_at or _NEVER
+        end = max(end, closed) if cluster else closed
+        cluster.append(item)
+    if cluster:
+        yield cluster
+
+
+def _age(item: Item) -> tuple[datetime, str]:
+    return item.incident.opened_at, item.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """Incidents that overlap, oldest first, as one sink knows them."""
+
+    name: str
+    items: list[Item]
+    reader: Reader
+
+    def members(self, storm: str) -> list[Item]:
+        """Those that the sink was told of in a storm."""
+        return [item for item in self.items if self.reader.storm(item) == storm]
+
+
+def _of_cluster(cluster: _Cluster, due: set[str]) -> Iterator[Letter]:
+    reader = cluster.reader
+    mine = [item for item in cluster.items if item.id in due]
+    told = [item for item in mine if reader.have(item)]
+    yield from (Letter(lacking(item, reader), [item]) for item in told if not reader.storm(item))
+    for storm in sorted({reader.storm(item) for item in told} - {""}):
+        yield from _continued(storm, [item for item in told if reader.storm(item) == storm], cluster)
+    if len(told) < len(mine):
+        yield from _begun([item for item in cluster.items if not reader.have(item)], due, cluster)
+
+
+def _continued(storm: str, items: list[Item], cluster: _Cluster) -> Iterator[Letter]:
+    """A reminder, unless another of the storm brought it, and the recovery once the last of it is over."""
+    members = cluster.members(storm)
+    open_ = [item for item in members if not item.incident.closed_at]
+    reminded = [item for item in items if not item.incident.closed_at]
+    if reminded:
+        first = max(reminded, key=lambda item: item.incident.count)
+        heard = any(cluster.reader.have(item) >= first.incident.count for item in open_)
+        yield Letter([] if heard else [_gathered(storm, first.notice(first.incident.count), open_)], reminded, storm)
+    if open_:
+        yield Letter([], [item for item in items if item.incident.closed_at], storm)
+        return
+    # All that is over at once, lest what comes due a moment later ends the storm again.
+    over = [item for item in members if cluster.reader.have(item) < item.incident.count]
+    yield Letter([_ended(storm, members)], over, storm)
+
+
+def _begun(fresh: list[Item], due: set[str], cluster: _Cluster) -> Iterator[Letter]:
+    """The opening of a storm, unless they are too few for one, or one goes on already.
+
+    All that nobody was told of are in it, those that are due in a moment, too: so whoever opens it, and however often
+    after a crash, names it alike.
+    """
+    reader = cluster.reader
+    open_ = [item for item in cluster.items if not item.incident.closed_at]
+    going_on = next((storm for item in open_ if (storm := reader.storm(item))), "")
+    if going_on:
+        yield Letter([], fresh, going_on)
+        return
+    ids = {item.id for item in fresh}
+    concerned = [item for item in cluster.items if item.id in ids or not item.incident.closed_at]
+    if len(concerned) < STORM:
+        yield from (Letter(lacking(item, reader), [item]) for item in fresh if item.id in due)
+        return
+    storm = hashlib.sha256(f"{cluster.name}/{fresh[0].id}".encode()).hexdigest()[:16]
+    notices = [_gathered(storm, concerned[0].notice(1), concerned)]
+    if all(item.incident.closed_at for item in fresh):
+        notices.append(_ended(storm, fresh))
+    yield Letter(notices, fresh, storm)
+
+
+def _ended(storm: str, items: Sequence[Item]) -> Notice:
+    """The last message of a storm; where one of it cannot be judged any more, nobody says that all is well."""
+    last = next((item for item in items if item.incident.unclear_since), items[0])
+    return _gathered(storm, last.notice(last.incident.count), items)
+
+
+def _gathered(storm: str, notice: Notice, items: Sequence[Item]) -> Notice:
+    """One message about many, in the words of one."""
+    ends = [item.incident.closed_at for item in items if item.incident.closed_at]
+    return gathered(
+        notice,
+        storm,
+        names=sorted({f"{item.contract.namespace}/{item.contract.name}" for item in items}),
+        severity=max((item.incident.severity for item in items), key=_LOUDNESS.index),
+        opened_at=min(item.incident.opened_at for item in items),
+        closed_at=max(ends) if notice.over else None,
+    )
