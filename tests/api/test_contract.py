@@ -10,12 +10,16 @@ import pytest
 
 from reconciliation_contract.api.contract import parse
 from reconciliation_contract.core.contract import (
+    AlertPolicy,
+    AlertRule,
     Contract,
     DriftMode,
     InvalidContract,
     Promises,
     RollbackMode,
     RollbackPolicy,
+    Severity,
+    Topic,
 )
 from reconciliation_contract.core.request import Requests
 
@@ -63,6 +67,11 @@ PROBLEMS: dict[str, tuple[str, Any, str]] = {
     "no failures at all": ("rollback.after.failures", 0, " is 0; write at least 1"),
     "too many failures": ("rollback.after.failures", 10**30, " is too large a number; write at most 100"),
     "rollbacks in words": ("rollback.budget.rollbacks", "3", " is '3'; write a whole number"),
+    "a rule about nothing": (
+        "alerts.rules",
+        [{"about": []}],
+        ".0.about is a list; write List should have at least 1 item after validation, not 0",
+    ),
     "failures in words": ("rollback.after.failures", "3", " is '3'; write a whole number"),
     "a truth that is no whole number": ("rollback.after.failures", True, " is true; write a whole number"),
     "a suspension in words": ("suspend", "yes", " is 'yes'; write true or false"),
@@ -125,6 +134,17 @@ def test_every_field_of_a_contract_is_read() -> None:
             "maxAge": "18s",
             "budget": {"rollbacks": 8, "per": "19s"},
         },
+        "alerts": {
+            "severity": "Critical",
+            "after": "20s",
+            "failures": 2,
+            "remindEvery": "21s",
+            "suspend": True,
+            "rules": [
+                {"about": ["Drift", "Deletion"], "severity": "Info", "after": "22s", "remindEvery": "23s"},
+                {"about": ["Dependency"], "suspend": True},
+            ],
+        },
         "serviceAccountName": "deployer",
         "suspend": True,
     }
@@ -141,12 +161,23 @@ def test_every_field_of_a_contract_is_read() -> None:
         )
     )
 
-    seconds = [timedelta(seconds=number) for number in range(11, 20)]
+    seconds = [timedelta(seconds=number) for number in range(11, 24)]
     assert isinstance(contract, Contract)
     assert contract.kustomization == "web"
     assert contract.promises == Promises(seconds[0], seconds[1], seconds[2], DriftMode.CORRECT, seconds[3])
     assert contract.rollback == RollbackPolicy(
         RollbackMode.MANUAL, 7, seconds[4], seconds[5], seconds[6], seconds[7], budget=8, budget_per=seconds[8]
+    )
+    assert contract.alerts == AlertPolicy(
+        Severity.CRITICAL,
+        seconds[9],
+        seconds[10],
+        suspended=True,
+        failures=2,
+        rules=(
+            AlertRule((Topic.DRIFT, Topic.DELETION), Severity.INFO, seconds[11], seconds[12]),
+            AlertRule((Topic.DEPENDENCY,), suspended=True),
+        ),
     )
     assert (contract.service_account, contract.suspended) == ("deployer", True)
     assert (contract.deleting, contract.finalized) == (True, True)

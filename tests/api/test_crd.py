@@ -14,7 +14,7 @@ from reconciliation_contract.api.duration import PATTERN, parse_duration
 from reconciliation_contract.api.fields import Wire
 from reconciliation_contract.api.models import Spec
 from reconciliation_contract.api.schema import UnsupportedSchema, document, structural
-from reconciliation_contract.core.contract import DriftMode, Promises, RollbackMode, RollbackPolicy
+from reconciliation_contract.core.contract import DriftMode, Promises, RollbackMode, RollbackPolicy, Severity, Topic
 from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
 from reconciliation_contract.core.onset import _BEGUN as BEGUN
 from reconciliation_contract.core.promises import PromiseName, Verdict
@@ -28,6 +28,9 @@ SERVERS_OWN = {"apiVersion", "kind", "metadata"}
 ENUMS: dict[str, type[StrEnum]] = {
     "spec.promises.drift.mode": DriftMode,
     "spec.rollback.mode": RollbackMode,
+    "spec.alerts.severity": Severity,
+    "spec.alerts.rules[].severity": Severity,
+    "spec.alerts.rules[].about[]": Topic,
     "status.delivery.promises[].name": PromiseName,
     "status.delivery.promises[].verdict": Verdict,
     "status.delivery.stages.detected.source": Witness,
@@ -145,6 +148,8 @@ def test_every_duration_of_a_spec_is_bounded_with_a_hint(schema: Schema) -> None
         "rollback.budget.per": ["write a duration from 1ms to 8760h"],
         "alerts.after": ["write a duration from 0s to 24h"],
         "alerts.remindEvery": ["write a duration from 0s to 8760h"],
+        "alerts.rules[].after": ["write a duration from 0s to 24h"],
+        "alerts.rules[].remindEvery": ["write a duration from 0s to 8760h"],
     }
 
 

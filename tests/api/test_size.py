@@ -181,6 +181,34 @@ def test_trouble_costs_no_more_than_the_oldest_deliveries() -> None:
     assert len(said["Ready"]) >= 36
 
 
+def test_what_is_sent_to_people_is_cut_last_of_the_texts() -> None:
+    """At the first failures the message of the incident is whole: it is sent from here, perhaps again."""
+    said = "Reconciliation broken: not healthy within 5m. " * 10
+    one = replace(
+        full_memory().incidents[0], message=said.strip(), closed_at=None, cause="", revision="", next_step=""
+    )
+    calm = everyday()
+    conditions = calm.conditions | {
+        name: Condition("False", "Failing", PROBLEM * 9, T0) for name in ("Ready", "Healthy")
+    }
+
+    written = render(replace(calm, conditions=conditions, incidents=(one,)), FOLLOWED)
+
+    assert "…" in str(written["conditions"])
+    assert written["incidents"][0]["message"] == said.strip()
+
+
+def test_an_end_that_a_sink_lacks_outlives_those_that_all_have() -> None:
+    """Where ends of incidents must go, the told ones go first."""
+    ends = tuple(replace(each, told={"flux": each.count}) for each in full_memory().incidents)
+    owed = replace(ends[0], told={"flux": 2})
+
+    kept = [each["key"] for each in render(replace(troubled(), incidents=(owed, *ends[1:])), FOLLOWED)["incidents"]]
+
+    assert owed.key in kept
+    assert len(kept) < len(ends)
+
+
 def test_everything_at_its_very_bounds_is_bare_but_decisive() -> None:
     """More than can ever come together: texts and what is over go, what decisions rest on stays."""
     memory = full_memory()

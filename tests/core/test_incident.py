@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconciliation_contract.api import recall
 from reconciliation_contract.api.status import render
 from reconciliation_contract.core import incident, reasons
-from reconciliation_contract.core.contract import AlertPolicy, Contract, Severity
+from reconciliation_contract.core.contract import AlertPolicy, AlertRule, AlertTerms, Contract, Severity, Topic
 from reconciliation_contract.core.departure import Departure, Departures
 from reconciliation_contract.core.drift import Drift, Finding
 from reconciliation_contract.core.drift import Kind as Difference
@@ -370,6 +370,75 @@ def test_what_is_too_much_is_forgotten_oldest_first() -> None:
 
     assert len(found) == INCIDENTS
     assert found[-1].key == "Delivery"
+
+
+# Terms --------------------------------------------------------------------------------------------------------------
+
+INFO, WARNING, CRITICAL = Severity
+HOUR = timedelta(hours=1)
+LOUD_DRIFT = AlertRule((Topic.DRIFT,), CRITICAL, HOUR, timedelta(0))
+NO_DRIFT = AlertRule((Topic.DRIFT, Topic.DELETION), suspended=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "key", "terms"),
+    [
+        ({}, "Delivery", AlertTerms(WARNING, timedelta(0), 4 * HOUR, suspended=False)),
+        ({}, "Dependency/source-controller", AlertTerms(WARNING, timedelta(0), 4 * HOUR, suspended=False)),
+        ({}, "Availability", AlertTerms(WARNING, timedelta(0), 4 * HOUR, suspended=False)),
+        ({}, "Drift", AlertTerms(INFO, timedelta(0), 4 * HOUR, suspended=False)),
+        ({"severity": CRITICAL}, "Reconciliation", AlertTerms(WARNING, timedelta(0), 4 * HOUR, suspended=False)),
+        ({"severity": INFO}, "Detection", AlertTerms(INFO, timedelta(0), 4 * HOUR, suspended=False)),
+        ({"rules": (LOUD_DRIFT,)}, "Drift", AlertTerms(CRITICAL, HOUR, timedelta(0), suspended=False)),
+        ({"rules": (LOUD_DRIFT, NO_DRIFT)}, "Drift", AlertTerms(CRITICAL, HOUR, timedelta(0), suspended=False)),
+        ({"rules": (LOUD_DRIFT, NO_DRIFT)}, "Deletion", AlertTerms(WARNING, timedelta(0), 4 * HOUR, suspended=True)),
+        ({"rules": (LOUD_DRIFT,), "after": HOUR}, "Delivery", AlertTerms(WARNING, HOUR, 4 * HOUR, suspended=False)),
+        (
+            {"rules": (LOUD_DRIFT,), "suspended": True},
+            "Drift",
+            AlertTerms(CRITICAL, HOUR, timedelta(0), suspended=True),
+        ),
+    ],
+)
+def test_terms_are_those_of_the_first_rule_and_of_the_rest_of_the_policy(
+    policy: dict[str, object], key: str, terms: AlertTerms
+) -> None:
+    """By default late arrivals and drift are a step below the rest; a rule says otherwise, and only of its topics."""
+    assert alerting(**policy).alerts.terms(key) == terms
+
+
+def test_a_rule_holds_for_its_topic_alone() -> None:
+    """With drift after an hour and critical, a failing revision is still told at once and as a warning."""
+    contract = alerting(rules=(LOUD_DRIFT,))
+    both = replace(BAD, judgements=(BROKEN, OUT_OF_STEP), drift=DRIFTED.drift)
+
+    early, late = (live(*steps, contract=contract) for steps in ([(0, both)], [(0, both), (3600, both)]))
+
+    assert {i.key: (i.count, i.severity) for i in early} == {"Delivery": (1, WARNING), "Drift": (0, CRITICAL)}
+    assert {i.key: (i.count, i.severity) for i in late} == {"Delivery": (1, WARNING), "Drift": (1, CRITICAL)}
+
+
+def test_a_suspended_topic_is_not_told_and_what_is_over_of_it_never_will_be() -> None:
+    """Not even when the rule is taken away: that was long ago."""
+    lost = replace(BROKEN, promise=PromiseName.AVAILABILITY, reason=reasons.DOWNTIME, measured=6 * MINUTE)
+    quiet = alerting(rules=(AlertRule((Topic.AVAILABILITY,), suspended=True),))
+
+    known = incident.follow(quiet, replace(WELL, judgements=(lost,)), SEEN, at(0))
+
+    assert known.incidents == ()
+    assert incident.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
+
+
+def test_failed_attempts_are_told_by_their_own_number() -> None:
+    """`alerts.failures: 1` tells of the first, `5` not of the third; the rollback has its own threshold."""
+    pending = replace(BROKEN, verdict=Verdict.PENDING, message="to be healthy by then")
+    third = replace(BAD, judgements=(pending,))
+    first = replace(third, delivery=delivery(failures=replace(delivery().failures, count=1, last_at=at(10))))  # type: ignore[type-var]
+
+    assert counts(live((20, first), contract=alerting(failures=1))) == [("Delivery", 1, False)]
+    assert live((20, first)) == []
+    assert live((100, third), contract=alerting(failures=5)) == []
+    assert counts(live((100, third))) == [("Delivery", 1, False)]
 
 
 # Causes -------------------------------------------------------------------------------------------------------------

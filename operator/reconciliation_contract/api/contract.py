@@ -16,6 +16,7 @@ from reconciliation_contract.api.raw import Raw, moment, read_map, read_number, 
 from reconciliation_contract.api.request import parse_requests
 from reconciliation_contract.core.contract import (
     AlertPolicy,
+    AlertRule,
     Contract,
     InvalidContract,
     Promises,
@@ -133,7 +134,15 @@ def _policy(spec: RollbackSpec) -> RollbackPolicy:
 
 def _alerts(spec: AlertsSpec) -> AlertPolicy:
     return AlertPolicy(
-        severity=spec.severity, after=spec.after, remind_every=spec.remind_every, suspended=spec.suspend
+        severity=spec.severity,
+        after=spec.after,
+        remind_every=spec.remind_every,
+        suspended=spec.suspend,
+        failures=spec.failures,
+        rules=tuple(
+            AlertRule(tuple(rule.about), rule.severity, rule.after, rule.remind_every, suspended=rule.suspend)
+            for rule in spec.rules
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from reconciliation_contract.core.contract import (
     RollbackMode,
     RollbackPolicy,
     Severity,
+    Topic,
 )
 
 IMMUTABLE: Final = "cannot be changed; make another contract instead"
@@ -171,17 +172,45 @@ class RollbackSpec(Wire):
     """How many rollbacks may happen in a time, so that a contract never flaps."""
 
 
+Patience = Annotated[timedelta, Between(shortest=timedelta(0), longest=timedelta(hours=24))]
+Pause = Annotated[timedelta, Between(shortest=timedelta(0))]
+
+
+class AlertRuleSpec(Wire):
+    """Other terms for incidents about some topics. What is left out is as for all others."""
+
+    about: Annotated[list[Topic], Field(min_length=1, max_length=len(Topic), json_schema_extra=ATOMIC)]
+    """Topics: the first part of the key that an incident has in the status. Delivery is a revision that does not
+    arrive, Dependency what delivery depends on; the others are promises."""
+    severity: Severity | None = None
+    """How much they matter."""
+    after: Patience | None = None
+    """How long the trouble must last before anybody is told, at most 24h."""
+    remind_every: Pause | None = None
+    """Time between two messages about trouble that lasts. 0s tells only its beginning and its end."""
+    suspend: Flag = False
+    """Set to true to tell nobody of them."""
+
+
 class AlertsSpec(Wire):
     """When people are told that a promise is broken, and how loudly. Where is a setting of the operator."""
 
     severity: Severity = _ALERTS.severity
-    """How much a broken promise matters. A rollback that failed is always Critical, for only a person can help."""
-    after: Annotated[timedelta, Between(shortest=timedelta(0), longest=timedelta(hours=24))] = _ALERTS.after
+    """How much a broken promise matters. What came too late, and drift, are one step below it unless a rule says
+    otherwise. A rollback that failed is always Critical, for only a person can help."""
+    after: Patience = _ALERTS.after
     """How long the trouble must last before anybody is told, at most 24h. 0s tells at once."""
-    remind_every: Annotated[timedelta, Between(shortest=timedelta(0))] = _ALERTS.remind_every
+    failures: Annotated[int, Field(strict=True, ge=0, le=100, json_schema_extra={"format": "int32"})] = (
+        _ALERTS.failures
+    )
+    """Failed attempts at a revision, up to 100, after which people are told although no promise is broken yet.
+    0 is as many as make a failure persistent for rollback.after."""
+    remind_every: Pause = _ALERTS.remind_every
     """Time between two messages about trouble that lasts. 0s tells only its beginning and its end."""
     suspend: Flag = False
     """Set to true to tell nobody. What was open is forgotten without a word."""
+    rules: Annotated[list[AlertRuleSpec], Field(max_length=8, json_schema_extra=ATOMIC)] = Field(default=[])
+    """Other terms for some topics, at most 8; of several rules about a topic the first holds."""
 
 
 class Spec(Wire):

@@ -1,7 +1,7 @@
 """Keeps a status small, whatever it has to tell: ten thousand contracts live in one etcd and in every watch cache.
 
-What people read goes first, then what is long over. What decisions rest on stays: names, revisions, times, verdicts,
-and the words in which Flux said why it failed.
+What people read goes first, then what is long over, and what they are to be told of an incident last. What decisions
+rest on stays: names, revisions, times, verdicts, and the words in which Flux said why it failed.
 """
 
 from __future__ import annotations
@@ -67,12 +67,16 @@ def fit(wire: Wire) -> Wire:
 def _shorter(wire: Wire) -> Iterator[Wire]:
     yield wire
     for limit in _LIMITS:
-        yield _cut(wire, limit)
-    yield (bare := _plain(_cut(wire, _LIMITS[-1])))
-    history, incidents = bare.get("history", []), bare.get("incidents", [])
+        yield _with_messages(_cut(wire, limit), wire)
+    yield (bare := _with_messages(_plain(_cut(wire, _LIMITS[-1])), wire))
+    history = bare.get("history", [])
     for kept in range(len(history) - 1, _LATEST - 1, -1):
         yield (bare := _with(bare, "history", history[:kept]))
-    for over in [incident for incident in incidents if "closedAt" in incident]:
+    for limit in _LIMITS:
+        yield (bare := _cut(bare, limit))
+    incidents = bare.get("incidents", [])
+    # An end that some sink has not been told yet goes after those that all have.
+    for over in sorted((incident for incident in incidents if "closedAt" in incident), key=_is_owed):
         incidents = [incident for incident in incidents if incident is not over]
         yield (bare := _with(bare, "incidents", incidents))
     yield (bare := _cut(bare, _BAREST))
@@ -80,6 +84,19 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
     for kept in range(len(bare.get("history", [])) - 1, -1, -1):
         yield (bare := _with(bare, "history", bare["history"][:kept]))
     yield _decisive(bare)
+
+
+def _with_messages(shorter: Wire, wire: Wire) -> Wire:
+    """Keep what people are to be told of incidents that last: it is sent from here, and the same again."""
+    incidents = zip(shorter.get("incidents", []), wire.get("incidents", []), strict=True)
+    kept = [cut if "closedAt" in whole else cut | {"message": whole.get("message", "")} for cut, whole in incidents]
+    return shorter | {"incidents": kept} if kept else shorter
+
+
+def _is_owed(incident: Wire) -> bool:
+    """Whether a sink that took messages of an incident lacks a later one; or none took any."""
+    least: int = min(incident.get("told", {}).values(), default=0)
+    return least < int(incident.get("count", 0))
 
 
 def _with(wire: Wire, name: str, items: list[Wire]) -> Wire:

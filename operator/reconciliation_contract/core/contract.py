@@ -135,9 +135,9 @@ class AlertPolicy:
     remind_every: timedelta = timedelta(hours=4)
     """Between two messages of an incident that lasts; 0 for none but the first."""
     suspended: bool = False
-    failures: int | None = None
-    """Failed attempts at a revision after which people are told before a promise is broken; None for as many as
-    make a failure persistent."""
+    failures: int = 0
+    """Failed attempts at a revision after which people are told before a promise is broken; 0 for as many as make
+    a failure persistent."""
     rules: tuple[AlertRule, ...] = ()
     """The first that is about a topic holds for it."""
 
