@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from reconciliation_contract.adapters import git
@@ -20,6 +21,7 @@ from reconciliation_contract.adapters.cluster import SECRETS, Cluster
 from reconciliation_contract.api.raw import read_map, read_strings
 from reconciliation_contract.core.observation import Commit, Git, Head, Source, Unreadable
 from reconciliation_contract.errors import ClusterError, Refused
+from reconciliation_contract.keeper import BUG, Keeper
 
 Key = tuple[str, str]
 Place = tuple[str, tuple[tuple[str, str], ...], str, str]
@@ -64,12 +66,15 @@ class Lookout:
         tell: Callable[[set[Key]], None],
         clock: Callable[[], datetime],
         interval: timedelta,
+        *,
+        keeper: Keeper | None = None,
     ) -> None:
         self._reader = reader
         self._cluster = cluster
         self._tell = tell
         self._clock = clock
         self._interval = interval
+        self._keeper = keeper or Keeper()
         self._posts: dict[Place, _Post] = {}
         self._of: dict[Key, Place] = {}
 
@@ -83,7 +88,8 @@ class Lookout:
         post = self._posts.get(place)
         if post is None:
             post = self._posts[place] = _Post(source)
-            post.task = asyncio.create_task(self._watch(post), name=f"git {source.namespace}/{source.name}")
+            name = f"git {source.namespace}/{source.name}"
+            post.task = self._keeper.begin(partial(self._watch, post), name, partial(self._broke, post))
         self._of[contract] = place
         post.contracts.add(contract)
         for hash_ in {wanted, post.facts.head.hash if post.facts.head else ""} - {""} - post.asked:
@@ -111,6 +117,9 @@ class Lookout:
         for task in (post.task, *post.errands):
             if task:
                 task.cancel()
+
+    def _broke(self, post: _Post) -> None:
+        self._found(post, replace(post.facts, problem=BUG, looked=True), quiet=True)
 
     # Heads ------------------------------------------------------------------------------------------------------
 
@@ -157,7 +166,8 @@ class Lookout:
 
     def _ask(self, post: _Post, hash_: str) -> None:
         post.asked.add(hash_)
-        task = asyncio.create_task(self._read(post, hash_), name=f"commit {hash_[:12]}")
+        broke = partial(self._broke, post)
+        task = self._keeper.begin(partial(self._read, post, hash_), f"commit {hash_[:12]}", broke)
         post.errands.add(task)
         task.add_done_callback(post.errands.discard)
 

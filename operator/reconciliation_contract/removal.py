@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from reconciliation_contract.adapters.live import LiveObjects
@@ -22,6 +23,7 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Kustomization
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.errors import ClusterError, Refused
+from reconciliation_contract.keeper import Keeper
 
 Key = tuple[str, str]
 
@@ -52,10 +54,17 @@ class _Case:
 class Removals:
     """Looks for all contracts; ``tell`` is called with those for which something changed."""
 
-    def __init__(self, live: LiveObjects, tell: Callable[[set[Key]], None], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        live: LiveObjects,
+        tell: Callable[[set[Key]], None],
+        clock: Callable[[], datetime],
+        keeper: Keeper | None = None,
+    ) -> None:
         self._live = live
         self._tell = tell
         self._clock = clock
+        self._keeper = keeper or Keeper()
         self._cases: dict[Key, _Case] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -88,7 +97,8 @@ class Removals:
         if said and said.concluded and said.verdict is not Verdict.BROKEN:
             case.departures = replace(case.departures, pending=(), more=0)
         if _awaited(case.departures) and (case.task is None or case.task.done()):
-            case.task = asyncio.create_task(self._follow(key, case), name=f"removals {key}")
+            broke = partial(self._tell, {key})
+            case.task = self._keeper.begin(partial(self._follow, key, case), f"removals {key}", broke)
 
     def forget(self, key: Key) -> None:
         """Follow nothing for a contract any more."""

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from reconciliation_contract.adapters.cluster import DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS, Cluster, Resource
@@ -25,6 +26,7 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.rollout import WORST, Replicas, Rollout, Workload
 from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
+from reconciliation_contract.keeper import BUG, Keeper
 
 Key = tuple[str, str]
 
@@ -62,10 +64,17 @@ class _Case:
 class Rollouts:
     """Follows for all contracts; ``tell`` is called with those for which something changed."""
 
-    def __init__(self, cluster: Cluster, tell: Callable[[set[Key]], None], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        tell: Callable[[set[Key]], None],
+        clock: Callable[[], datetime],
+        keeper: Keeper | None = None,
+    ) -> None:
         self._cluster = cluster
         self._tell = tell
         self._clock = clock
+        self._keeper = keeper or Keeper()
         self._cases: dict[Key, _Case] = {}
 
     def facts(self, key: Key) -> Rollout | None:
@@ -106,7 +115,11 @@ class Rollouts:
             return
         self._looked(case)
         case.tasks = [
-            asyncio.create_task(self._follow(key, case, kind, namespace, polls=many >= WATCHED), name=f"{kind} {key}")
+            self._keeper.begin(
+                partial(self._follow, key, case, kind, namespace, polls=many >= WATCHED),
+                f"{kind} {key}",
+                partial(self._broke, key, case),
+            )
             for kind, namespace in places.items()
         ]
 
@@ -120,6 +133,10 @@ class Rollouts:
         """Follow nothing at all."""
         for key in tuple(self._cases):
             self.forget(key)
+
+    def _broke(self, key: Key, case: _Case) -> None:
+        case.gap = BUG
+        self._tell({key})
 
     # Looking --------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from reconciliation_contract.adapters.notification.cloudevents import CloudEvent
 from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.config import Settings
 from reconciliation_contract.inspection import Inspection
+from reconciliation_contract.keeper import Keeper
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.queue import Queue
@@ -80,12 +81,13 @@ class Operator:
         self.queue: Queue[Key] = Queue()
         self.metrics = metrics or Metrics()
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
-        self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval)
-        self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock)
+        keeper = Keeper(partial(self.metrics.failed, "bug"))
+        self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval, keeper=keeper)
+        self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock, keeper)
         builder = builder or Builder(cluster, settings.kustomize)
         trial = Trial(cluster, builder, clock, (settings.flux_namespace, settings.flux_account))
         self.inspection = Inspection(trial, self.tell, self.metrics.compared, clock)
-        self.rollouts = Rollouts(cluster, self.tell, clock)
+        self.rollouts = Rollouts(cluster, self.tell, clock, keeper)
         self.events = Events(cluster, clock, socket.gethostname(), self.metrics.told)
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
         self.notifier = Notifier([*sinks(settings, clock)], self.tell, self.metrics)
