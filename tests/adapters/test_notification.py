@@ -102,6 +102,32 @@ async def test_alertmanager_is_told_what_is_over() -> None:
     assert (second["startsAt"], second["endsAt"]) == (first["startsAt"], "2026-01-05T12:00:00.000Z")
 
 
+async def test_alertmanager_hears_the_end_of_the_severity_before() -> None:
+    """As its own alert, at once and once: not by silence minutes later, in the midst of the incident."""
+    mild = notice(CONTRACT, "uid-k", replace(INCIDENT, severity=Severity.WARNING), 1)
+    worse = notice(CONTRACT, "uid-k", replace(INCIDENT, count=2), 2)
+    async with receiving(200) as receiver:
+        sink = AlertmanagerSink(receiver.url, "", lambda: START)
+        await sink.send([mild])
+        receiver.status = 503
+        with pytest.raises(SinkError):
+            await sink.send([worse])
+        receiver.status = 200
+        for told in (worse, worse, recovery()):
+            await sink.send([told])
+        await sink.close()
+
+    ended = ("warning", "2026-01-05T12:00:00.000Z")
+    seen = [[(a["labels"]["severity"], a["endsAt"]) for a in body] for body in receiver.taken]
+    fires = "2026-01-05T12:05:00.000Z"
+    assert seen == [
+        [("warning", fires)],
+        [("critical", fires), ended],
+        [("critical", fires)],
+        [("critical", "2026-01-05T12:00:00.000Z")],
+    ]
+
+
 # CloudEvents --------------------------------------------------------------------------------------------------------
 
 

@@ -27,11 +27,12 @@ def utc_now() -> datetime:
 
 
 def send(url: str, *notices: Notice) -> None:
-    """Send as a process of its own would: nothing is remembered from the time before."""
+    """Send, one after the other, as a process of its own would: nothing is remembered from the time before."""
 
     async def once() -> None:
         sink = AlertmanagerSink(url, "", utc_now)
-        await sink.send(notices)
+        for told in notices:
+            await sink.send([told])
         await sink.close()
 
     asyncio.run(once())
@@ -59,3 +60,24 @@ def test_a_reader_gets_one_firing_and_one_resolved(tmp_path: Path) -> None:
     (alert,) = reader.taken[1]["alerts"]
     assert alert["labels"]["alertname"] == "ContractDelivery"
     assert alert["annotations"]["summary"].startswith("apps/shop: recovered after 5m")
+
+
+def test_a_severity_that_grows_resolves_the_one_before_at_once(tmp_path: Path) -> None:
+    """Where people route by it: the warning ends when the critical alert fires, and that one ends with the incident."""
+    began = utc_now() - timedelta(minutes=6)
+    mild = Incident("Delivery", "Reconciliation", "HealthCheckFailed", Severity.WARNING, began, "broken", count=1)
+    worse = replace(mild, severity=Severity.CRITICAL, count=2, told_at=utc_now())
+    over = replace(worse, count=3, closed_at=utc_now())
+
+    with receiving_elsewhere(200) as reader, alertmanager(tmp_path, reader.url, "severity") as url:
+        send(url, notice(CONTRACT, "", mild, 1))
+        wait_until(lambda: reader.taken, 30, "the warning")
+        send(url, notice(CONTRACT, "", mild, 1), notice(CONTRACT, "", worse, 2), notice(CONTRACT, "", worse, 2))
+        wait_until(lambda: len(reader.taken) > 2, 30, "the critical alert, and the end of the warning")
+        send(url, notice(CONTRACT, "", worse, 2), notice(CONTRACT, "", over, 3))
+        wait_until(lambda: len(reader.taken) > 3, 30, "the end")
+
+    told = [(body["commonLabels"]["severity"], body["status"]) for body in reader.taken]
+    assert told[0] == ("warning", "firing")
+    assert sorted(told[1:3]) == [("critical", "firing"), ("warning", "resolved")]
+    assert told[3:] == [("critical", "resolved")]

@@ -18,11 +18,11 @@ from tests.support.operator_process import fetch
 
 
 @contextlib.contextmanager
-def alertmanager(directory: Path, webhook: str) -> Iterator[str]:
-    """Its URL, once it is ready; it groups by contract and repeats nothing."""
+def alertmanager(directory: Path, webhook: str, *labels: str) -> Iterator[str]:
+    """Its URL, once it is ready; it groups by contract, and by ``labels``, and repeats nothing."""
     route = {
         "receiver": "reader",
-        "group_by": ["namespace", "contract"],
+        "group_by": ["namespace", "contract", *labels],
         "group_wait": "1s",
         "group_interval": "1s",
         "repeat_interval": "24h",

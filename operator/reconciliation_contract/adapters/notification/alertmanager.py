@@ -1,21 +1,27 @@
 """Prometheus' Alertmanager, directly: it groups, silences and routes by itself.
 
 Format: ``POST /api/v2/alerts``. An alert is known by its labels, so nothing that changes is one. It resolves when it
-is not told again in time, so what is open is repeated; the recovery is sent with its end.
+is not told again in time, so what is open is repeated; the recovery is sent with its end. The severity is a label,
+since people route by it: an incident that becomes more severe is another alert, and the one before it ends then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from reconciliation_contract.adapters.notification.http import Poster, lean, stamp
+from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.notice import Notice
 
 _AGAIN: Final = 60.0
 _LASTS: Final = timedelta(minutes=5)
 """How long an alert fires on without being told again, as with Prometheus itself: a few repetitions."""
+
+_MOST: Final = 20_000
+"""Incidents of which it is known as what they fire."""
 
 
 class AlertmanagerSink:
@@ -29,11 +35,27 @@ class AlertmanagerSink:
     def __init__(self, url: str, token_file: str, clock: Callable[[], datetime]) -> None:
         self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", token_file)
         self._clock = clock
+        self._fired: dict[str, Severity] = {}
+        """As what each incident fires, as far as this process told it; what it does not know ends by itself."""
 
     async def send(self, notices: Sequence[Notice]) -> None:
         """Post them all at once, the newest of each incident."""
         newest = {notice.subject: notice for notice in notices}
-        await self._poster.post([self._alert(notice) for notice in newest.values()])
+        alerts = [self._alert(notice) for notice in newest.values()]
+        await self._poster.post([*alerts, *self._outgrown(newest.values())])
+        for subject, notice in newest.items():
+            self._fired.pop(subject, None)
+            if not notice.over:
+                self._fired[subject] = notice.severity
+        for subject in [*self._fired][:-_MOST]:
+            del self._fired[subject]
+
+    def _outgrown(self, notices: Iterable[Notice]) -> Iterator[dict[str, Any]]:
+        """End the alerts of incidents that are more severe now."""
+        for notice in notices:
+            fired = self._fired.get(notice.subject, notice.severity)
+            if fired is not notice.severity:
+                yield self._alert(replace(notice, severity=fired, closed_at=self._clock()))
 
     def _alert(self, notice: Notice) -> dict[str, Any]:
         labels = {
