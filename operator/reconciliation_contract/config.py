@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
@@ -22,6 +23,14 @@ class Listen:
             message = f"{text!r} is no address to listen on; write HOST:PORT, for example 127.0.0.1:8080"
             raise ValueError(message)
         return Listen(host.strip("[]"), int(port))
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine, or this pod, can reach it."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 def read_endpoint(text: str) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from reconciliation_contract.adapters.cluster import Cluster
-from reconciliation_contract.adapters.endpoints import served
+from reconciliation_contract.adapters.endpoints import everybody, served
 from reconciliation_contract.adapters.events import Events
 from reconciliation_contract.adapters.flux import Flux
 from reconciliation_contract.adapters.git import Git, GitSettings
@@ -24,6 +24,7 @@ from reconciliation_contract.adapters.notification.alertmanager import Alertmana
 from reconciliation_contract.adapters.notification.apprise import apprise_sinks
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
+from reconciliation_contract.adapters.readers import Readers
 from reconciliation_contract.config import Settings
 from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.keeper import Keeper
@@ -108,6 +109,7 @@ class Operator:
         self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.sweep = Sweep(self.store, cluster, self.tell, clock, settings, note=self.metrics.missed)
+        self._readers = Readers(cluster, clock)
         self._be_sensed()
 
     def _be_sensed(self) -> None:
@@ -142,6 +144,7 @@ class Operator:
                 alive=self._alive,
                 ready=self.sweep.unready,
                 scrape=self.metrics.scrape,
+                guard=everybody if settings.metrics.loopback else self._readers.admit,
             ):
                 yield
         finally:

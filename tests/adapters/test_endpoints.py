@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import aiohttp
 import pytest
@@ -11,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from reconciliation_contract.adapters.endpoints import served
+from reconciliation_contract.adapters.endpoints import Guard, everybody, served
 from reconciliation_contract.adapters.metrics.exposition import expose
 from reconciliation_contract.config import Listen
 from reconciliation_contract.errors import Unavailable
@@ -21,7 +22,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 @asynccontextmanager
-async def serving(alive: str = "", ready: str = "") -> AsyncIterator[tuple[str, str]]:
+async def serving(alive: str = "", ready: str = "", guard: Guard = everybody) -> AsyncIterator[tuple[str, str]]:
     """URLs of the probes and the metrics, with what the probes say is wrong."""
     registry = CollectorRegistry()
     Counter("things_total", "Things.", registry=registry).inc()
@@ -32,6 +33,7 @@ async def serving(alive: str = "", ready: str = "") -> AsyncIterator[tuple[str, 
         alive=lambda: alive,
         ready=lambda: ready,
         scrape=lambda accept: expose(registry, (), accept),
+        guard=guard,
     ):
         yield f"http://127.0.0.1:{health}", f"http://127.0.0.1:{metrics}"
 
@@ -45,6 +47,25 @@ async def fetch(url: str, accept: str = "*/*") -> tuple[int, str, str]:
     """Status, content type and text of a URL."""
     async with aiohttp.ClientSession() as client, client.get(url, headers={"Accept": accept}) as answer:
         return answer.status, answer.headers["Content-Type"], await answer.text()
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE])
+async def test_whoever_is_not_admitted_gets_no_metric(status: HTTPStatus) -> None:
+    """The guard sees what he shows, and its answer is all he gets; probes are for everybody."""
+    shown: list[str] = []
+
+    async def guard(header: str) -> HTTPStatus:
+        shown.append(header)
+        return status
+
+    async with serving(guard=guard) as (health, metrics), aiohttp.ClientSession() as client:
+        async with client.get(f"{metrics}/metrics", headers={"Authorization": "Bearer x"}) as answer:
+            text, challenge = await answer.text(), answer.headers.get("WWW-Authenticate")
+        probe, _, _ = await fetch(f"{health}/readyz")
+
+    assert (answer.status, text) == (status, f"{status.phrase}\n")
+    assert challenge == ("Bearer" if status is HTTPStatus.UNAUTHORIZED else None)
+    assert (shown, probe) == (["Bearer x"], 200)
 
 
 @pytest.mark.parametrize("path", ["healthz", "readyz"])

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import urllib.error
+import urllib.request
+from pathlib import Path
 
 import pytest
 
+from playground.cluster import Cluster
+from playground.waiting import wait_until
 from tests.support.flux_objects import Workspace, config_map
-from tests.support.operator_process import OperatorProcess, fetch
+from tests.support.operator_process import ACCOUNT, OperatorProcess, StartOperator, fetch
+from tests.support.virtual_time_port import free_port
 
 pytestmark = pytest.mark.e2e
 
+SCRAPER = Path(__file__).parents[2] / "deploy/monitoring/scraper.yaml"
 NAMES = {
     "flux_contract_ready",
     "flux_contract_promise_kept",
@@ -65,3 +73,33 @@ def test_metrics_tell_of_a_contract(operator: OperatorProcess, workspace: Worksp
         assert secret not in text
     mine = [line for line in text.splitlines() if f'exported_namespace="{workspace.namespace}"' in line]
     assert len(mine) <= 20
+
+
+def scrape(url: str, token: str = "") -> int:
+    """The status with which the metrics are answered."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_beyond_loopback_metrics_are_for_those_who_may(cluster: Cluster, start_operator: StartOperator) -> None:
+    """With the token that deploy/monitoring makes for Prometheus; not with the operator's own, nor without one."""
+    cluster.kubectl_run("apply", "-f", str(SCRAPER))
+    path = f"/api/v1/namespaces/{ACCOUNT}/secrets/{ACCOUNT}-scraper"
+    secret = wait_until(lambda: (cluster.api.find(path) or {}).get("data", {}).get("token"), 30, "its token")
+    own = cluster.api.create(
+        f"/api/v1/namespaces/{ACCOUNT}/serviceaccounts/{ACCOUNT}/token",
+        {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+    )["status"]["token"]
+    port = free_port()
+    start_operator(f"--metrics-listen=0.0.0.0:{port}")
+
+    url = f"http://127.0.0.1:{port}/metrics"
+    answers = [scrape(url, token) for token in (base64.b64decode(secret).decode(), own, "nobody", "")]
+
+    assert answers == [200, 403, 401, 401]

@@ -24,6 +24,23 @@ def test_the_component_scrapes_the_deployed_pods(overlay: Overlay) -> None:
     assert endpoint["port"] in {port["name"] for port in rendering.container["ports"]}
 
 
+def test_prometheus_has_a_token_that_is_good_for_metrics_only(overlay: Overlay) -> None:
+    """The PodMonitor names it, and the account behind it may do nothing else."""
+    rendering = overlay({"resources": ["../deploy"], "components": ["../deploy/monitoring"]})
+
+    (endpoint,) = rendering.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+    secret = rendering.one("Secret")
+    account = secret["metadata"]["annotations"]["kubernetes.io/service-account.name"]
+    bound = [
+        binding["roleRef"]["name"]
+        for binding in rendering.of_kind("RoleBinding", "ClusterRoleBinding")
+        if account in [subject["name"] for subject in binding["subjects"]]
+    ]
+    rules = [rule for role, rule in rendering.rules() if role["metadata"]["name"] in bound]
+    assert endpoint["authorization"]["credentials"] == {"name": secret["metadata"]["name"], "key": "token"}
+    assert rules == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+
+
 def test_the_component_carries_rules_and_dashboards(overlay: Overlay) -> None:
     """All dashboards in one ConfigMap that Grafana's sidecar finds, well below its limit of 1 MiB."""
     rendering = overlay({"resources": ["../deploy"], "components": ["../deploy/monitoring"]})

@@ -25,7 +25,9 @@ def documented(*roles: str) -> set[Right]:
 
 def _documented(roles: tuple[str, ...]) -> Iterator[Right]:
     rows = [match for line in (DEPLOY / "README.md").read_text().splitlines() if (match := ROW.match(line))]
-    assert {f"{NAME}-act", f"{NAME}-flux-health", f"{NAME}-observe"} == {row["role"] for row in rows}
+    assert {f"{NAME}-act", f"{NAME}-flux-health", f"{NAME}-metrics-auth", f"{NAME}-observe"} == {
+        row["role"] for row in rows
+    }
     for row in rows:
         if row["role"] in roles:
             namespace = "flux-system" if row["role"] == f"{NAME}-flux-health" else ""
@@ -47,7 +49,7 @@ def test_the_observing_variant_grants_what_the_readme_says(observe: Rendering) -
     """The table of rights in deploy/README.md is complete and exact for the observing variant."""
     rights = observe.rights()
 
-    assert rights == documented(f"{NAME}-observe", f"{NAME}-flux-health")
+    assert rights == documented(f"{NAME}-observe", f"{NAME}-flux-health", f"{NAME}-metrics-auth")
 
 
 def test_the_full_variant_adds_only_the_acting_role(full: Rendering, observe: Rendering) -> None:
@@ -70,8 +72,9 @@ def test_observing_writes_no_flux_object(observe: Rendering) -> None:
 
 
 def test_observing_never_writes_a_spec(observe: Rendering) -> None:
-    """Without the acting role, all that can be written is a contract's status and Events."""
-    written = {(right.group, right.resource) for right in observe.rights() if right.verb not in READING}
+    """Without the acting role, all that can be written is a contract's status and Events; reviews write nothing."""
+    reviews = {("authentication.k8s.io", "tokenreviews"), ("authorization.k8s.io", "subjectaccessreviews")}
+    written = {(right.group, right.resource) for right in observe.rights() if right.verb not in READING} - reviews
 
     assert written == {
         ("reconciliation.dev", "reconciliationcontracts/status"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -16,6 +17,13 @@ Probe = Callable[[], str]
 """Return what is wrong; empty when all is well."""
 Scrape = Callable[[str], tuple[str, Iterator[bytes]]]
 """Return content type and body for an Accept header."""
+Guard = Callable[[str], Awaitable[HTTPStatus]]
+"""Return what to answer to whoever shows an Authorization header: 200 admits him."""
+
+
+async def everybody(_: str) -> HTTPStatus:
+    """Admit whoever can reach the address, which is enough on loopback."""
+    return HTTPStatus.OK
 
 
 def _answer(probe: Probe) -> Handler:
@@ -26,8 +34,12 @@ def _answer(probe: Probe) -> Handler:
     return handle
 
 
-def _serve(scrape: Scrape) -> Handler:
+def _serve(scrape: Scrape, guard: Guard) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
+        status = await guard(request.headers.get("Authorization", ""))
+        if status is not HTTPStatus.OK:
+            challenge = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+            return web.Response(text=f"{status.phrase}\n", status=status, headers=challenge)
         content_type, body = scrape(request.headers.get("Accept", ""))
         response = web.StreamResponse(headers={"Content-Type": content_type})
         await response.prepare(request)
@@ -42,13 +54,13 @@ def _serve(scrape: Scrape) -> Handler:
 
 @asynccontextmanager
 async def served(
-    health: Listen, metrics: Listen, *, alive: Probe, ready: Probe, scrape: Scrape
+    health: Listen, metrics: Listen, *, alive: Probe, ready: Probe, scrape: Scrape, guard: Guard = everybody
 ) -> AsyncIterator[None]:
     """Serve while the context lasts. Raises `Unavailable` where an address cannot be listened on."""
     probes, scrapes = web.Application(), web.Application()
     probes.router.add_get("/healthz", _answer(alive))
     probes.router.add_get("/readyz", _answer(ready))
-    scrapes.router.add_get("/metrics", _serve(scrape))
+    scrapes.router.add_get("/metrics", _serve(scrape, guard))
     async with AsyncExitStack() as stack:
         for app, listen in ((probes, health), (scrapes, metrics)):
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

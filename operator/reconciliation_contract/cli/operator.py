@@ -73,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
     )
     _notifying(run)
     _address(run, "--health-listen", defaults.health, "where /healthz and /readyz are served")
-    _address(run, "--metrics-listen", defaults.metrics, "where /metrics is served")
+    _address(
+        run,
+        "--metrics-listen",
+        defaults.metrics,
+        "where /metrics is served; but on loopback, to those only whom Kubernetes lets get it",
+    )
     run.add_argument(
         "--otlp-endpoint",
         default=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
