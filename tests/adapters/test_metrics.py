@@ -24,7 +24,7 @@ from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.memory import Incident, Memory, Past, Result, Revision, Rollback, RollbackState
 from reconciliation_contract.core.observation import Condition, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import Delivery, Moment, Stages, Witness
+from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
 from tests.support import builders_core as core
 from tests.support.virtual_time import START
 
@@ -97,6 +97,11 @@ DELIVERED = Delivery(
         applied=moment(20),
         healthy=moment(50),
     ),
+)
+FAILED = replace(
+    DELIVERED,
+    stages=replace(DELIVERED.stages, applied=None, healthy=None),
+    failures=Failures(1, after(30), after(30), "HealthCheckFailed", "x"),
 )
 JUDGED = tuple(
     Judgement(name, Verdict.BROKEN if name is PromiseName.ROLLBACK else Verdict.KEPT, timedelta(minutes=1), "Reason")
@@ -348,20 +353,34 @@ def test_openmetrics_carries_the_revision_as_an_exemplar() -> None:
     assert {exemplar.labels["revision"] for exemplar in (*exemplars, *undone)} == {HASH[:12]}
 
 
-def test_a_recovery_is_measured_once() -> None:
-    """From the first failure to the rollback having the cluster healthy again."""
-    failed = replace(FULL.history[0], result=Result.ROLLED_BACK, failed_at=after(0))
-    recovered = replace(failed, recovered_at=after(90))
-    metrics = Metrics()
-    for earlier, later in (
-        (FULL, (failed,)),
-        (FULL, (recovered,)),
-        (replace(FULL, history=(recovered,)), (recovered,)),
-    ):
-        metrics.passed(CONTRACT, earlier, replace(FULL, history=later))
+def test_a_recovery_is_measured_once_and_at_once() -> None:
+    """From the first failure to the rollback having the cluster healthy again; the next commit adds nothing."""
+    metrics, recovered = Metrics(), undo(RollbackState.ACTIVE, completed=True)
+    going = replace(FULL, delivery=FAILED, rollback=undo(RollbackState.SWITCHING), history=())
+    back = replace(going, rollback=recovered)
+    past = Past(FAILED.revision, HASH, Result.ROLLED_BACK, after(103), failed_at=after(30), recovered_at=after(103))
+    fixed = replace(FULL, delivery=replace(DELIVERED, hash=OLD, started_at=after(200)), history=(past,))
+    counts = [_passed(metrics, *step) for step in itertools.pairwise((going, back, fixed))]
 
-    assert value(metrics, "recovery_duration_seconds_count") == 1
-    assert value(metrics, "recovery_duration_seconds_sum") == 90
+    assert counts == [1, 1]
+    assert value(metrics, "recovery_duration_seconds_sum") == 73
+
+
+def test_a_recovery_by_a_fix_is_measured_when_it_is_healthy() -> None:
+    """Not when the commit after it comes."""
+    metrics = Metrics()
+    past = Past(FAILED.revision, HASH, Result.SUPERSEDED, after(100), failed_at=after(30), broken=("Reconciliation",))
+    fix = replace(DELIVERED, hash=OLD, started_at=after(100))
+    coming = replace(FULL, delivery=replace(fix, stages=Stages()), history=(past,))
+    counts = [_passed(metrics, *step) for step in [(coming, replace(coming, delivery=fix))]]
+
+    assert counts == [1]
+    assert value(metrics, "recovery_duration_seconds_sum") == 20
+
+
+def _passed(metrics: Metrics, before: Memory, later: Memory) -> float | None:
+    metrics.passed(CONTRACT, before, later)
+    return value(metrics, "recovery_duration_seconds_count")
 
 
 def test_an_incident_counts_when_it_is_told() -> None:

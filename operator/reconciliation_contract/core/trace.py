@@ -23,7 +23,8 @@ from itertools import pairwise
 from typing import Final
 
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.memory import Memory, Result, Rollback, RollbackState
+from reconciliation_contract.core.ending import is_same, undone
+from reconciliation_contract.core.memory import Memory, Result, Rollback
 from reconciliation_contract.core.promises import Verdict
 from reconciliation_contract.core.timeline import Delivery, Moment, origin
 
@@ -61,9 +62,9 @@ def ended(contract: Contract, before: Memory, after: Memory) -> Trace | None:
     It ends when it is healthy, when a rollback from it is complete, or when it is overtaken before either.
     """
     now, last = after.delivery, before.delivery
-    if now and _ending(after) and not (last and _same(now, last) and _ending(before)):
+    if now and _ending(after) and not (is_same(now, last) and _ending(before)):
         return _trace(contract, now, after)
-    overtaken = last and not (now and _same(now, last)) and not _ending(before)
+    overtaken = last and not is_same(now, last) and not _ending(before)
     return (
         _trace(contract, last, before, cut=after.history[0].ended_at)
         if last and overtaken and after.history
@@ -71,23 +72,13 @@ def ended(contract: Contract, before: Memory, after: Memory) -> Trace | None:
     )
 
 
-def _same(one: Delivery, other: Delivery) -> bool:
-    return (one.hash, one.started_at) == (other.hash, other.started_at)
-
-
 def _ending(memory: Memory) -> datetime | None:
     """When the current delivery ended."""
-    undo = _undone(memory)
+    undo = undone(memory)
     if undo:
         return undo.completed_at
     healthy = memory.delivery.stages.healthy if memory.delivery else None
     return healthy.at if healthy else None
-
-
-def _undone(memory: Memory) -> Rollback | None:
-    undo, delivery = memory.rollback, memory.delivery
-    done = undo and delivery and undo.bad.hash == delivery.hash and undo.state is RollbackState.ACTIVE
-    return undo if done and undo and undo.completed_at else None
 
 
 def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime | None = None) -> Trace | None:
@@ -98,7 +89,7 @@ def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime
         return None
     began = delivery.started_at.astimezone(UTC).isoformat(timespec="milliseconds")
     seed = f"{contract.uid}/{delivery.hash}/{began}"
-    undo = _undone(memory)
+    undo = undone(memory)
     result = Result.ROLLED_BACK if undo else Result.HEALTHY if delivery.stages.healthy else Result.SUPERSEDED
     root = Span(
         "delivery", _bits(f"{seed}/delivery", 8), begin.at, max(begin.at, end),

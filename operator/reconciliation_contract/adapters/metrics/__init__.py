@@ -22,6 +22,7 @@ from reconciliation_contract.adapters.metrics.exposition import expose
 from reconciliation_contract.adapters.metrics.row import Declared, Row, write_row
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.drift import Drift
+from reconciliation_contract.core.ending import results, so_far
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.statistics import recoveries
@@ -179,8 +180,12 @@ class Metrics:
             self._note_incidents(before, after)
 
     def _note_delivery(self, before: Memory, after: Memory) -> None:
-        if after.history != before.history:
-            self._note_history(before, after)
+        for result in results(before, after):
+            self._deliveries.labels(result.value).inc()
+        known_recoveries = recoveries(so_far(before))
+        for failed_at, duration in recoveries(so_far(after)).items():
+            if failed_at not in known_recoveries:
+                self._recovery.observe(duration / _SECOND)
         same = before.delivery and after.delivery and before.delivery.hash == after.delivery.hash
         for judgement in after.judgements:
             known = before.judgement(judgement.promise) if same else None
@@ -196,14 +201,6 @@ class Metrics:
             if stage and start and not had:
                 longest = Span.between(start, stage).longest / _SECOND
                 self._stages.labels(name).observe(longest, {"revision": after.delivery.hash[:12]})
-
-    def _note_history(self, before: Memory, after: Memory) -> None:
-        if after.history and after.history[:1] != before.history[:1]:
-            self._deliveries.labels(after.history[0].result.value).inc()
-        known = recoveries(before.history)
-        for failed_at, duration in recoveries(after.history).items() - known.items():
-            if failed_at not in known:
-                self._recovery.observe(duration / _SECOND)
 
     def _note_rollback(self, before: Memory, after: Memory) -> None:
         old, new = before.rollback, after.rollback
