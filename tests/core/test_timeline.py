@@ -19,18 +19,8 @@ from reconciliation_contract.core.observation import (
     Since,
     Unreadable,
 )
-from reconciliation_contract.core.timeline import (
-    STAGES,
-    Delivery,
-    Failures,
-    Moment,
-    Stages,
-    Witness,
-    follow,
-    implausible,
-    origin,
-    target,
-)
+from reconciliation_contract.core.sighting import follow, implausible, target
+from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness, origin
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import UNHEALTHY, kustomization, moment, since, source, standing
 

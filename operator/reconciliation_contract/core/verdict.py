@@ -1,0 +1,117 @@
+"""The verdicts on the current delivery: what is known of it, and what happened to it, taken together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from reconciliation_contract.core import availability, deletion, promises, reasons, sync, timeline
+from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.dependency import blame
+from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
+from reconciliation_contract.core.observation import Kustomization, Observation
+from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.timeline import Delivery
+from reconciliation_contract.core.validation import judge as judge_validation
+
+CLAUSES: Final = (judge_validation, deletion.judge, availability.judge)
+"""The promises that are not about a stretch of time alone. Each says None where nothing is known."""
+
+
+def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Judge every promise of the current delivery; what is concluded already stays."""
+    delivery = memory.delivery
+    if delivery is None:
+        return memory
+    courses = promises.courses(contract.promises, delivery, blame(seen))
+    fresh = [_one(course, delivery, seen, now) for course in courses]
+    if not delivery.adopted:
+        fresh += [said for clause in CLAUSES if (said := clause(contract, memory, seen, now))]
+    known = {judgement.promise: judgement for judgement in memory.judgements}
+    judged = known | {said.promise: promises.settle(known.get(said.promise), said) for said in fresh}
+    judged.pop(PromiseName.DRIFT, None)
+    if level := sync.judge(contract, memory):
+        judged[PromiseName.DRIFT] = level
+    return replace(memory, judgements=tuple(judged[name] for name in PromiseName if name in judged))
+
+
+def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: datetime) -> Judgement:
+    if delivery.adopted:
+        message = "delivered before this contract began; judged from the next commit on"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
+    judgement = promises.judge(course, now)
+    if judgement.verdict is Verdict.BROKEN and course.end is None and _stood_unseen(course, delivery, seen):
+        message = "it stood Ready once, but nobody saw when"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.UNOBSERVED, message)
+    paused = _paused(course, delivery, seen)
+    if paused and course.end is None:
+        return promises.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, paused)
+    return judgement
+
+
+def _stood_unseen(course: promises.Course, delivery: Delivery, seen: Observation) -> bool:
+    """Whether it must have been Ready at the revision before the first look: only then is it the applied one."""
+    kustomization = seen.kustomization
+    attempted = kustomization.attempted if kustomization else None
+    if course.promise is not PromiseName.RECONCILIATION or kustomization is None or attempted is None:
+        return False
+    return attempted.value == delivery.hash and not attempted.exact and _applied(kustomization, delivery)
+
+
+def _applied(kustomization: Kustomization, delivery: Delivery) -> bool:
+    return kustomization.applied_revision.endswith(delivery.hash)
+
+
+def _paused(course: promises.Course, delivery: Delivery, seen: Observation) -> str:
+    """Why Flux does not even try to get to the course's end; what is detected needs the source no more."""
+    if seen.source and seen.source.suspended and delivery.stages.detected is None:
+        return "the source was suspended before Flux had it"
+    if seen.kustomization and seen.kustomization.suspended and course.promise is PromiseName.RECONCILIATION:
+        return "the Kustomization was suspended before it was healthy"
+    return ""
+
+
+_UNDER_WAY = (RollbackState.SWITCHING, RollbackState.ACTIVE, RollbackState.FAILED)
+
+
+def mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Judge what the rollback means for the promises of the delivery it belongs to."""
+    undo, delivery = memory.rollback, memory.delivery
+    if undo is None:  # what was given up before its end is not judged
+        ended = tuple(j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK or j.concluded)
+        return replace(memory, judgements=ended)
+    if delivery is None or delivery.hash != undo.bad.hash:
+        return memory
+    if undo.state not in _UNDER_WAY and memory.judgement(PromiseName.ROLLBACK) is None:
+        return memory
+    message, was_done = f"never became healthy; rolled back: {undo.reason}", switched(undo, seen)
+    kept = tuple(
+        _undone(j, message) if was_done else j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK
+    )
+    mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, now))
+    return replace(memory, judgements=(*kept, mine))
+
+
+def _undone(judgement: Judgement, message: str) -> Judgement:
+    """What a rollback makes of a pending promise: only those about the way to healthy are broken by it."""
+    match judgement.promise:
+        case PromiseName.AVAILABILITY:
+            return judgement  # the way back can cost replicas, too
+        case PromiseName.DETECTION | PromiseName.RECONCILIATION:
+            return promises.conclude(judgement, Verdict.BROKEN, reasons.ROLLED_BACK, message)
+        case _:  # what the revision deleted is wanted again
+            return promises.conclude(judgement, Verdict.SUPERSEDED, reasons.ROLLED_BACK, message)
+
+
+def switched(undo: Rollback, seen: Observation) -> bool:
+    """Whether the act was done: until then the delivery goes on as if there had never been an intent."""
+    kustomization = seen.kustomization
+    return undo.completed_at is not None or (kustomization is not None and kustomization.source == undo.pin)
+
+
+def _way_back(contract: Contract, undo: Rollback, now: datetime) -> Judgement:
+    start = timeline.Moment(undo.started_at, timeline.Witness.WATCH)
+    end = timeline.Moment(undo.completed_at, timeline.Witness.WATCH) if undo.completed_at else None
+    goal = f"back at {undo.good.name}"
+    return promises.judge(promises.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal), now)
