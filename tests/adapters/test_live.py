@@ -128,7 +128,23 @@ async def test_the_discovery_is_asked_once_and_again_after_a_while() -> None:
     for _ in range(5):
         await live.look(found)
     once = cluster.asked.count("/apis/apps/v1")
-    clock.now += timedelta(minutes=6)
+    clock.now += timedelta(minutes=11)
     await live.look(found)
 
     assert (once, cluster.asked.count("/apis/apps/v1")) == (1, 2)
+
+
+async def test_a_kind_that_came_a_minute_ago_is_not_taken_for_gone() -> None:
+    """Its group was known before its CRD was: what is not in the document is looked for again."""
+    cluster, clock = Cluster(at={DEPLOYMENT: {}}), Clock()
+    live, known = LiveObjects(cluster, clock), entry("apps_web_apps_Deployment", "v1")  # type: ignore[arg-type]  # a script
+    fresh = entry("apps_one_apps_Widget", "v1")
+    assert known is not None
+    assert fresh is not None
+    await live.look(known)
+    document = {"resources": [{"name": "widgets", "kind": "Widget"}]}
+    cluster.known |= {"/apis/apps/v1": document, "/apis/apps/v1/namespaces/apps/widgets/one": {}}
+
+    clock.now += timedelta(minutes=1)
+
+    assert await live.look(fresh) == Live()
