@@ -32,6 +32,8 @@ RIGHTS_LAST: Final = timedelta(minutes=5)
 """How long a right that was there is believed to be."""
 LACKING_LASTS: Final = timedelta(seconds=10)
 """How long a right that was lacking is believed to be: whoever grants it watches the status."""
+_POD: Final = re.compile(r"^(.+)-[a-z0-9]{5,10}-[a-z0-9]{5}_")
+"""Who holds a leader Lease: a pod of a Deployment, as client-go writes it. That of a shard is named by a hash."""
 _GATE: Final = "CancelHealthCheckOnNewRevision=true"
 _SELECTOR: Final = re.compile(r"^--watch-label-selector[=\n](.*)$", re.MULTILINE)
 _NEEDED: Final = (
@@ -138,7 +140,7 @@ class Surroundings:
 
     def _controller(self, name: str, deployments: list[Raw] | None, leases: list[Raw] | None) -> Dependency:
         """How a controller stands. With shards there are several of a kind; each must be alive."""
-        problems = [*self._pods(name, deployments or []), *self._leaders(name, leases or [])]
+        problems = [*self._pods(name, deployments or []), *self._leaders(name, _held(leases or [], deployments))]
         if problems:
             return Dependency(name, False, problems[0])
         if _called(name, deployments or []) or _called(name, leases or []):
@@ -202,6 +204,19 @@ def _may_act(contract: Contract | InvalidContract) -> TypeGuard[Contract]:
 
 def _called(name: str, objects: list[Raw]) -> list[Raw]:
     return [found for found in objects if read_text(read_map(found, "metadata"), "name").startswith(name)]
+
+
+def _held(leases: list[Raw], deployments: list[Raw] | None) -> list[Raw]:
+    """Leases that somebody must renew: one given back, or left by a shard that was removed, tells of no death."""
+    names = {read_text(read_map(found, "metadata"), "name") for found in deployments or []}
+    held = ((lease, read_text(read_map(lease, "spec"), "holderIdentity")) for lease in leases)
+    return [lease for lease, holder in held if holder and (deployments is None or _owner(holder) in (names | {""}))]
+
+
+def _owner(holder: str) -> str:
+    """The Deployment whose pod holds a Lease (``DEPLOYMENT-HASH-RANDOM_UUID``); empty where that is not its form."""
+    found = _POD.match(holder)
+    return found.group(1) if found else ""
 
 
 def _gated(deployments: list[Raw] | None) -> bool | None:

@@ -11,6 +11,7 @@ from reconciliation_contract.core.dependency import DEEPEST, WAITS, blame, depen
 from reconciliation_contract.core.observation import (
     Condition,
     Dependency,
+    Failure,
     Git,
     Head,
     Kustomization,
@@ -21,6 +22,7 @@ from tests.support.builders_core import source, standing
 
 WAITING = Condition("False", WAITS, "dependency 'apps/x' is not ready")
 BROKEN = Condition("False", "BuildFailed", "no such file")
+AT_WORK = Condition("Unknown", "Progressing", "Reconciliation in progress")
 HEALTHY = Condition("True", "ReconciliationSucceeded", "Applied revision")
 
 
@@ -46,6 +48,18 @@ CHAINS: dict[str, tuple[str, str]] = {
     "beside one that stands": (
         blamed(one("a", HEALTHY), one("b", BROKEN), needs=("a", "b")),
         "Kustomization apps/b is not Ready: BuildFailed: no such file",
+    ),
+    "beside one that is at work": (
+        blamed(one("a", AT_WORK), one("b", BROKEN), needs=("a", "b")),
+        "Kustomization apps/b is not Ready: BuildFailed: no such file",
+    ),
+    "one that retries": (
+        blamed(one("a", AT_WORK, failures=(Failure(at(0), "BuildFailed", "no such file", sha("A")),))),
+        "Kustomization apps/a is not Ready: BuildFailed: no such file",
+    ),
+    "one that is at work for the first time": (
+        blamed(one("a", AT_WORK)),
+        "Kustomization apps/a is not Ready: Progressing: Reconciliation in progress",
     ),
     "all stand by now": (blamed(one("a", HEALTHY)), ""),
     "one that does not exist": (blamed(), "Kustomization apps/a does not exist; create it or mend dependsOn"),

@@ -121,6 +121,14 @@ SECRET = "s3cr3t"
 MEGABYTE = 1024 * 1024
 MESSAGES = {
     "a secret in a URL": f"cannot clone https://bot:{SECRET}@git.example.com/shop.git?token={SECRET}: 403",
+    "a secret in a header": f'webhook: 401, sent "Authorization: Bearer {SECRET}"',
+    "a secret in a header without a scheme": f"request had authorization={SECRET}; denied",
+    "a bearer token": f"denied for bearer {SECRET}{SECRET}",
+    "a password with a slash": f"cannot clone https://bot:pa/{SECRET}@git.example.com/shop.git",
+    "a secret in a URL in JSON": f'{{"url": "https:\\/\\/bot:{SECRET}@git.example.com"}}',
+    "a secret without a scheme": f"cannot reach bot:{SECRET}@git.example.com",
+    "a secret in a fragment": f"redirected to https://git.example.com/#access_token={SECRET}",
+    "a secret by its name": f"sent token={SECRET} to the server",
     "a secret behind what is invisible": f"cannot clone https:/\u200b/bot:{SECRET}@git.example.com/shop.git",
     "a secret where the text is cut": "x" * 4_780 + f" https://bot:{SECRET}" + "y" * MEGABYTE,
     "bidirectional and control characters": "safe \u202egnp.exe\u2066\x1b[2J\x00\r\n# Ready\u2028end",
@@ -213,9 +221,42 @@ def test_ten_thousand_conditions_are_read() -> None:
 
 
 @pytest.mark.timeout(20)  # milliseconds; hours if a pattern were quadratic in the text itself
-@pytest.mark.parametrize("piece", ["w", "0", "://", "://a@", "a" * 40, "://?", " \n", "\u202e"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "w",
+        "0",
+        "://",
+        "://a@",
+        "a" * 40,
+        "://?",
+        " \n",
+        "\u202e",
+        "a:",
+        ":a@",
+        "token=",
+        "bearer ",
+        "authorization:",
+        ":\\/",
+    ],
+)
 def test_a_text_is_made_safe_in_linear_time(piece: str) -> None:
     """Even where all of it is to be kept: nothing but the limit makes it short."""
     text = piece * (MEGABYTE // len(piece))
 
     assert len(bounded(text, MEGABYTE)) <= MEGABYTE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cannot fetch https://registry.example.com/@scope/package: 404",
+        "cannot fetch https://registry.example.com:8443/@scope/package: 404",
+        "image ghcr.io/stefanprodan/podinfo@sha256:1234: not found",
+        "secrets is forbidden: User system:serviceaccount:apps:shop cannot list secrets",
+        "the token of the request is not valid",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    """People need the rest of the message."""
+    assert bounded(text) == text

@@ -36,9 +36,10 @@ def deployment(name: str, *args: str, available: int = 1, replicas: int = 1) -> 
     }
 
 
-def lease(name: str, renewed: str) -> dict[str, Any]:
+def lease(name: str, renewed: str, holder: str = "somebody") -> dict[str, Any]:
     """A controller's leader Lease."""
-    return {"metadata": {"name": name}, "spec": {"renewTime": renewed, "leaseDurationSeconds": 35}}
+    spec = {"renewTime": renewed, "leaseDurationSeconds": 35, "holderIdentity": holder}
+    return {"metadata": {"name": name}, "spec": spec}
 
 
 def receiver(*resources: dict[str, str], **spec: Any) -> dict[str, Any]:
@@ -176,6 +177,28 @@ async def test_a_controller_that_died_silently_is_noticed_by_its_lease() -> None
 
         found.around.renewing = True
         assert await eventually(lambda: found.controller(SOURCE)[0], "the recovery", 2 * PAUSE.total_seconds())
+
+
+POD = "6d9f7b5c8-x2x4z_0b1c2d3e"
+LEFT: dict[str, tuple[str, bool]] = {
+    "held by its Deployment": (f"{SOURCE}-{POD}", False),
+    "held by nobody that can be told": ("somebody", False),
+    "left by a shard that was removed": (f"{SOURCE}-shard1-{POD}", True),
+    "given back": ("", True),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+async def test_a_lease_that_nobody_must_renew_tells_of_no_death(name: str) -> None:
+    """Leases outlive the shards that held them."""
+    holder, alive = LEFT[name]
+    around = seeing(deployments=[deployment(SOURCE)], leases=[lease(f"{SOURCE}-1a2b", "1", holder)])
+    around.renewing = False
+
+    async with looking(around) as found:
+        await passing(300)
+
+        assert found.controller(SOURCE)[0] is alive
 
 
 async def test_while_the_api_server_is_silent_the_last_look_stands() -> None:

@@ -26,7 +26,8 @@ def root_cause(kustomization: Kustomization, lookup: Lookup) -> str:
         return ""
     seen = {f"{kustomization.namespace}/{kustomization.name}"}
     for _ in range(DEEPEST):
-        name = next((name for name in kustomization.depends_on if not _stands(lookup(name))), "")
+        waited = [name for name in kustomization.depends_on if not _stands(lookup(name))]
+        name = min(waited, key=lambda name: _rank(lookup(name)), default="")
         if not name:
             return ""
         if name in seen:
@@ -45,10 +46,21 @@ def _stands(kustomization: Kustomization | None) -> bool:
     return kustomization is not None and kustomization.ready.status == "True" and not kustomization.suspended
 
 
+def _rank(kustomization: Kustomization | None) -> int:
+    """Who is blamed first of several that are not Ready: those that will not become so by themselves."""
+    if kustomization is None or kustomization.suspended:
+        return 0
+    if kustomization.failures or kustomization.ready.status == "False":
+        return 0
+    return 1  # at work
+
+
 def _why(kustomization: Kustomization) -> str:
     if kustomization.suspended:
         return "it is suspended"
-    ready = kustomization.ready
+    ready, failures = kustomization.ready, kustomization.failures
+    if ready.status == "Unknown" and failures:  # it retries, and says so most of the time
+        return f"{failures[-1].reason}: {failures[-1].message}"
     return f"{ready.reason}: {ready.message}" if ready.reason else "it was never reconciled"
 
 
