@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from reconciliation_contract.core.authorship import Author
 from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.correction import MOST_PLACES, Correction
 from reconciliation_contract.core.departure import Departure, Departures, Took
 from reconciliation_contract.core.difference import Difference
-from reconciliation_contract.core.drift import FIELDS, NAMED, Correction, Drift, changed
+from reconciliation_contract.core.drift import FIELDS, NAMED, Drift, changed
 from reconciliation_contract.core.inventory import Entry
 from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import (
@@ -140,7 +141,7 @@ def _drift(paused: str) -> Drift:
     finding = changed(key, differences, Author("kubectl-edit" * 20, T0))
     problem = "" if paused else LONG
     drift = Drift(HASHES[0], 40, 30, (finding,) * NAMED, problem, paused)
-    return replace(drift, correction=Correction(drift.digest, T0), unlisted=LONG[:160])
+    return replace(drift, correction=Correction(("0123",) * MOST_PLACES, T0, 5), unlisted=LONG[:160])
 
 
 def full_memory(*, adopted: bool = False) -> Memory:

@@ -10,9 +10,10 @@ import pytest
 
 from reconciliation_contract.api.recall import parse
 from reconciliation_contract.api.status import render
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core import reasons, sync
 from reconciliation_contract.core.authorship import Author
 from reconciliation_contract.core.contract import DriftMode, Promises
+from reconciliation_contract.core.correction import Correction
 from reconciliation_contract.core.difference import Difference
 from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
 from reconciliation_contract.core.effects import RequestReconcile
@@ -28,6 +29,7 @@ SCALED = changed(WEB, [Difference(("spec", "replicas"), 1, 3)], Author("kubectl"
 MISSING = Finding("ConfigMap/apps/settings", Kind.MISSING)
 ORPHAN = Finding("ConfigMap/apps/old", Kind.ORPHANED)
 DRIFTED = found_in(sha("A"), 4, [SCALED, MISSING])
+GIVEN_UP = ", as Flux is not asked again"
 CORRECT = replace(CONTRACT, promises=Promises(drift_mode=DriftMode.CORRECT))
 
 
@@ -192,15 +194,79 @@ def test_the_same_findings_are_corrected_once_an_interval() -> None:
     assert again.correction.requested_at == at(701)
 
 
-def test_other_findings_are_corrected_at_once() -> None:
-    """Each finding has its own request."""
-    other = found_in(sha("A"), 4, [MISSING])
+def scaled(replicas: int) -> Finding:
+    """Somebody's number of replicas."""
+    return changed(WEB, [Difference(("spec", "replicas"), 1, replicas)], Author("hpa", at(40)))
 
-    drift = asked(seen__drift=other).decide().memory.drift
+
+@pytest.mark.parametrize(
+    ("findings", "times", "again"),
+    [
+        ([scaled(3)], 1, False),
+        ([scaled(7)], 1, False),
+        ([changed(WEB, [Difference(("spec", "paused"), None, True)], None)], 1, True),
+        ([scaled(3), MISSING], 1, True),
+    ],
+    ids=["the same", "another value in the same field", "another field", "another object as well"],
+)
+def test_what_is_new_is_corrected_at_once(findings: list[Finding], times: int, again: bool) -> None:
+    """Another value in the same field is not new: two writers would fight over it."""
+    before = stands(found_in(sha("A"), 4, [scaled(3)]), CORRECT).decide().memory
+    drift = stands(found_in(sha("A"), 4, findings), CORRECT, memory=before, now=at(160)).decide().memory.drift
 
     assert drift is not None
     assert drift.correction is not None
-    assert drift.correction.findings == drift.digest == other.digest
+    assert drift.correction.times == times
+    assert drift.correction.requested_at == at(160 if again else 100)
+
+
+def test_a_new_revision_is_corrected_anew() -> None:
+    """It may be the one that settles the fight."""
+    known = found_in(sha("Z"), 4, [SCALED])
+    fought = Memory(delivery=delivery("A", failures=None), drift=replace(known, correction=fight(5)))
+
+    drift = stands(found_in(sha("A"), 4, [SCALED]), CORRECT, memory=fought).decide().memory.drift
+
+    assert drift is not None
+    assert drift.correction is not None
+    assert drift.correction.times == 1
+
+
+def fight(times: int) -> Correction:
+    """Flux was asked as often."""
+    first = stands(found_in(sha("A"), 4, [SCALED]), CORRECT).decide().memory.drift
+    assert first is not None
+    assert first.correction is not None
+    return replace(first.correction, times=times)
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        (1, ""),
+        (2, "; Flux was asked 2 times and it comes back: take it out of Git or name it in drift.ignore"),
+        (
+            5,
+            "; Flux was asked 5 times and it comes back: take it out of Git or name it in drift.ignore" + GIVEN_UP,
+        ),
+    ],
+)
+def test_corrections_that_do_not_hold_are_told(times: int, told: str) -> None:
+    """With what to do, and that nothing more is done."""
+    found = found_in(sha("A"), 4, [SCALED])
+    fought = Memory(delivery=delivery("A", failures=None), drift=replace(found, correction=fight(times)))
+
+    condition = stands(found, CORRECT, memory=fought, now=at(101)).decide().memory.conditions["InSync"]
+
+    assert condition.message == f"{sync.standing(found)[2]}{told}"
+
+
+def test_mode_detect_after_correct_forgets_the_fight() -> None:
+    """Nothing is asked, so nothing is told of asking."""
+    found = found_in(sha("A"), 4, [SCALED])
+    fought = Memory(delivery=delivery("A", failures=None), drift=replace(found, correction=fight(5)))
+
+    assert stands(found, memory=fought).decide().memory.drift == found
 
 
 def test_orphans_are_not_for_flux_to_correct() -> None:

@@ -139,3 +139,28 @@ def test_flux_is_asked_to_put_drift_right(
     assert asked["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] == mark
     wait_until(lambda: requested(workspace.get("kustomization", "shop")) == mark, 60, "Flux to have taken it up")
     measured(f"asked for at {mark}")
+
+
+def test_corrections_that_do_not_hold_become_seldom(
+    cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
+) -> None:
+    """Git says one replica, an autoscaler three: the two are not set on each other for ever, and people are told."""
+    let_validate(cluster)
+    start_operator(kustomize(cluster))
+    workspace.repository("shop").commit({"deploy/web.yaml": deployment("1", replicas=1)}, "First")
+    workspace.source("shop", workspace.repository("shop").url)
+    workspace.kustomization("shop")
+    workspace.contract("shop", promises={"drift": {"interval": "10s", "mode": "Correct"}})
+    workspace.wait("shop", lambda s: condition(s, "InSync").get("status") == "True", "a comparison")
+
+    began = time.monotonic()
+    cluster.kubectl_run(
+        "-n", workspace.namespace, "autoscale", "deployment", "web", "--min=3", "--max=5", "--cpu=50%"
+    )
+    status = workspace.wait(
+        "shop", lambda s: "comes back" in condition(s, "InSync").get("message", ""), "the fight", 120
+    )
+    measured(f"told after {time.monotonic() - began:.0f} s: {condition(status, 'InSync')['message']}")
+
+    assert status["drift"]["correction"]["times"] >= 2
+    assert "Deployment" in condition(status, "InSync")["message"]

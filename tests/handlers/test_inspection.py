@@ -14,7 +14,8 @@ import pytest
 from reconciliation_contract.core.census import Census
 from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.contract import Contract, DriftMode, Promises
-from reconciliation_contract.core.drift import Correction, Drift, Finding, Kind, found_in
+from reconciliation_contract.core.correction import Correction
+from reconciliation_contract.core.drift import Drift, Finding, Kind, found_in
 from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation, Since
@@ -222,7 +223,7 @@ async def test_a_person_may_ask() -> None:
 
 async def test_a_correction_that_flux_took_up_is_looked_at() -> None:
     """Not when it is asked for, but when it is done."""
-    asked = Correction("digest", at(50))
+    asked = Correction(("0123",), at(50))
     memory = replace(ADOPTED, drift=replace(DRIFTED, correction=asked))
     done = replace(STANDS, kustomization=standing("A", handled_request=mark(asked)))
     async with inspecting(IN_SYNC) as desk:

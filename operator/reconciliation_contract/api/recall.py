@@ -14,8 +14,9 @@ from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
 from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.correction import PLACE, Correction
 from reconciliation_contract.core.departure import Departure, Departures, Took
-from reconciliation_contract.core.drift import Correction, Drift, Field, Finding, Kind
+from reconciliation_contract.core.drift import Drift, Field, Finding, Kind
 from reconciliation_contract.core.inventory import entry
 from reconciliation_contract.core.memory import (
     BAD_REVISIONS,
@@ -193,9 +194,14 @@ def _read_drift(raw: Raw) -> Drift | None:
         findings=tuple(found for item in read_list(raw, "objects") if (found := _read_finding(item))),
         problem="" if paused else problem,
         paused=problem if paused else "",
-        correction=Correction(read_text(asked, "findings"), at) if at else None,
+        correction=Correction(_places(asked), at, max(1, read_number(asked, "times"))) if at else None,
         unlisted=read_text(raw, "unlisted"),
     )
+
+
+def _places(raw: Raw) -> tuple[str, ...]:
+    text = read_text(raw, "places")
+    return tuple(text[start : start + PLACE] for start in range(0, len(text), PLACE))
 
 
 def _read_finding(raw: Raw) -> Finding | None:

@@ -150,9 +150,10 @@ def _decisive(wire: Wire) -> Wire:
         known["deletion"] = deletion | {name: [*map(_without_messages, those)] for name, those in departed.items()}
     if incidents := wire.get("incidents"):
         known["incidents"] = [_without_messages(incident) for incident in incidents]
-    if objects := wire.get("drift", {}).get("objects"):
-        named = [_without(found, "by", "at") for found in objects]
-        known["drift"] = _without(wire["drift"], "unlisted") | {"objects": named}
+    if drift := wire.get("drift"):
+        named = [_without(found, "by", "at") for found in drift.get("objects", [])]
+        # With a problem there was no comparison, so there is nothing to name.
+        known["drift"] = _with(_without(drift, "unlisted"), "objects", [] if "problem" in drift else named)
     return known
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from reconciliation_contract.api.duration import format_duration
 from reconciliation_contract.api.size import Wire, clip, fit
 from reconciliation_contract.core.cause import classify
+from reconciliation_contract.core.correction import Correction
 from reconciliation_contract.core.departure import Departure, Departures
 from reconciliation_contract.core.drift import Drift, Finding
 from reconciliation_contract.core.memory import Good, Incident, Memory, Past
@@ -249,16 +250,19 @@ def _departure(found: Departure) -> Wire:
 
 
 def _drift(drift: Drift) -> Wire:
-    asked = drift.correction
     wire = {
         "revision": f"{'sha1' if len(drift.hash) == _SHA1 else 'sha256'}:{drift.hash}",
         "objects": [_finding(finding) for finding in drift.findings],
         "problem": bounded(drift.problem or drift.paused),
         "paused": bool(drift.paused) or None,
         "unlisted": bounded(drift.unlisted),
-        "correction": {"findings": asked.findings, "requestedAt": timestamp(asked.requested_at)} if asked else None,
+        "correction": _correction(drift.correction) if drift.correction else None,
     }
     return _lean(wire) | {"compared": drift.compared, "drifted": drift.drifted}
+
+
+def _correction(asked: Correction) -> Wire:
+    return {"places": "".join(asked.places), "requestedAt": timestamp(asked.requested_at), "times": asked.times}
 
 
 def _finding(finding: Finding) -> Wire:

@@ -41,10 +41,12 @@ class DriftedObject(Wire):
 class CorrectionStatus(Wire):
     """A request to Flux to put findings right."""
 
-    findings: Word
-    """What tells these findings from others."""
+    places: Word
+    """Digests of the objects and fields that it is about, whatever their values: four characters each."""
     requested_at: AwareDatetime
     """When it was decided; also the value of the annotation."""
+    times: Count
+    """How often the same places were asked for in a row: ever more seldom, and then no more."""
 
 
 class DriftStatus(Wire):

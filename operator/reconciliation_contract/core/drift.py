@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from reconciliation_contract.core.authorship import Author
+from reconciliation_contract.core.correction import Correction
 from reconciliation_contract.core.difference import Difference
 from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.text import bounded
@@ -58,15 +59,6 @@ class Finding:
     by: str = ""
     """The field manager that changed it; empty where that cannot be told."""
     at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """Flux was asked, or is to be asked, to put findings right."""
-
-    findings: str
-    """Digest of the findings it is about."""
-    requested_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

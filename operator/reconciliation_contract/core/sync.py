@@ -12,7 +12,8 @@ from typing import Final
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract, DriftMode
-from reconciliation_contract.core.drift import Correction, Drift, Finding, Kind
+from reconciliation_contract.core.correction import Correction, following, place
+from reconciliation_contract.core.drift import Drift, Finding, Kind
 from reconciliation_contract.core.effects import RequestReconcile
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Condition, Kustomization, Observation
@@ -33,21 +34,31 @@ def remember(contract: Contract, memory: Memory, seen: Observation, now: datetim
         return replace(memory, drift=paused)
     if seen.drift is None:
         return memory
-    correction = known.correction if known else None
-    drift = replace(seen.drift, correction=correction)
-    if contract.promises.drift_mode is DriftMode.CORRECT and _wants_correction(contract, drift, seen, now):
-        drift = replace(drift, correction=Correction(drift.digest, now))
-    return replace(memory, drift=drift)
+    last = known.correction if known and known.hash == seen.drift.hash else None
+    drift = replace(seen.drift, correction=last if contract.promises.drift_mode is DriftMode.CORRECT else None)
+    held = known is not None and not known.drifted
+    return replace(memory, drift=_corrected(contract, drift, seen, now, held=held))
 
 
-def _wants_correction(contract: Contract, drift: Drift, seen: Observation, now: datetime) -> bool:
-    """Whether these findings are to be corrected, and were not already within the interval."""
-    curable = any(finding.kind is not Kind.ORPHANED for finding in drift.findings)
-    if not curable or not _may_act(drift, seen) or contract.deleting:
-        return False
-    asked = drift.correction
-    again = asked is None or now >= asked.requested_at + contract.promises.drift_interval
-    return again or (asked is not None and asked.findings != drift.digest)
+def _corrected(contract: Contract, drift: Drift, seen: Observation, now: datetime, *, held: bool) -> Drift:
+    """Write down the request that is due for what was found, if any."""
+    found = _places(drift)
+    if contract.promises.drift_mode is not DriftMode.CORRECT or contract.deleting or not found:
+        return drift
+    if not _may_act(drift, seen):
+        return drift
+    due = following(drift.correction, found, contract.promises.drift_interval, now, held=held)
+    return replace(drift, correction=due or drift.correction)
+
+
+def _places(drift: Drift) -> tuple[str, ...]:
+    """Digests of the objects and fields that Flux can put right, whatever their values; orphans it does not know."""
+    curable = [finding for finding in drift.findings if finding.kind is not Kind.ORPHANED]
+    return tuple(place(f"{each.object} {each.kind} {path}") for each in curable for path in _paths(each))
+
+
+def _paths(finding: Finding) -> tuple[str, ...]:
+    return tuple(field.path for field in finding.fields) or ("",)
 
 
 def _may_act(drift: Drift, seen: Observation) -> bool:
@@ -68,7 +79,7 @@ def requests(memory: Memory, seen: Observation, now: datetime) -> tuple[RequestR
     """The request for the correction that is written down; none where none is due or Flux knows it already."""
     drift, kustomization = memory.drift, seen.kustomization
     asked = drift.correction if drift else None
-    if drift is None or asked is None or kustomization is None or asked.findings != drift.digest:
+    if drift is None or asked is None or kustomization is None or not _places(drift):
         return ()
     if now > asked.requested_at + STILL_WANTED or not _may_act(drift, seen) or _is_told(kustomization, asked):
         return ()
@@ -112,7 +123,17 @@ def standing(drift: Drift) -> tuple[Verdict, str, str]:
 def _told(drift: Drift) -> str:
     first = drift.findings[0]
     more = drift.drifted - 1
-    return _finding(first) + (f"; {more} more" if more else "")
+    return _finding(first) + (f"; {more} more" if more else "") + _resisting(drift)
+
+
+def _resisting(drift: Drift) -> str:
+    asked = drift.correction
+    if asked is None or asked.times == 1 or not _places(drift):
+        return ""
+    end = ", as Flux is not asked again" if asked.given_up else ""
+    return (
+        f"; Flux was asked {asked.times} times and it comes back: take it out of Git or name it in drift.ignore{end}"
+    )
 
 
 def _finding(finding: Finding) -> str:
