@@ -167,7 +167,9 @@ class Inspection:
         self, key: Key, post: _Post, contract: Contract, memory: Memory, seen: Observation
     ) -> None:
         delivery, artifact = memory.delivery, seen.source.artifact if seen.source else None
-        if delivery is None or delivery.adopted or artifact is None or artifact.value.hash != delivery.hash:
+        if delivery is None or artifact is None or artifact.value.hash != delivery.hash:
+            return
+        if delivery.adopted or delivery.resumed:
             return
         said = memory.judgement(PromiseName.VALIDATION)
         if (said and said.concluded) or (post.validation and post.validation.hash == delivery.hash):

@@ -66,6 +66,8 @@ def everyday() -> Memory:
             reported=(),
             failures=None,
             commit_problem="",
+            undetected_since=None,
+            unhealthy_since=None,
         ),
         judgements=tuple(judgements),
         history=tuple(pasts[:HISTORY]),

@@ -31,7 +31,7 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.departure import NAMED
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.evaluation import Decision
-from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS
+from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Past
 from reconciliation_contract.core.observation import GIT_REPOSITORY, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import STAGES
@@ -39,7 +39,19 @@ from reconciliation_contract.store import Store
 from tests.support.builders import T0, Object
 from tests.support.builders_check import Impossible, ready_of
 from tests.support.stories import Happening
-from tests.support.stories_random import BURSTS, COMMITS, KINDS, MANY, TALES, TWICE, Tale, refilled, told
+from tests.support.stories_random import (
+    BURSTS,
+    COMMITS,
+    KINDS,
+    MANY,
+    STORM,
+    TALES,
+    THERE_AND_BACK,
+    TWICE,
+    Tale,
+    refilled,
+    told,
+)
 from tests.support.stories_replay import KEY, Replay
 
 AUTOMATIC = {"after": {"failures": 2, "duration": "2m"}, "settle": "20s"}
@@ -89,11 +101,13 @@ def test_a_second_pass_over_the_same_world_changes_nothing(tale: Tale, kind: str
 
 
 @example(TWICE, GIT_REPOSITORY)
+@example(THERE_AND_BACK, GIT_REPOSITORY)
 @given(TALES, KINDS)
 def test_one_sample_of_each_promise(tale: Tale, kind: str) -> None:
     """One sample per contract, revision and promise, ever: a verdict that is concluded is not reopened.
 
-    Only a measure is added to a broken promise that had none. Drift is told as it stands, and is no sample.
+    Only a measure is added to a broken promise that had none. Drift is told as it stands, and is no sample. A revision
+    that is delivered again is sampled again, for what Flux has done since.
     """
     passes = told(tale, AUTOMATIC, kind).passes
 
@@ -118,6 +132,13 @@ def test_one_sample_of_each_promise(tale: Tale, kind: str) -> None:
         kept = {name for hash_, began, name in known if (hash_, began) == (delivery.hash, delivery.started_at)}
         assert kept <= {judgement.promise for judgement in decision.memory.judgements}
     assert all(count <= 1 for count in broken.values())
+    ends = {PromiseName.DETECTION: "detected", PromiseName.RECONCILIATION: "healthy"}
+    measured: dict[tuple[str, str, datetime], datetime] = {}
+    for delivery, judgement in ((d.memory.delivery, j) for _, d in passes for j in d.memory.judgements):
+        if delivery and judgement.measured is not None and judgement.promise in ends:
+            end = getattr(delivery.stages, ends[judgement.promise])
+            sampled = (delivery.hash, judgement.promise, end.at)
+            assert measured.setdefault(sampled, delivery.started_at) == delivery.started_at
 
 
 @example(TWICE, GIT_REPOSITORY)
@@ -134,6 +155,11 @@ def test_recorded_stages_stay(tale: Tale, kind: str) -> None:
                 assert known is None or getattr(new.stages, stage) == known
 
 
+@example(THERE_AND_BACK, GIT_REPOSITORY)
+@example(
+    [(1, Happening("source", "elsewhere COMMIT", "C")), (9, Happening("kustomization", "ready COMMIT", "C"))],
+    GIT_REPOSITORY,
+)
 @given(TALES, KINDS)
 def test_no_sample_is_invented(tale: Tale, kind: str) -> None:
     """No commit time, no commit latency; what is measured was seen, and an adopted revision has no measure at all."""
@@ -150,10 +176,23 @@ def test_no_sample_is_invented(tale: Tale, kind: str) -> None:
         }
         assert all(seen[promise] for promise in measured & seen.keys())
         assert not delivery.adopted or measured <= {PromiseName.ROLLBACK}
+        for judgement in decision.memory.judgements:
+            if judgement.measured is not None and judgement.promise in seen:
+                assert judgement.measured <= replay.now - T0  # nothing began before the tale
         if kind != GIT_REPOSITORY:
             assert stages.committed is None
             assert PromiseName.DETECTION not in measured
             assert all(past.latency is None for past in decision.memory.history)
+
+
+def _grown(old: tuple[Past, ...], latest: tuple[Past, ...]) -> tuple[tuple[Past, ...], ...]:
+    """What may become of a history: one more at its front, and one less where that is too many."""
+    longer = (*latest, *old)
+    if len(longer) <= HISTORY:
+        return old, longer
+    untouched = [past for past in longer if past.untouched]
+    gone = untouched[-1] if untouched else longer[-1]
+    return old, tuple(past for past in longer if past is not gone)
 
 
 @example(MANY, GIT_REPOSITORY)
@@ -163,7 +202,7 @@ def test_counts_and_history_are_bounded_and_only_grow(tale: Tale, kind: str) -> 
     passes = told(tale, AUTOMATIC, kind).passes
 
     for old, new in ((memory, decision.memory) for memory, decision in passes):
-        assert new.history in (old.history, (*new.history[:1], *old.history)[:HISTORY])
+        assert new.history in _grown(old.history, new.history[:1])
         assert len(new.bad) <= BAD_REVISIONS
         assert len(new.incidents) <= INCIDENTS
         assert len(new.departures.pending) <= NAMED
@@ -176,6 +215,26 @@ def test_counts_and_history_are_bounded_and_only_grow(tale: Tale, kind: str) -> 
         if first and then and first.first_at == then.first_at:
             assert first.count <= then.count
             assert first.last_at <= then.last_at
+
+
+def _fetches(deed: Happening) -> bool:
+    return (deed.actor == "source" and bool(deed.commit)) or deed.deed == "loses sight"
+
+
+@example(STORM)
+@given(TALES)
+def test_what_flux_does_not_detect_is_noticed(tale: Tale) -> None:
+    """However fast the pushes come: where Flux detects none of them for longer than promised, some Detection says so."""
+    replay = told([(seconds, deed) for seconds, deed in tale if not _fetches(deed)], DISABLED)
+
+    waiting: datetime | None = None
+    for (_, decision), now in zip(replay.passes, replay.times, strict=True):
+        delivery, said = decision.memory.delivery, decision.memory.judgement(PromiseName.DETECTION)
+        if delivery is None or said is None or said.concluded:
+            waiting = None
+            continue
+        waiting = waiting or delivery.started_at
+        assert now - waiting <= said.within
 
 
 @given(TALES, KINDS)

@@ -74,6 +74,48 @@ def test_how_a_promise_stands(name: str) -> None:
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
 
 
+AWAITED: dict[str, tuple[Moment, Moment | None, float, Verdict, str]] = {
+    "nothing more is known, and time is left": (START, None, 30, Verdict.PENDING, reasons.IN_PROGRESS),
+    "nothing more is known at the deadline": (START, None, 61, Verdict.BROKEN, reasons.BUDGET_EXCEEDED),
+    "it has ended, and Git may still tell": (START, moment(5), 59, Verdict.PENDING, reasons.IN_PROGRESS),
+    "it has ended, and Git has not told in time": (START, moment(5), 61, Verdict.UNKNOWN, reasons.UNMEASURED),
+    "it has ended, and a look before it tells enough": (WINDOW, moment(5), 61, Verdict.KEPT, reasons.WITHIN_BUDGET),
+}
+
+
+@pytest.mark.parametrize("name", AWAITED)
+def test_a_commit_that_git_does_not_tell_of_has_its_deadline(name: str) -> None:
+    """Reading the commit may take for ever; the promise does not wait for that."""
+    start, end, now, verdict, reason = AWAITED[name]
+
+    judgement = judge(Course(PromiseName.DETECTION, MINUTE, start, end, "detected", awaited=True), at(now))
+
+    assert (judgement.verdict, judgement.reason) == (verdict, reason)
+    assert judgement.concluded or judgement.deadline == at(60)
+
+
+BEHIND: dict[str, tuple[Moment | None, float, Verdict, float | None]] = {
+    "time is left for the earlier one": (None, 59, Verdict.PENDING, None),
+    "the budget since the earlier one is used up": (None, 61, Verdict.BROKEN, None),
+    "in time since the earlier one": (moment(55), 70, Verdict.KEPT, 10),
+    "in time for itself, late for the earlier one": (moment(70), 80, Verdict.BROKEN, 70),
+    "late for itself as well": (moment(110), 120, Verdict.BROKEN, 65),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_an_overtaken_commit_leaves_its_deadline(name: str) -> None:
+    """The earlier commit came at 0, this one at 45."""
+    end, now, verdict, measured = BEHIND[name]
+    course = Course(PromiseName.DETECTION, MINUTE, moment(45), end, "detected by Flux", behind=at(0))
+
+    judgement = judge(course, at(now))
+
+    assert judgement.verdict is verdict
+    assert judgement.measured == (None if measured is None else timedelta(seconds=measured))
+    assert judgement.deadline == (at(60) if verdict is Verdict.PENDING else None)
+
+
 def test_a_pending_verdict_tells_its_deadline() -> None:
     """Somebody must look again then, for no event will come."""
     judgement = judge(Course(PromiseName.DETECTION, MINUTE, WINDOW, None, "detected by Flux"), at(10))

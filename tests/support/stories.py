@@ -31,7 +31,7 @@ from tests.support.builders import PHASES
 ACTORS: Mapping[str, tuple[str, ...]] = {
     "push": ("COMMIT",),
     "git": ("readable", "unreadable", "branch deleted", "branch restored"),
-    "source": ("COMMIT", "torn COMMIT", "failing", "created", "deleted", "suspended", "resumed"),
+    "source": ("COMMIT", "torn COMMIT", "failing", "created", "deleted", "suspended", "resumed", "elsewhere COMMIT"),
     "kustomization": (
         *(f"{phase} COMMIT" for phase in PHASES),
         "created",

@@ -32,6 +32,7 @@ DEEDS = [
     *(Happening("push", "COMMIT", commit) for commit in COMMITS),
     *(Happening("source", "COMMIT", commit) for commit in COMMITS * 2),
     *(Happening("source", deed) for deed in ("failing", "suspended", "resumed")),
+    Happening("source", "elsewhere COMMIT", "C"),
     *(Happening("kustomization", f"{phase} COMMIT", commit) for phase in _PHASES for commit in COMMITS),
     *(Happening("kustomization", deed) for deed in ("suspended", "resumed", "recreated")),
     *(Happening("git", deed) for deed in ("unreadable", "readable")),
@@ -92,6 +93,16 @@ TWICE: Tale = [
     (1, Happening("kustomization", "ready COMMIT", "B")),
 ]
 """One revision goes the same way twice, and fares otherwise the second time."""
+THERE_AND_BACK: Tale = [
+    (1, Happening("kustomization", "building COMMIT", "B")),
+    (1, Happening("kustomization", "ready COMMIT", "B")),
+    (70, Happening("push", "COMMIT", "C")),
+    (20, Happening("push", "COMMIT", "B")),
+    (20, Happening("push", "COMMIT", "A")),
+]
+"""A commit comes and goes before Flux has noticed it."""
+STORM: Tale = [(45, Happening("push", "COMMIT", commit)) for commit in COMMITS * 3]
+"""Pushes closer together than the budget, and Flux sees none of them."""
 BEGINNING: Tale = [
     (0, Happening("push", "COMMIT", "A")),
     (1, Happening("source", "COMMIT", "A")),

@@ -43,6 +43,8 @@ class Replay:
         self.now = T0 - timedelta(days=365)
         self.passes: list[tuple[Memory, Decision]] = []
         """Every pass: the memory with which it began, and what it decided."""
+        self.times: list[datetime] = []
+        """When each of them was."""
         self._since = T0
         self._due: datetime | None = None
         self._shown: dict[tuple[str, str], str] = {}
@@ -207,6 +209,7 @@ class Replay:
             seen = replace(seen, validation=found.validation, drift=found.drift)
         decision = evaluate(record.contract, memory, seen, now)
         self.passes.append((memory, decision))
+        self.times.append(now)
         return record, decision, seen
 
     def _perform(self, decision: Decision, contract: Any) -> tuple[bool, str]:

@@ -110,6 +110,9 @@ class Stage:
         if deed.deed == "created":
             self.source = self._make_source()
             return
+        if deed.deed == "elsewhere COMMIT":
+            self._move(deed.commit, now)
+            return
         if before is None:
             raise Impossible("the source does not exist")
         match deed.deed:
@@ -124,6 +127,13 @@ class Stage:
             case _:
                 after = builders.changed(before, suspend=deed.deed == "suspended")
         self.source = check_source(after, before)
+
+    def _move(self, commit: str, now: datetime) -> None:
+        """Point the Kustomization at another source, which has served a commit since the day it was made."""
+        self._made[commit] = "-2160h"
+        self._push(Happening("push", "COMMIT", commit), now)
+        self.source = builders.git_repository(commit, updated=made_at("-2160h", builders.T0), name="elsewhere")
+        self._set_source("elsewhere", "the Kustomization has moved already")
 
     def _must_be_pushed(self, commit: str) -> None:
         if commit not in {pushed for _, pushed in self.pushes}:
@@ -145,7 +155,7 @@ class Stage:
     def _change_kustomization(self, deed: Happening, now: datetime) -> None:
         before = self.kustomization
         if deed.deed in ("created", "deleted", "recreated"):
-            self._replace_kustomization(deed.deed)
+            self._replace_kustomization(deed.deed, now)
             return
         if before is None:
             raise Impossible("the Kustomization does not exist")
@@ -157,11 +167,13 @@ class Stage:
             after = builders.advance(before, phase, deed.commit, now, ref="" if self._pinned() else self._ref())
         self.kustomization = check_kustomization(after, before)
 
-    def _replace_kustomization(self, deed: str) -> None:
+    def _replace_kustomization(self, deed: str, now: datetime) -> None:
         exists = self.kustomization is not None
         if exists == (deed == "created"):
             raise Impossible(f"the Kustomization cannot be {deed}: it {'exists' if exists else 'does not exist'}")
         self.kustomization = None if deed == "deleted" else builders.changed(self._blank)
+        if self.kustomization:
+            self.kustomization["metadata"]["creationTimestamp"] = builders.stamp(now)
         if self.kustomization and deed == "recreated":
             self.kustomization["metadata"]["uid"] = "k-recreated"
 

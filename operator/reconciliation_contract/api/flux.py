@@ -111,6 +111,7 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
             key: value for key, value in read_strings(read_map(meta, "annotations")).items() if key in (HOLD, MARK)
         },
         claim=_claim(meta),
+        created_at=moment(meta.get("creationTimestamp")),
     )
     exact = live and before is not None
     old = before or record

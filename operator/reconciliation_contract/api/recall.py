@@ -153,6 +153,10 @@ def _read_delivery(raw: Raw) -> Delivery | None:
         commit_problem=read_text(raw, "commitProblem"),
         counted_from=moment(raw.get("countedFrom")),
         reported=_plain(raw, "reported"),
+        resumed=raw.get("resumed") is True,
+        binding=read_text(raw, "binding"),
+        undetected_since=moment(raw.get("undetectedSince")),
+        unhealthy_since=moment(raw.get("unhealthySince")),
     )
 
 

@@ -32,6 +32,8 @@ _SHA1: Final = 40
 """Digits of a commit's hash; other sources have a longer digest."""
 _WORD: Final = 64
 """Longest texts in characters; `fields` allows more, so that what older versions wrote is still read."""
+_REASON: Final = 40
+"""Longest reason of Flux's; its own are far shorter."""
 _NEXT: Final = 160
 _DEPENDENCIES: Final = 8
 """Dependencies told of."""
@@ -122,6 +124,10 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
             "subject": bounded(delivery.subject, 200),
             "startedAt": timestamp(delivery.started_at),
             "adopted": delivery.adopted or None,
+            "resumed": delivery.resumed or None,
+            "binding": delivery.binding,
+            "undetectedSince": timestamp(delivery.undetected_since) if delivery.undetected_since else None,
+            "unhealthySince": timestamp(delivery.unhealthy_since) if delivery.unhealthy_since else None,
             "commitProblem": bounded(delivery.commit_problem),
             "countedFrom": timestamp(delivery.counted_from) if delivery.counted_from else None,
             "stages": {name: _stage(name, stage, start, delivery) for name, stage in stages.items() if stage},
@@ -133,7 +139,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
 
 
 def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -> Wire:
-    measured = start is not None and name in MEASURED_STAGES and not delivery.adopted
+    measured = start is not None and name in MEASURED_STAGES and delivery.reached(stage)
     span = Span.between(start, stage).longest if measured and start is not None else None
     return _lean(
         {
@@ -153,7 +159,7 @@ def _failures(failures: Failures) -> Wire:
         "count": failures.count,
         "firstAt": timestamp(failures.first_at),
         "lastAt": timestamp(failures.last_at),
-        "reason": failures.reason[:_WORD],
+        "reason": failures.reason[:_REASON],
         "message": fewer if same else message,
     }
     return wire | ({"specDigest": failures.spec} if failures.spec else {})
@@ -203,7 +209,7 @@ def _rollback(memory: Memory) -> Wire:
             "state": undo.state.value,
             "from": _revision(undo.bad.name),
             "to": _revision(undo.good.name),
-            "reason": undo.reason[:_WORD],
+            "reason": undo.reason[:_REASON],
             "message": bounded(undo.message),
             "startedAt": timestamp(undo.started_at),
             "completedAt": timestamp(end) if end else None,

@@ -168,6 +168,14 @@ class DeliveryStatus(Wire):
     """When the operator began to follow it."""
     adopted: bool | None = None
     """The revision was there before the contract was, so its promises are not judged."""
+    resumed: bool | None = None
+    """Followed anew after another commit came and went unnoticed by Flux; what it had reached is no new sample."""
+    binding: Word | None = None
+    """Digest of the Kustomization and the source that it was last followed by."""
+    undetected_since: AwareDatetime | None = None
+    """Since when Flux has not detected any newer commit: from then on the promise of detection counts."""
+    unhealthy_since: AwareDatetime | None = None
+    """Since when no newer commit has become healthy: from then on the promise of reconciliation counts."""
     commit_problem: Text | None = None
     """Why the time of the commit is not known, or not believed."""
     stages: Stages | None = None

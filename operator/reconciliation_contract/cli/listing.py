@@ -106,7 +106,7 @@ def _lines(memory: Memory) -> Iterator[_Line]:
     delivery = memory.delivery
     if delivery:
         pushed, healthy = origin(delivery), delivery.stages.healthy
-        known = pushed and healthy and not delivery.adopted
+        known = pushed and delivery.reached(healthy)
         yield _Line(
             revision=delivery.revision,
             subject=delivery.subject,

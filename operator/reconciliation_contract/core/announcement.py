@@ -74,7 +74,7 @@ def _deliveries(before: Memory, after: Memory) -> Iterator[EmitEvent]:
 def _conclusion(memory: Memory) -> str | None:
     """What is to be told of a delivery that is over and judged; None before: its push may still be asked for."""
     delivery, judgement = memory.delivery, memory.judgement(PromiseName.RECONCILIATION)
-    if delivery is None or delivery.adopted or delivery.stages.healthy is None:
+    if delivery is None or not delivery.reached(delivery.stages.healthy):
         return None
     if judgement is None or not judgement.concluded:
         return None

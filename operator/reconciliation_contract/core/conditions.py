@@ -131,7 +131,9 @@ def _ready(contract: Contract, memory: Memory, seen: Observation, rolled_back: C
     if broken:
         message = f"{broken.promise} of {delivery.revision}: {broken.message}"
         return Condition(FALSE, reasons.PROMISE_BROKEN, message)
-    if any(not j.concluded for j in memory.judgements):
+    reconciliation = memory.judgement(PromiseName.RECONCILIATION)
+    stood = delivery.resumed and reconciliation is not None and reconciliation.reason == reasons.ADOPTED
+    if stood or any(not j.concluded for j in memory.judgements):
         return _under_way(memory)
     return _finished(delivery, memory.judgements)
 
@@ -161,13 +163,15 @@ def _under_way(memory: Memory) -> Condition:
 def _progress(memory: Memory) -> str:
     delivery = memory.delivery
     pending = next((j for j in memory.judgements if not j.concluded), None)
+    if delivery and delivery.resumed and pending is None:
+        return f"{delivery.revision} stands as it did before"
     return f"{delivery.revision} is {pending.message}" if delivery and pending else "waiting for a delivery"
 
 
 def _finished(delivery: Delivery, judgements: tuple[Judgement, ...]) -> Condition:
     revision = delivery.revision
     if delivery.adopted:
-        message = f"{revision} was there before this contract; judged from the next commit on"
+        message = f"{revision} was there before this contract followed it; judged from the next commit on"
         return Condition(TRUE, reasons.ADOPTED, message)
     last = next((j for j in judgements if j.promise is PromiseName.RECONCILIATION), None)
     unknown = next((j for j in judgements if j.verdict is Verdict.UNKNOWN and not j.left_out), None)

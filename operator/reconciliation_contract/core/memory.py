@@ -52,6 +52,11 @@ class Past:
     footing: str = ""
     """Digest of where it proved good, see `footing_of`; empty where it did not."""
 
+    @property
+    def untouched(self) -> bool:
+        """Whether it was overtaken before anything was known of how it fares."""
+        return self.result is Result.SUPERSEDED and self.failed_at is None and not self.broken
+
 
 @dataclass(frozen=True, slots=True)
 class Good:

@@ -113,6 +113,7 @@ class Kustomization:
     """What it has made; None where it has never applied anything."""
     claim: int | None = None
     """Place among its managed fields of what our field manager owns; None where that is nothing."""
+    created_at: datetime | None = None
 
 
 GIT_REPOSITORY = "GitRepository"

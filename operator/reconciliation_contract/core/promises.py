@@ -6,14 +6,23 @@ deadline of a pending verdict). A concluded verdict is kept by the caller and ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Promises
 from reconciliation_contract.core.duration import spoken
-from reconciliation_contract.core.timeline import Delivery, Moment, Span, origin
+from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.timeline import (
+    Delivery,
+    Moment,
+    Span,
+    Witness,
+    first_sight,
+    is_commit_awaited,
+    origin,
+)
 
 
 class PromiseName(StrEnum):
@@ -79,21 +88,44 @@ class Course:
     """A remark on what the measure includes."""
     blame: str = ""
     """A dependency that fails now: the first cause to name when the budget is exceeded."""
+    behind: datetime | None = None
+    """When an earlier commit was pushed that was overtaken before its end, and still waits for a newer one's."""
+    awaited: bool = False
+    """Git may still tell when the commit was made; until then the start is when it was first seen."""
 
 
 def courses(promises: Promises, delivery: Delivery, blame: str = "") -> tuple[Course, ...]:
     """The stretches of the delivery that are promised, in the order in which they pass."""
-    pushed = origin(delivery)
-    lacking = delivery.commit_problem
+    pushed, stages = origin(delivery), delivery.stages
+    at, awaited = first_sight(delivery), is_commit_awaited(delivery)
+    if awaited and at:
+        pushed = Moment(at, Witness.GIT, stages.seen.earliest if stages.seen else None)
     since, note = pushed, ""
-    if since is None and delivery.stages.detected and delivery.commit_problem:
-        since, note = delivery.stages.detected, "from the artifact on; the time of the commit is not known"
-    detection, reconciliation = PromiseName.DETECTION, PromiseName.RECONCILIATION
+    if since is None and stages.detected and delivery.commit_problem:
+        since, note = stages.detected, "from the artifact on; the time of the commit is not known"
     return (
         Course(
-            detection, promises.detection, pushed, delivery.stages.detected, "detected by Flux", lacking, blame=blame
+            PromiseName.DETECTION,
+            promises.detection,
+            pushed,
+            stages.detected,
+            "detected by Flux",
+            lacking=delivery.commit_problem,
+            blame=blame,
+            behind=delivery.undetected_since,
+            awaited=awaited,
         ),
-        Course(reconciliation, promises.reconciliation, since, delivery.stages.healthy, "healthy", "", note, blame),
+        Course(
+            PromiseName.RECONCILIATION,
+            promises.reconciliation,
+            since,
+            stages.healthy,
+            "healthy",
+            note=note,
+            blame=blame,
+            behind=delivery.unhealthy_since,
+            awaited=awaited,
+        ),
     )
 
 
@@ -101,12 +133,31 @@ def judge(course: Course, now: datetime) -> Judgement:
     """How the promise stands at ``now``.
 
     With both ends known the verdict is `Kept` when even the longest possible time fits the budget, `Broken` when
-    even the shortest does not, and `Unknown` between: nobody saw it closely enough.
+    even the shortest does not, and `Unknown` between: nobody saw it closely enough. Commits that come faster than the
+    budget must not put its end off for ever: one that was overtaken while it waited leaves its deadline to the next.
     """
+    own = _alone(course, now)
+    if course.behind is None:
+        return own
+    earlier = _alone(replace(course, start=Moment(course.behind, Witness.GIT), behind=None, awaited=False), now)
+    if earlier.verdict is Verdict.BROKEN and own.verdict is not Verdict.BROKEN:
+        note = f"counted from an earlier commit, seen at {course.behind:%H:%M:%S} UTC, which never was"
+        return replace(earlier, message=f"{earlier.message} ({note})")
+    return earlier if not own.concluded and not earlier.concluded else own
+
+
+def _alone(course: Course, now: datetime) -> Judgement:
+    """How the promise stands for this commit, whatever became of those before it."""
     if course.start is None:
         return _without_start(course)
     if course.end is None:
         return _under_way(course, course.start, now)
+    if course.awaited:
+        deadline = course.start.at + course.within
+        if now <= deadline:
+            return replace(_without_start(course), deadline=deadline)
+        if course.start.earliest is None:
+            return _without_start(replace(course, lacking="Git has not told it in time"))
     span, within = Span.between(course.start, course.end), course.within
     if span.longest <= within:
         return _measured(course, Verdict.KEPT, reasons.WITHIN_BUDGET, span.longest)
@@ -128,7 +179,7 @@ def _without_start(course: Course) -> Judgement:
 def _under_way(course: Course, start: Moment, now: datetime) -> Judgement:
     deadline = start.at + course.within
     if now > deadline:
-        because = f"; {course.blame}" if course.blame else ""
+        because = f"; {bounded(course.blame)}" if course.blame else ""
         message = f"not {course.goal} within {spoken(course.within)}{because}"
         return Judgement(course.promise, Verdict.BROKEN, course.within, reasons.BUDGET_EXCEEDED, message)
     message = f"to be {course.goal} by {deadline:%H:%M:%S} UTC"

@@ -182,6 +182,12 @@ def target(seen: Observation) -> Target | None:
     return Target(artifact.value.revision, artifact.value.hash) if artifact else None
 
 
+def serves(seen: Observation, hash_: str) -> bool:
+    """Whether it is what Flux's source has."""
+    artifact = seen.source.artifact if seen.source else None
+    return artifact is not None and artifact.value.hash == hash_
+
+
 def _named(source: Source | None, hash_: str) -> str:
     """Name a revision as Flux will; see its precedence commit > name > semver > tag > branch."""
     ref = source.ref if source else {}

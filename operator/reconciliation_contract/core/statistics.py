@@ -62,8 +62,7 @@ def percentile(ordered: Sequence[timedelta], share: int) -> timedelta | None:
 
 
 def _counts(past: Past) -> bool:
-    overtaken = past.result is Result.SUPERSEDED and past.failed_at is None and not past.broken
-    return past.result is not Result.ADOPTED and not overtaken
+    return past.result is not Result.ADOPTED and not past.untouched
 
 
 def _failed(past: Past) -> bool:

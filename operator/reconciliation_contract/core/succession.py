@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciliation_contract.core import sighting, timeline, verdict
 from reconciliation_contract.core.contract import Contract
@@ -11,18 +12,58 @@ from reconciliation_contract.core.counting import recount, respecified
 from reconciliation_contract.core.memory import HISTORY, Memory, Past, Result, footing_of
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.promises import PromiseName, Verdict
+from reconciliation_contract.core.sighting import Target
 from reconciliation_contract.core.timeline import Delivery, Span
 
 
 def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
     """Go on with the current delivery; begin the next one where the target has moved."""
-    goal, first = sighting.target(seen), memory.delivery is None
+    goal, bound = sighting.target(seen), _binding(seen)
     memory = _advance(contract, memory, seen, now)
-    if goal is None or (memory.delivery and memory.delivery.hash == goal.hash) or _awaits_look(memory, seen):
+    if goal is None or _awaits_look(memory, seen):
         return memory
-    delivery = Delivery(goal.revision, goal.hash, started_at=now, adopted=first and _predates(contract, seen))
-    memory = replace(_finish(memory, seen, now), delivery=delivery, judgements=())
-    return _advance(contract, memory, seen, now)
+    last = memory.delivery
+    if last is None or last.hash != goal.hash:
+        delivery = replace(_next(contract, memory, seen, goal, now), binding=bound)
+        memory = _advance(contract, replace(_finish(memory, seen, now), delivery=delivery, judgements=()), seen, now)
+    elif bound and last.binding != bound and sighting.serves(seen, goal.hash):
+        memory = replace(memory, delivery=replace(last, binding=bound))
+    return memory
+
+
+def _next(contract: Contract, memory: Memory, seen: Observation, goal: Target, now: datetime) -> Delivery:
+    """Begin with a revision: what its promises count from, and whether they count at all."""
+    last = memory.delivery
+    fresh = Delivery(goal.revision, goal.hash, started_at=now)
+    if last is None:
+        return replace(fresh, adopted=_predates(contract, seen))
+    if last.binding and last.binding != _binding(seen) and seen.source and seen.source.artifact:
+        return replace(fresh, adopted=True)
+    owed = verdict.owed(contract, last, memory.judgements)
+    return replace(
+        fresh,
+        resumed=_stood_all_along(memory, seen, goal),
+        undetected_since=owed.get(PromiseName.DETECTION),
+        unhealthy_since=owed.get(PromiseName.RECONCILIATION),
+    )
+
+
+def _binding(seen: Observation) -> str:
+    """Digest of the Kustomization and its own source; empty where either is missing."""
+    if seen.kustomization is None or seen.source is None:
+        return ""
+    ref = seen.source.reference
+    told = f"{seen.kustomization.uid}\n{ref.kind}/{ref.namespace}/{ref.name}"
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+
+def _stood_all_along(memory: Memory, seen: Observation, goal: Target) -> bool:
+    """Whether Flux had the revision before the one that is left for it: a way back that it never noticed."""
+    artifact, left = seen.source.artifact if seen.source else None, memory.delivery
+    if artifact is None or left is None or not sighting.serves(seen, goal.hash):
+        return False
+    followed = any(past.hash == goal.hash for past in memory.history)
+    return followed and artifact.value.updated_at <= left.started_at
 
 
 def _awaits_look(memory: Memory, seen: Observation) -> bool:
@@ -41,11 +82,26 @@ def _advance(contract: Contract, memory: Memory, seen: Observation, now: datetim
     if memory.delivery is None:
         return memory
     delivery = recount(memory.delivery, now) if respecified(memory, seen) else memory.delivery
-    return verdict.judge(contract, replace(memory, delivery=sighting.follow(delivery, seen)), seen, now)
+    delivery = _caught_up(sighting.follow(delivery, seen), memory, seen)
+    return verdict.judge(contract, replace(memory, delivery=delivery), seen, now)
+
+
+def _caught_up(delivery: Delivery, memory: Memory, seen: Observation) -> Delivery:
+    """Let go of earlier commits where Flux has meanwhile fetched, or got healthy, one that came after them."""
+    artifact = seen.source.artifact if seen.source else None
+    stands = seen.kustomization.delivered if seen.kustomization else None
+    undetected, unhealthy = delivery.undetected_since, delivery.unhealthy_since
+    if undetected and artifact and artifact.value.hash != delivery.hash:
+        fetched = artifact.value.updated_at + timedelta(seconds=1) > undetected  # stamped in whole seconds
+        undetected = None if fetched else undetected
+    if unhealthy and stands and stands.value != delivery.hash and stands.at > unhealthy:
+        older = {past.hash for past in memory.history if past.ended_at <= unhealthy}
+        unhealthy = unhealthy if stands.value in older else None
+    return replace(delivery, undetected_since=undetected, unhealthy_since=unhealthy)
 
 
 def _predates(contract: Contract, seen: Observation) -> bool:
-    """Whether the source had its artifact before there was a contract.
+    """Whether the source had its artifact before there was a contract, or the Kustomization.
 
     Both times are whole seconds. A contract that the artifact itself brought came after it within the same second,
     too, and must not make its Kustomization wait for what the Kustomization is doing.
@@ -53,6 +109,9 @@ def _predates(contract: Contract, seen: Observation) -> bool:
     artifact = seen.source.artifact if seen.source else None
     if artifact is None:
         return False
+    kustomization = seen.kustomization
+    if kustomization and kustomization.created_at and artifact.value.updated_at < kustomization.created_at:
+        return True
     inside = contract.parent == f"{contract.namespace}/{contract.kustomization}"
     at = artifact.value.updated_at
     return at < contract.created_at or (inside and at == contract.created_at)
@@ -63,24 +122,38 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
     delivery = memory.delivery
     if delivery is None:
         return memory
-    pushed, healthy, undo = timeline.origin(delivery), delivery.stages.healthy, memory.rollback
+    healthy, undo = delivery.stages.healthy, memory.rollback
     past = Past(
         revision=delivery.revision,
         hash=delivery.hash,
         result=_result(delivery, memory, seen),
         ended_at=healthy.at if healthy else now,
         subject=delivery.subject,
-        latency=Span.between(pushed, healthy).longest if pushed and healthy and not delivery.adopted else None,
+        latency=_latency(delivery),
         broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
         failed_at=delivery.failures.first_at if delivery.failures else None,
         recovered_at=undo.completed_at if undo and undo.bad.hash == delivery.hash else None,
         footing=footing_of(memory.good) if memory.good and memory.good.hash == delivery.hash else "",
     )
-    return replace(memory, history=(past, *memory.history)[:HISTORY])
+    return replace(memory, history=_kept((past, *memory.history)))
+
+
+def _kept(history: tuple[Past, ...]) -> tuple[Past, ...]:
+    """Keep to the bound: what was overtaken untouched goes first, however new, for it says nothing."""
+    if len(history) <= HISTORY:
+        return history
+    gone = next((i for i in reversed(range(len(history))) if history[i].untouched), len(history) - 1)
+    return history[:gone] + history[gone + 1 :]
+
+
+def _latency(delivery: Delivery) -> timedelta | None:
+    pushed, healthy = timeline.origin(delivery), delivery.stages.healthy
+    measured = pushed and healthy and delivery.reached(healthy)
+    return Span.between(pushed, healthy).longest if measured and pushed and healthy else None
 
 
 def _result(delivery: Delivery, memory: Memory, seen: Observation) -> Result:
-    if delivery.adopted:
+    if delivery.adopted or (delivery.stages.healthy and not delivery.reached(delivery.stages.healthy)):
         return Result.ADOPTED
     undo, way_back = memory.rollback, memory.judgement(PromiseName.ROLLBACK)
     if undo and undo.bad.hash == delivery.hash:

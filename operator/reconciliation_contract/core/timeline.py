@@ -111,6 +111,20 @@ class Delivery:
     """Failed attempts before it do not count; None where all do."""
     reported: tuple[str, ...] = ()
     """Promises whose breaking people were told of by an incident."""
+    resumed: bool = False
+    """Followed anew after another commit came and went unnoticed by Flux: what it had reached is no new sample."""
+    binding: str = ""
+    """Digest of the Kustomization and the source that it was last followed by."""
+    undetected_since: datetime | None = None
+    """When the first commit was pushed that was overtaken undetected and that Flux has yet to get past."""
+    unhealthy_since: datetime | None = None
+    """The same of one that was overtaken before it was healthy."""
+
+    def reached(self, stage: Moment | None) -> bool:
+        """Whether it is this delivery that got to a stage, so that it may be measured."""
+        if stage is None or self.adopted:
+            return False
+        return not self.resumed or stage.at >= self.started_at
 
 
 def origin(delivery: Delivery) -> Moment | None:
@@ -126,11 +140,19 @@ def origin(delivery: Delivery) -> Moment | None:
         last look without it ┘ (whichever is later)
     """
     stages = delivery.stages
-    sights = [m for m in (stages.seen, stages.detected) if m]
     starts = [m for m in (stages.committed and stages.committed.at, stages.seen and stages.seen.earliest) if m]
-    awaited = stages.committed is None and not delivery.commit_problem
-    if awaited or not sights or not starts:
+    at = first_sight(delivery)
+    if is_commit_awaited(delivery) or at is None or not starts:
         return None
-    at = min(m.at for m in sights)
     first = min(at, max(starts))
     return Moment(at, Witness.GIT, None if first == at else first)
+
+
+def first_sight(delivery: Delivery) -> datetime | None:
+    """When it was first seen, in Git or in the artifact: the latest time at which it can have been pushed."""
+    return min((m.at for m in (delivery.stages.seen, delivery.stages.detected) if m), default=None)
+
+
+def is_commit_awaited(delivery: Delivery) -> bool:
+    """Whether Git may still tell when the commit was made."""
+    return delivery.stages.committed is None and not delivery.commit_problem

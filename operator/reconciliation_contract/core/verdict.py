@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -26,7 +27,7 @@ def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
         return memory
     courses = promises.courses(contract.promises, delivery, blame(seen))
     fresh = [_one(course, delivery, seen, now) for course in courses]
-    if not delivery.adopted:
+    if not (delivery.adopted or delivery.resumed):
         fresh += [said for clause in CLAUSES if (said := clause(contract, memory, seen, now))]
     known = {judgement.promise: judgement for judgement in memory.judgements}
     judged = known | {said.promise: promises.settle(known.get(said.promise), said) for said in fresh}
@@ -38,7 +39,10 @@ def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
 
 def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: datetime) -> Judgement:
     if delivery.adopted:
-        message = "delivered before this contract began; judged from the next commit on"
+        message = "it was there before this contract followed it; judged from the next commit on"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
+    if course.end and not delivery.reached(course.end):
+        message = f"{course.goal} before, and judged then; another commit came and went unnoticed by Flux"
         return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
     judgement = promises.judge(course, now)
     if judgement.verdict is Verdict.BROKEN and course.end is None and _stood_unseen(course, delivery, seen):
@@ -48,6 +52,16 @@ def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: da
     if paused and course.end is None:
         return promises.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, paused)
     return judgement
+
+
+def owed(contract: Contract, delivery: Delivery, judgements: Iterable[Judgement]) -> Mapping[PromiseName, datetime]:
+    """Since when each promise is still open, for the next delivery to go on with; what was judged is settled."""
+    pending = {judgement.promise for judgement in judgements if not judgement.concluded}
+    return {
+        course.promise: min(at for at in (course.behind, course.start.at) if at)
+        for course in promises.courses(contract.promises, delivery)
+        if course.promise in pending and course.start
+    }
 
 
 def _stood_unseen(course: promises.Course, delivery: Delivery, seen: Observation) -> bool:

@@ -198,7 +198,7 @@ class Metrics:
             stage = getattr(after.delivery.stages, name)
             known_start = origin(before.delivery) if same and before.delivery else None
             had = known_start and before.delivery and getattr(before.delivery.stages, name)
-            if stage and start and not had:
+            if stage and start and not had and after.delivery.reached(stage):
                 longest = Span.between(start, stage).longest / _SECOND
                 self._stages.labels(name).observe(longest, {"revision": after.delivery.hash[:12]})
 
