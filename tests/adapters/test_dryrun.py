@@ -127,6 +127,7 @@ async def test_what_is_not_accepted_is_refused(answer: tuple[int, Any], told: st
             "not checkable before its namespace exists",
         ),
         (status(403, RIGHT), Applier(USER, named=False), "may not patch configmaps; if that is Flux's account"),
+        (status(403, RIGHT), Applier("", named=False), "this account may not patch configmaps; which says nothing"),
         (status(403, RIGHT), Applier(USER, coming=Forthcoming(roles=True)), "the revision's own ClusterRoles"),
         (status(404, "the server could not find the requested resource"), APPLIER, "could not find"),
         (status(409, "the object is being deleted", "Conflict"), APPLIER, "Conflict: "),
@@ -159,6 +160,13 @@ async def test_an_object_without_a_namespace_is_refused() -> None:
     outcome = await tried(answering((200, {})), manifest(namespace=""))
 
     assert "names no namespace" in outcome.refused
+
+
+async def test_one_without_a_namespace_can_be_given_one() -> None:
+    """Before a merge there may be no Kustomization that says where it goes; its name stays as it is."""
+    outcome = await tried(answering((200, stored())), manifest(namespace=""), Applier("", namespace="apps"))
+
+    assert outcome.exists
 
 
 async def test_a_right_of_our_own_that_is_lacking_is_our_problem() -> None:

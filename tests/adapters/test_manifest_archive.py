@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciliation_contract.adapters.manifests import archive
-from reconciliation_contract.adapters.manifests.archive import copy, unpack
+from reconciliation_contract.adapters.manifests.archive import unpack
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.core import reasons
 from tests.support.artifacts import tar_of
@@ -118,16 +118,3 @@ def test_a_bomb_of_files_is_refused(unpacked: Callable[[bytes], Path]) -> None:
     """Empty files use up a disk as well."""
     with pytest.raises(BuildUnknown, match="more than 20000 files"):
         unpacked(packed(*(entry(f"f{n}", tarfile.DIRTYPE if n else tarfile.REGTYPE) for n in range(20_001))))
-
-
-def test_a_copy_holds_what_an_artifact_would(tmp_path: Path) -> None:
-    """No links, no Git."""
-    tree = tmp_path / "tree"
-    (tree / ".git").mkdir(parents=True)
-    (tree / ".git" / "config").touch()
-    (tree / "a.yaml").write_text("a")
-    (tree / "link").symlink_to("/etc/passwd")
-
-    copy(tree, tmp_path / "copy")
-
-    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["a.yaml"]

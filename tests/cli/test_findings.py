@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from reconciliation_contract.cli.findings import FORMATS, Finding
 from reconciliation_contract.cli.screen import Screen
 from reconciliation_contract.core.check import Check
@@ -49,6 +51,20 @@ def test_scripts_get_one_document() -> None:
     assert document["valid"] is False
     assert [item["verdict"] for item in document["manifests"]] == ["valid", "refused", "unchecked", "refused"]
     assert document["manifests"][0]["seconds"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("found", "valid"),
+    [
+        ([finding("good"), finding("later", unchecked="not checkable before its namespace exists")], True),
+        ([finding("good"), finding("mute", unchecked="no answer", unanswered=True)], None),
+        ([finding("bad", refused="no"), finding("mute", unchecked="no answer", unanswered=True)], False),
+    ],
+    ids=["what no dry-run can tell is no fault", "no answer is no verdict", "a refusal is one"],
+)
+def test_the_document_says_what_the_exit_code_says(found: list[Finding], valid: bool | None) -> None:
+    """0 is true, 1 false, and 2 null."""
+    assert json.loads("\n".join(FORMATS["json"](Screen(), found)))["valid"] is valid
 
 
 def test_github_gets_workflow_commands() -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from playground.cluster import Cluster
+from playground.waiting import wait_until
+from reconciliation_contract.adapters.manifests.checkout import copy
 from tests.support.flux_account import kustomize, let_validate
 from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, verdict
 from tests.support.operator_process import StartOperator
 
 pytestmark = pytest.mark.e2e
+
+FILES = (".gitignore", ".github/ci.yaml", ".sops.yaml", "docs/a.yaml", "deploy/a.yaml", "deploy/b/.sops.yaml")
+FILES += ("deploy/logo.png", "deploy/b/c.yaml")
+ONLY = {".sourceignore": "# one directory, and a file of another\n/*\n!/deploy\ndeploy/b/\n!/docs/a.yaml\n"}
 
 
 def promise(status: Object, name: str) -> Object:
@@ -87,6 +95,8 @@ def test_a_checkout_is_tried_before_a_merge(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy" / "a.yaml").write_text(config_map("a", a="1"))
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "ci.yaml").write_text("on: push\n")
 
     good = tried(cluster, workspace)
     (tmp_path / "deploy" / "web.yaml").write_text(deployment("1").replace("replicas: 1", "replicas: -1"))
@@ -94,13 +104,43 @@ def test_a_checkout_is_tried_before_a_merge(
 
     assert (good.returncode, good.stdout) == (0, ""), good.stderr
     assert bad.returncode == 1, bad.stderr
-    assert f"::error file=deploy/web.yaml,title=Deployment/{workspace.namespace}/web::Invalid: " in bad.stdout
+    assert "::error file=deploy/web.yaml,title=Deployment/web::Invalid: " in bad.stdout
     assert workspace.find("configmap", "a") is None
 
+    (tmp_path / "deploy" / "web.yaml").unlink()
+    nobody = tried(cluster, workspace, f"--as=system:serviceaccount:{workspace.namespace}:default")
+    assert nobody.returncode == 1, nobody.stderr
+    assert 'cannot patch resource "configmaps"' in nobody.stdout
 
-def tried(cluster: Cluster, workspace: Workspace) -> subprocess.CompletedProcess[str]:
+
+def test_a_checkout_is_copied_as_flux_packs_it(cluster: Cluster, workspace: Workspace, tmp_path: Path) -> None:
+    """The same files as in source-controller's artifact, with patterns and without."""
+    plain = dict.fromkeys(FILES, "a: b\n")
+    for name, ignore in (("plain", {}), ("some", {"deploy/.sourceignore": "/logo.png\n"}), ("one", ONLY)):
+        files = plain | ignore
+        repository = workspace.repository(name)
+        repository.commit(files, "All")
+        workspace.source(name, repository.url)
+        url = wait_until(lambda name=name: artifact_url(workspace, name), 60, "an artifact")
+        with urllib.request.urlopen(url) as answer, tarfile.open(fileobj=answer, mode="r|gz") as packed:
+            wanted = {member.name.removeprefix("./") for member in packed if member.isfile()}
+        for path, text in files.items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_text(text)
+        copy(tmp_path / name, tmp_path / f"{name}-copy")
+        found = {str(p.relative_to(tmp_path / f"{name}-copy")) for p in (tmp_path / f"{name}-copy").rglob("*.*")}
+
+        assert {path for path in found if (tmp_path / f"{name}-copy" / path).is_file()} == wanted
+
+
+def artifact_url(workspace: Workspace, name: str) -> str:
+    """Where a source's artifact is; empty while there is none."""
+    return str(workspace.get("source", name).get("status", {}).get("artifact", {}).get("url", ""))
+
+
+def tried(cluster: Cluster, workspace: Workspace, *options: str) -> subprocess.CompletedProcess[str]:
     """Run `flux-contract validate` in the directory as a CI system does."""
     program = Path(sys.executable).with_name("flux-contract")
     where = [f"--kubeconfig={cluster.kubeconfig}", f"--namespace={workspace.namespace}", kustomize(cluster)]
-    arguments = [program, "validate", ".", "--output=github", *where]
+    arguments = [program, "validate", ".", "--output=github", *where, *options]
     return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)

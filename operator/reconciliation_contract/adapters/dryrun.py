@@ -51,6 +51,8 @@ class Applier:
     """Time for one manifest."""
     coming: Forthcoming = field(default_factory=Forthcoming)
     """What the same revision makes before the rest."""
+    namespace: str = ""
+    """Where objects go that name no namespace; empty where they must name one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class DryRun:
             return Outcome(unchecked=_plain(manifest, error), unanswered=True)
         if served is None:
             return _unserved(manifest, applier)
+        if served.namespaced and not manifest.namespace:
+            manifest = replace(manifest, namespace=applier.namespace)
         if served.namespaced and not manifest.namespace:
             return Outcome(refused="it names no namespace; set one, or spec.targetNamespace of the Kustomization")
         outcome = await self._try(manifest, served, applier)
@@ -206,16 +210,18 @@ def _refusal(manifest: Manifest, applier: Applier, error: ClusterError) -> Outco
     if isinstance(error, Missing):
         return _missing(manifest, applier, error)
     if (lacks := _RIGHT.search(said)) and not _settled(applier):
-        right = f"{applier.user or 'the operator'} may not {lacks[1]} {lacks[2]}"
-        why = (
-            "which the revision's own ClusterRoles may change"
-            if applier.coming.roles
-            else "if that is Flux's account"
-        )
-        return Outcome(unchecked=f"{right}; {why}")
+        right = f"{applier.user or 'this account'} may not {lacks[1]} {lacks[2]}"
+        return Outcome(unchecked=f"{right}; {_doubt(applier)}")
     if isinstance(error, Conflict):
         return Outcome(unchecked=_plain(manifest, error))
     return Outcome(refused=_plain(manifest, error))
+
+
+def _doubt(applier: Applier) -> str:
+    """Why a right that is lacking now may be there when Flux applies."""
+    if applier.coming.roles:
+        return "which the revision's own ClusterRoles may change"
+    return "if that is Flux's account" if applier.user else "which says nothing of Flux's"
 
 
 def _settled(applier: Applier) -> bool:

@@ -122,6 +122,9 @@ def _before_a_merge(commands: Commands[Parser]) -> None:
     found.add_argument(
         "--within", type=duration, default=_DEFAULTS["quick"], metavar="DURATION", help="time for one manifest"
     )
+    found.add_argument(
+        "--as", dest="user", default="", metavar="USER", help="try as the account that Flux applies with"
+    )
     found.add_argument("--kustomize", default="", metavar="PROGRAM", help="the kustomize program (default: on PATH)")
 
 

@@ -74,7 +74,14 @@ def as_json(_screen: Screen, findings: Sequence[Finding]) -> Iterator[str]:
         }
         for found in findings
     ]
-    yield json.dumps({"valid": all(f.verdict == "valid" for f in findings), "manifests": manifests}, indent=2)
+    yield json.dumps({"valid": _valid(findings), "manifests": manifests}, indent=2)
+
+
+def _valid(findings: Sequence[Finding]) -> bool | None:
+    """As the exit code says it: None (2) where the API server did not answer, for something may yet be refused."""
+    if any(found.verdict == "refused" for found in findings):
+        return False
+    return None if any(found.check.unanswered for found in findings) else True
 
 
 def github(_screen: Screen, findings: Sequence[Finding]) -> Iterator[str]:

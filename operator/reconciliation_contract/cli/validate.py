@@ -17,7 +17,8 @@ from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.adapters.dryrun import Applier, DryRun
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.api.applying import forces
+from reconciliation_contract.api.applying import elsewhere, forces
+from reconciliation_contract.api.raw import Raw
 from reconciliation_contract.cli.findings import FORMATS, Finding
 from reconciliation_contract.cli.problem import Exit, Misuse, Problem
 from reconciliation_contract.cli.session import Session
@@ -35,6 +36,10 @@ class Task:
     kustomization: dict[str, Any]
     kustomize: str
     within: timedelta
+    user: str
+    """The account to act as; empty for one's own, whose rights say nothing of Flux's."""
+    home: str
+    """Namespace of objects that name none; empty where the Kustomization decides."""
 
 
 def validate(session: Session, arguments: Arguments) -> Exit:
@@ -42,7 +47,15 @@ def validate(session: Session, arguments: Arguments) -> Exit:
     tree = Path(arguments.path)
     if not tree.is_dir():
         raise Misuse(f"{arguments.path} is no directory; name the root of a checkout")
-    task = Task(tree.resolve(), _kustomization(session, arguments), arguments.kustomize, arguments.within)
+    home = "" if arguments.kustomization or arguments.kustomization_file else session.namespace
+    task = Task(
+        tree.resolve(),
+        _kustomization(session, arguments),
+        arguments.kustomize,
+        arguments.within,
+        arguments.user,
+        home,
+    )
     checks = asyncio.run(_tried(session, session.connection.access, task))
     findings = [Finding(check, _file(arguments.path, check.file)) for check in checks]
     session.console.say(FORMATS[arguments.format](session.console.screen, findings))
@@ -56,7 +69,14 @@ async def _tried(session: Session, access: Access, task: Task) -> Sequence[Check
     async with Cluster(access) as cluster:
         try:
             built = await Builder(cluster, task.kustomize).build_tree(task.tree, task.kustomization)
-            applier = Applier("", True, forces(task.kustomization), task.within, forthcoming(built.objects))
+            applier = Applier(
+                task.user,
+                named=bool(task.user),
+                force=forces(task.kustomization),
+                limit=task.within,
+                coming=forthcoming(built.objects),
+                namespace=task.home,
+            )
             return await check_all(DryRun(cluster, session.now), built, applier)
         except BuildFailed as error:
             path = str(task.kustomization["spec"].get("path") or ".")
@@ -74,14 +94,20 @@ def _kustomization(session: Session, arguments: Arguments) -> dict[str, Any]:
     """The Flux Kustomization that says how to build: the cluster's, a file's, or one that builds the directory."""
     if arguments.kustomization:
         namespace, _, name = arguments.kustomization.rpartition("/")
-        return dict(session.connection.kustomization(namespace or session.namespace, name))
+        return _of_this_cluster(session.connection.kustomization(namespace or session.namespace, name))
     if arguments.kustomization_file:
-        return _from_file(Path(arguments.kustomization_file))
-    spec = {"path": "./", "targetNamespace": session.namespace}
-    return {"metadata": {"name": "validate", "namespace": session.namespace}, "spec": spec}
+        return _from_file(Path(arguments.kustomization_file), session.namespace)
+    return {"metadata": {"name": "validate", "namespace": session.namespace}, "spec": {"path": "./"}}
 
 
-def _from_file(file: Path) -> dict[str, Any]:
+def _of_this_cluster(found: Raw) -> dict[str, Any]:
+    if elsewhere(found):
+        told = "it applies to the cluster of its spec.kubeConfig"
+        raise Problem(f"{told}; save it, and give it with --kustomization-file and that cluster's --context")
+    return dict(found)
+
+
+def _from_file(file: Path, namespace: str) -> dict[str, Any]:
     try:
         documents = list(yaml.safe_load_all(file.read_text()))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -90,5 +116,6 @@ def _from_file(file: Path) -> dict[str, Any]:
         if isinstance(document, dict) and str(document.get("apiVersion", "")).startswith(
             "kustomize.toolkit.fluxcd.io"
         ):
-            return document | {"spec": document.get("spec") or {}}
+            meta = {"namespace": namespace} | (document.get("metadata") or {})
+            return document | {"metadata": meta, "spec": document.get("spec") or {}}
     raise Problem(f"{file} holds no Kustomization of kustomize.toolkit.fluxcd.io; name another file")

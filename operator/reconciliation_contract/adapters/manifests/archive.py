@@ -44,19 +44,6 @@ def unpack(archive: Path, directory: Path) -> None:
         raise BuildFailed(f"the artifact cannot be unpacked: {error}") from error
 
 
-def copy(tree: Path, directory: Path) -> None:
-    """Copy a directory as an artifact would hold it: without Git's own data and without links."""
-
-    def ignored(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if name == ".git" or not _plain(Path(folder, name))]
-
-    shutil.copytree(tree, directory, ignore=ignored, dirs_exist_ok=True)
-
-
-def _plain(path: Path) -> bool:
-    return not path.is_symlink() and (path.is_dir() or path.is_file())
-
-
 def _place(directory: Path, name: str) -> Path:
     """Where an entry goes; never outside."""
     path = PurePosixPath(name)

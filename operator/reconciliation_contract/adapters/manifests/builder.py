@@ -19,6 +19,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
+from reconciliation_contract.adapters.manifests.checkout import copy
 from reconciliation_contract.adapters.manifests.download import download
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
 from reconciliation_contract.adapters.manifests.order import place
@@ -84,20 +85,21 @@ class Builder:
                 async with self._slots:
                     with _directory() as work:
                         await download(artifact, work / "artifact")
-                        self._remember(key, await self._work(work, kustomization, values, None))
+                        self._remember(key, await self._work(work, kustomization, values))
             self._known.move_to_end(key)
             return _built(self._known[key])
 
     async def build_tree(self, tree: Path, kustomization: Raw) -> Built:
-        """Build from a directory, named absolutely, in place of an artifact. Raises `BuildError`."""
+        """Build from a checkout in place of an artifact. Raises `BuildError`."""
         values = await read_values(self._reader, kustomization)
         async with self._slots:
             with _directory() as work:
-                return _built(await self._work(work, kustomization, values, tree))
+                await asyncio.to_thread(copy, tree, work / "tree")
+                return _built(await self._work(work, kustomization, values))
 
     # Worker -----------------------------------------------------------------------------------------------------
 
-    async def _work(self, work: Path, kustomization: Raw, values: dict[str, str], tree: Path | None) -> bytes:
+    async def _work(self, work: Path, kustomization: Raw, values: dict[str, str]) -> bytes:
         """Have the worker build; return what it wrote."""
         program = shutil.which(self._kustomize or "kustomize")
         if program is None:
@@ -106,7 +108,6 @@ class Builder:
         job = {
             "work": str(work),
             "archive": str(work / "artifact"),
-            "tree": str(tree or ""),
             "result": str(work / "result.json"),
             "kustomize": program,
             "kustomization": _relevant(kustomization),

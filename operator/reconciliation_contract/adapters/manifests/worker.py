@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from reconciliation_contract.adapters.manifests.archive import copy, unpack
+from reconciliation_contract.adapters.manifests.archive import unpack
 from reconciliation_contract.adapters.manifests.confinement import confine
 from reconciliation_contract.adapters.manifests.document import split_documents
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
@@ -68,10 +68,8 @@ def build(job: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Build the objects of a Kustomization in a working directory that is the job's own. Raises `BuildError`."""
     work, kustomization = Path(job["work"]), job["kustomization"]
     tree = work / "tree"
-    tree.mkdir()
-    if job["tree"]:
-        copy(Path(job["tree"]), tree)
-    else:
+    if not tree.exists():
+        tree.mkdir()
         unpack(Path(job["archive"]), tree)
     spec = read_map(kustomization, "spec")
     # Leading dots and slashes mean the root, however many.
