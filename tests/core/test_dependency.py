@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from reconciliation_contract.core.observation import (
     Kustomization,
     Observation,
 )
+from reconciliation_contract.core.timeline import Moment, Stages, Witness
 from tests.support.builders import NAMESPACE, at, sha
-from tests.support.builders_core import source, standing
+from tests.support.builders_core import delivery, source, standing
 
 WAITING = Condition("False", WAITS, "dependency 'apps/x' is not ready")
 BROKEN = Condition("False", "BuildFailed", "no such file")
@@ -139,8 +141,29 @@ def test_how_each_dependency_stands(name: str) -> None:
     assert [(found.name, found.ready) for found in dependencies(seen)] == expected
 
 
-def test_the_first_failing_dependency_is_blamed() -> None:
-    """Unknown is nobody's fault."""
-    seen = Observation(git=Git(problem="no route"), controllers=(DEAD,), lacking="grant it")
+ALL_FAIL = Observation(
+    git=Git(problem="no route"),
+    controllers=(DEAD, replace(DEAD, name="kustomize-controller", message="no pod")),
+    source=source(ready=BROKEN),
+    blocked_by="apps/a is not Ready",
+    lacking="grant it",
+)
+DETECTED = replace(delivery(failures=None), stages=Stages(detected=Moment(at(0), Witness.WATCH)))
+BLAMED = {
+    "what Flux needs to detect it": (replace(DETECTED, stages=Stages()), DEAD.message),
+    "what Flux needs to apply it, once it is detected": (DETECTED, "no pod"),
+    "nothing, where Flux tries and says what fails": (replace(DETECTED, failures=delivery().failures), ""),
+}
 
-    assert (blame(seen), blame(Observation(git=Git(problem="no route")))) == (DEAD.message, "")
+
+@pytest.mark.parametrize("name", BLAMED)
+def test_only_what_hinders_the_next_stage_is_blamed(name: str) -> None:
+    """Neither what the delivery has passed, nor what only our own acts need."""
+    subject, expected = BLAMED[name]
+
+    assert blame(ALL_FAIL, subject) == expected
+
+
+def test_what_is_unknown_is_nobody_s_fault() -> None:
+    """Our own look at Git failing says nothing of Flux's."""
+    assert blame(Observation(git=Git(problem="no route")), replace(DETECTED, stages=Stages())) == ""

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from reconciliation_contract.core.observation import Dependency, Kustomization, Observation
+from reconciliation_contract.core.observation import SOURCE_KINDS, Dependency, Kustomization, Observation
+from reconciliation_contract.core.timeline import Delivery
 
 DEEPEST: Final = 32
 """Steps of ``dependsOn`` followed; a chain with a circle in it ends here."""
 WAITS: Final = "DependencyNotReady"
 """Flux's reason for a Kustomization that waits for another."""
+
+_FOR_DETECTION: Final[tuple[str, ...]] = ("Git", "source-controller", *SOURCE_KINDS)
+_FOR_APPLYING: Final[tuple[str, ...]] = ("kustomize-controller", "dependsOn")
 
 Lookup = Callable[[str], Kustomization | None]
 """Find a Kustomization by ``namespace/name``."""
@@ -69,9 +73,20 @@ def dependencies(seen: Observation) -> tuple[Dependency, ...]:
     return (*_git(seen), *seen.controllers, *_source(seen), *_waits(seen), *_rights(seen))
 
 
-def blame(seen: Observation) -> str:
-    """The first dependency that fails, in words; empty where none is known to."""
-    return next((d.message for d in dependencies(seen) if d.ready is False), "")
+def blame(seen: Observation, delivery: Delivery) -> str:
+    """What fails of that on which the next stage of a delivery depends, in words; empty where nothing is known to.
+
+    What else fails does not hinder it: neither source-controller once the commit is detected, nor a right that only
+    our own acts need. Where Flux tries and says itself what fails, nothing else is to blame.
+    """
+    needs = _needs(delivery)
+    return next((d.message for d in dependencies(seen) if d.ready is False and d.name in needs), "")
+
+
+def _needs(delivery: Delivery) -> tuple[str, ...]:
+    if delivery.stages.detected is None:
+        return _FOR_DETECTION
+    return () if delivery.failures else _FOR_APPLYING
 
 
 def _git(seen: Observation) -> Iterator[Dependency]:

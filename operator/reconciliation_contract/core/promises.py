@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Promises
@@ -23,6 +24,9 @@ from reconciliation_contract.core.timeline import (
     is_commit_awaited,
     origin,
 )
+
+_BECAUSE: Final = "; "
+"""Between what a promise came to and the dependency that is to blame."""
 
 
 class PromiseName(StrEnum):
@@ -179,9 +183,9 @@ def _without_start(course: Course) -> Judgement:
 def _under_way(course: Course, start: Moment, now: datetime) -> Judgement:
     deadline = start.at + course.within
     if now > deadline:
-        because = f"; {bounded(course.blame)}" if course.blame else ""
-        message = f"not {course.goal} within {spoken(course.within)}{because}"
-        return Judgement(course.promise, Verdict.BROKEN, course.within, reasons.BUDGET_EXCEEDED, message)
+        reason = reasons.DEPENDENCY_FAILED if course.blame else reasons.BUDGET_EXCEEDED
+        message = _because(f"not {course.goal} within {spoken(course.within)}", bounded(course.blame))
+        return Judgement(course.promise, Verdict.BROKEN, course.within, reason, message)
     message = f"to be {course.goal} by {deadline:%H:%M:%S} UTC"
     return Judgement(course.promise, Verdict.PENDING, course.within, reasons.IN_PROGRESS, message, deadline=deadline)
 
@@ -198,9 +202,16 @@ def settle(known: Judgement | None, fresh: Judgement) -> Judgement:
     if known is None or not known.concluded:
         return fresh
     late = known.verdict is Verdict.BROKEN and known.measured is None and fresh.verdict is Verdict.BROKEN
-    if late and fresh.measured is not None and known.reason == fresh.reason:
-        return fresh
-    return known
+    if not late or fresh.measured is None:
+        return known
+    if (known.reason, fresh.reason) == (reasons.DEPENDENCY_FAILED, reasons.BUDGET_EXCEEDED):
+        blame = known.message.partition(_BECAUSE)[2]
+        return replace(fresh, reason=known.reason, message=_because(fresh.message, blame))
+    return fresh if known.reason == fresh.reason else known
+
+
+def _because(message: str, blame: str) -> str:
+    return f"{message}{_BECAUSE}{blame}" if blame else message
 
 
 def conclude(judgement: Judgement, verdict: Verdict, reason: str, message: str) -> Judgement:

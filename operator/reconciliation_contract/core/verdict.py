@@ -25,7 +25,7 @@ def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
     delivery = memory.delivery
     if delivery is None:
         return memory
-    courses = promises.courses(contract.promises, delivery, blame(seen))
+    courses = promises.courses(contract.promises, delivery, blame(seen, delivery))
     fresh = [_one(course, delivery, seen, now) for course in courses]
     if not (delivery.adopted or delivery.resumed):
         fresh += [said for clause in CLAUSES if (said := clause(contract, memory, seen, now))]
