@@ -52,7 +52,8 @@ FAILURES = (
 """What can go wrong with the story; anything else is a bug of the demo and shows its traceback."""
 PROLOGUE = (
     "Real Kubernetes and real Flux, as processes on this machine. The pods are fake.",
-    "The operator runs beside them, with the rights of deploy/ and its opt-in live.",
+    "The operator runs beside them, with the rights of deploy/ and two opt-ins, live",
+    "and validation.",
     "The promises are the defaults. The rest is quicker than usual: the source looks",
     "at Git every 3 s, a failed commit is tried again after 3 s, a rollout fails",
     "after 5 s without progress, 2 failures (not 3) bring the rollback, and 2 s",

@@ -32,7 +32,7 @@ PASSED_ON = ("PATH", "LANG", "HOME", "TMPDIR")
 
 
 def deploy(cluster: Cluster) -> None:
-    """Apply `deploy/` with the opt-in for what lives in the cluster: the CRD, the rights, the Deployment.
+    """Apply `deploy/` with the opt-ins for what lives in the cluster: the CRD, the rights, the Deployment.
 
     The Deployment is then scaled to none: its pod would be a fake one.
     """
@@ -50,11 +50,12 @@ def operator(cluster: Cluster) -> Iterator[Process]:
         addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         starter = Starter()
         stack.callback(starter.close)
-        listen = [f"--{name}-listen={address}" for name, address in addresses.items()]
+        options = [f"--{name}-listen={address}" for name, address in addresses.items()]
+        options += ["--allow-local-git", f"--kustomize={cluster.kustomize}"]
         kubeconfig = cluster.token_kubeconfig(OPERATOR, OPERATOR)
         process = Process(
             OPERATOR,
-            [sys.executable, "-m", "reconciliation_contract.cli.operator", "run", "--allow-local-git", *listen],
+            [sys.executable, "-m", "reconciliation_contract.cli.operator", "run", *options],
             env={**_passed_on(), "KUBECONFIG": str(kubeconfig)},
             log=cluster.state / "logs" / OPERATOR_LOG,
             starter=starter,

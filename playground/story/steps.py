@@ -36,9 +36,7 @@ DELIVERED = (
     Mark("healthy", healthy),
     Mark("last good", proved),
 )
-KEPT = {"Detection": "Kept", "Reconciliation": "Kept"}
-
-
+KEPT = {"Detection": "Kept", "Validation": "Kept", "Reconciliation": "Kept", "Drift": "Kept"}
 UNINTERRUPTED = KEPT | {"Availability": "Kept"}
 
 
@@ -106,7 +104,13 @@ STEPS = (
             Mark("rollback", decided),
             Mark("rolled back", rolled_back),
         ),
-        verdicts={"Detection": "Kept", "Reconciliation": "Broken", "Availability": "Kept", "Rollback": "Kept"},
+        verdicts={
+            "Detection": "Kept",
+            "Validation": "Kept",
+            "Reconciliation": "Broken",
+            "Availability": "Kept",
+            "Rollback": "Kept",
+        },
         checks=(runs("1.1.0"), is_pinned, says("RolledBack", "True")),
         lesson="Broken is the truth about this commit. The way back was promised, and kept.",
         fewest_pods=2,

@@ -23,13 +23,13 @@ from playground.waiting import WaitTimeoutError
 from tests.playground.demo_contract import COMMIT, OTHER, STAGES, contract
 
 NEW, UPDATE, DELETION, BROKEN, FIX = STEPS
-KEPT = {"Detection": "Kept", "Reconciliation": "Kept"}
+KEPT = {"Detection": "Kept", "Validation": "Kept", "Reconciliation": "Kept", "Drift": "Kept"}
 DELIVERED = contract(stages=STAGES, verdicts=KEPT, good=COMMIT)
 FAILED = {"failures": {"count": 2, "reason": "HealthCheckFailed"}}
 ACTIVE = {"state": "Active", "to": f"main@sha1:{OTHER}"}
 ROLLED_BACK = contract(
     stages=STAGES[:3],
-    verdicts={"Detection": "Kept", "Reconciliation": "Broken", "Availability": "Kept", "Rollback": "Kept"},
+    verdicts=KEPT | {"Reconciliation": "Broken", "Drift": "Unknown", "Availability": "Kept", "Rollback": "Kept"},
     delivery=FAILED,
     rollback=ACTIVE,
 )
@@ -133,7 +133,7 @@ def test_a_wrong_verdict_ends_the_story_at_once(step: Any, verdicts: dict[str, s
         is_complete(step, facts, set())
 
 
-@pytest.mark.parametrize("verdicts", [{"Detection": "Pending"}, {"Drift": "Unknown"}, {}])
+@pytest.mark.parametrize("verdicts", [{"Detection": "Pending"}, {"Availability": "Unknown"}, {}])
 def test_an_open_verdict_is_waited_for(verdicts: dict[str, str]) -> None:
     """A pending one may still become what the story wants, and others are not its business."""
     assert not is_complete(NEW, Facts(contract(verdicts=verdicts), COMMIT), set())
@@ -141,7 +141,7 @@ def test_an_open_verdict_is_waited_for(verdicts: dict[str, str]) -> None:
 
 def test_a_broken_release_may_break_other_promises() -> None:
     """The story of that step is the way back, not what else went wrong."""
-    assert not is_complete(BROKEN, Facts(contract(verdicts={"Validation": "Broken"}), COMMIT), set())
+    assert not is_complete(BROKEN, Facts(contract(verdicts={"Drift": "Broken"}), COMMIT), set())
 
 
 def test_a_failed_rollback_ends_the_story() -> None:
@@ -157,7 +157,7 @@ def test_what_never_came_is_named() -> None:
     facts = Facts(contract(verdicts={"Detection": "Kept"}), COMMIT)
 
     assert missing(NEW, facts, {"detected", "applied"}) == (
-        "the contract to report healthy, last good, Reconciliation Kept"
+        "the contract to report healthy, last good, Validation Kept, Reconciliation Kept, Drift Kept"
     )
 
 
@@ -198,15 +198,18 @@ def test_a_check_fails_in_any_other_world(check: Any, scene: Any) -> None:
 
 def test_a_summary_names_each_step_once_and_every_verdict() -> None:
     """A promise that the step is not about is left out, a broken one says what followed."""
-    delivered = Facts(contract(verdicts=KEPT | {"Drift": "Kept"}), COMMIT).promises
+    delivered = Facts(contract(verdicts=KEPT | {"Availability": "Kept"}), COMMIT).promises
     undone = Facts(ROLLED_BACK, COMMIT).promises
 
     found = rows([Outcome(step=NEW, promises=delivered), Outcome(step=BROKEN, promises=undone)])
 
     assert found == [
         ("1 New resources", "Detection", "2.4s", "5m", "Kept"),
+        ("", "Validation", "2.4s", "5m", "Kept"),
         ("", "Reconciliation", "2.4s", "5m", "Kept"),
+        ("", "Drift", "2.4s", "5m", "Kept"),
         ("2 Broken release", "Detection", "2.4s", "5m", "Kept"),
+        ("", "Validation", "2.4s", "5m", "Kept"),
         ("", "Reconciliation", "never", "5m", "Broken, rolled back"),
         ("", "Availability", "2.4s", "5m", "Kept"),
         ("", "Rollback", "2.4s", "5m", "Kept"),
