@@ -41,7 +41,14 @@ DEFAULTS = {
         "maxAge": "1h",
         "budget": {"rollbacks": 3, "per": "24h"},
     },
-    "alerts": {"severity": "Warning", "after": "0s", "remindEvery": "4h", "suspend": False},
+    "alerts": {
+        "severity": "Warning",
+        "after": "0s",
+        "failures": 0,
+        "remindEvery": "4h",
+        "suspend": False,
+        "rules": [],
+    },
     "suspend": False,
 }
 
@@ -49,6 +56,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a duration without a unit": ({"promises": {"validation": {"within": "5"}}}, f'"5": {DURATION}'),
     "a duration that is a number": ({"promises": {"validation": {"within": 5}}}, "must be of type string"),
     "a negative duration": ({"promises": {"detection": {"within": "-1m"}}}, f'"-1m": {DURATION}'),
+    "a rule about nothing": ({"alerts": {"rules": [{"about": []}]}}, "should have at least 1 items"),
+    "a rule about something else": ({"alerts": {"rules": [{"about": ["Weather"]}]}}, 'Unsupported value: "Weather"'),
+    "a rule that waits for a week": (
+        {"alerts": {"rules": [{"about": ["Drift"], "after": "168h"}]}},
+        "write a duration from 0s to 24h",
+    ),
     "a duration of nothing": ({"rollback": {"within": "0s"}}, f'"0s": {DURATION}'),
     "an exponent": ({"rollback": {"after": {"duration": "1e99h"}}}, f'"1e99h": {DURATION}'),
     "more than a year": ({"rollback": {"within": "8761h"}}, f'"8761h": {DURATION}'),

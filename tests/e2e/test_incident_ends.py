@@ -1,0 +1,107 @@
+"""Incidents whose end is easily mistaken: over when measured, hidden by a suspension, outlived by the next commit."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import pytest
+import yaml
+
+from playground.cluster import Cluster
+from playground.waiting import wait_until
+from tests.e2e.conftest import DEPLOY
+from tests.support.flux_account import kustomize, let_validate
+from tests.support.flux_objects import Object, Workspace, config_map, deployment
+from tests.support.operator_process import StartOperator
+from tests.support.receiver import Receiver, receiving_elsewhere
+
+pytestmark = pytest.mark.e2e
+
+LIVE = DEPLOY / "components" / "live" / "role-live.yaml"
+READ = (
+    '[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}}]'
+)
+LONGER_THAN_THE_HOLD = 75.0
+"""Seconds; the operator looks for a minute before it believes that something is well."""
+
+
+@pytest.fixture
+def role(cluster: Cluster) -> Iterator[None]:
+    """The rights to look at objects."""
+    let_validate(cluster)
+    cluster.kubectl_run("apply", "-f", str(LIVE))
+    cluster.kubectl_run("patch", "clusterrole", "reconciliation-contract-live", "--type=json", "--patch", READ)
+    yield
+    cluster.kubectl_run("delete", "-f", str(LIVE))
+
+
+def recreated(tag: str) -> str:
+    """A Deployment that loses all pods with every update."""
+    thing = yaml.safe_load(deployment(tag, replicas=3))
+    thing["spec"]["strategy"] = {"type": "Recreate"}
+    return str(yaml.safe_dump(thing))
+
+
+def held() -> str:
+    """A ConfigMap that does not go when it is deleted."""
+    thing = yaml.safe_load(config_map("held"))
+    thing["metadata"]["finalizers"] = ["example.com/hold"]
+    return str(yaml.safe_dump(thing))
+
+
+def told(bus: Receiver) -> dict[str, list[str]]:
+    """What a reader of CloudEvents heard, by promise."""
+    heard = defaultdict(list)
+    for event in bus.taken:
+        heard[event["data"]["customData"]["promise"]].append(event["type"].split(".")[3])
+    return dict(heard)
+
+
+def open_for(status: Object) -> dict[str, Object]:
+    """The incidents of a status that people know of and that are not over, by key."""
+    return {one["key"]: one for one in status.get("incidents") or [] if "closedAt" not in one and one.get("count")}
+
+
+@pytest.mark.usefixtures("role")
+def test_nothing_recovers_before_it_is_seen_to(
+    cluster: Cluster, workspace: Workspace, start_operator: StartOperator, measured: Callable[[str], None]
+) -> None:
+    """A drop that is over, an object that hangs and an edit: one opening and one true recovery each.
+
+    The next commit does not free the object, and a suspension does not take the edit back.
+    """
+    space, both = workspace, ["detected", "resolved"]
+    with receiving_elsewhere(200) as bus:
+        start_operator(kustomize(cluster), f"--cloudevents={bus.url}")
+        repository = space.repository("shop")
+        first = {"web": recreated("1.0.0"), "a": config_map("a", color="blue"), "held": held()}
+        good = repository.commit({f"deploy/{name}.yaml": text for name, text in first.items()}, "First")
+        space.source("shop", repository.url)
+        space.kustomization("shop")
+        space.contract("shop", promises={"deletion": {"within": "5s"}, "drift": {"interval": "10s"}})
+        space.wait_good("shop", good)
+
+        repository.commit({"deploy/web.yaml": recreated("1.1.0"), "deploy/held.yaml": None}, "Second")
+        space.wait("shop", lambda status: "Deletion" in open_for(status), "the object to hang")
+        third = repository.commit({"deploy/b.yaml": config_map("b")}, "Third")
+        space.wait_good("shop", third)
+        patch = ("--type=merge", "-p", '{"data":{"color":"green"}}')
+        cluster.kubectl_run("-n", space.namespace, "patch", "configmap", "a", *patch)
+        space.wait("shop", lambda status: "Drift" in open_for(status), "the edit to be told")
+        space.change("kustomization", "shop", {"spec": {"suspend": True}})
+        suspended = time.monotonic()
+        space.wait("shop", lambda status: "unclearSince" in open_for(status)["Drift"], "the edit to be hidden")
+        wait_until(lambda: time.monotonic() - suspended > LONGER_THAN_THE_HOLD, 100, "the hold to be over")
+
+        hidden = told(bus)
+        space.change("configmap", "held", {"metadata": {"finalizers": None}})
+        space.change("kustomization", "shop", {"spec": {"suspend": False}})
+        every = {"Availability": both, "Deletion": both, "Drift": both}
+        wait_until(lambda: sum(map(len, told(bus).values())) >= sum(map(len, every.values())), 150, "the recoveries")
+
+        assert hidden == {"Availability": both, "Deletion": ["detected"], "Drift": ["detected"]}
+        assert told(bus) == every
+        for event in bus.taken:
+            measured(f"told: {event['data']['subject']['content']['description']}")
