@@ -79,8 +79,18 @@ OPEN = Incident("Delivery", "Reconciliation", "HealthCheckFailed", Severity.WARN
             True,
             id="it is over",
         ),
+        pytest.param(
+            replace(memory("True", reasons.PROMISES_KEPT), incidents=(replace(OPEN, unclear_since=at(1)),)),
+            None,
+            id="nothing tells whether it is",
+        ),
+        pytest.param(
+            replace(memory("True", reasons.PROMISES_KEPT), incidents=(replace(OPEN, unclear_since=at(1)), OPEN)),
+            False,
+            id="another is seen to last",
+        ),
     ],
 )
-def test_incidents_and_time_in_contract_agree(found: Memory, *, held: bool) -> None:
+def test_incidents_and_time_in_contract_agree(found: Memory, *, held: bool | None) -> None:
     """What people are told is broken is not counted as held, and the other way round."""
     assert is_held(found) is held

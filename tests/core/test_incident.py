@@ -474,6 +474,23 @@ def test_what_an_outage_broke_belongs_to_it_until_something_arrives() -> None:
     assert counts(over) == [("Dependency/source-controller", 2, True)]
 
 
+LACKING = Dependency(
+    "Rights", ready=False, message="the operator may not patch kustomizations, so no rollback is possible"
+)
+
+
+def test_a_right_of_ours_is_nobodys_excuse() -> None:
+    """Flux is not late for want of it: the late revision is told by itself, and the right after a while."""
+    lacking = replace(dependent(LACKING, since=0), delivery=WAITING, judgements=STUCK.judgements)
+
+    (late,) = live((0, lacking))
+    found = live((0, lacking), (300, lacking), (400, lacking))
+
+    assert (late.key, late.cause) == ("Delivery", f"commit {WAITING.hash[:12]}")
+    assert counts(found) == [("Delivery", 1, False), ("Dependency/Rights", 1, False)]
+    assert found[1].message == f"{LACKING.message}. See: flux contract get shop -n apps"
+
+
 def test_a_rollback_is_part_of_the_incident_until_a_fix_arrives() -> None:
     """From the intent over the good revision running to the fix: one opening, one recovery."""
     intended = rolling_back(RollbackState.INTENDED).memory
@@ -683,7 +700,7 @@ def test_a_recovery_names_the_revision_that_mended_it() -> None:
 
     said = notice(CONTRACT, "", found, 2)
 
-    assert said.title == "apps/shop: recovered after 1m40s"
+    assert said.title == "apps/shop: Reconciliation recovered after 1m40s"
     assert said.text == (
         "It is well again: Reconciliation was broken (HealthCheckFailed) for 1m40s. "
         f'Mended by Revision main@{sha("C")[:12]} "Mend the banner"'

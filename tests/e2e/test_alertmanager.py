@@ -59,7 +59,7 @@ def test_a_reader_gets_one_firing_and_one_resolved(tmp_path: Path) -> None:
     assert [body["status"] for body in reader.taken] == ["firing", "resolved"]
     (alert,) = reader.taken[1]["alerts"]
     assert alert["labels"]["alertname"] == "ContractDelivery"
-    assert alert["annotations"]["summary"].startswith("apps/shop: recovered after 5m")
+    assert alert["annotations"]["summary"].startswith("apps/shop: Reconciliation recovered after 5m")
 
 
 def test_a_severity_that_grows_resolves_the_one_before_at_once(tmp_path: Path) -> None:

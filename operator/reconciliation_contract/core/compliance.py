@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.breach import lasting
-from reconciliation_contract.core.memory import Incident, Memory, Result
+from reconciliation_contract.core.memory import Memory, Result
 from reconciliation_contract.core.promises import Verdict
 
 
@@ -18,8 +18,9 @@ def is_held(memory: Memory) -> bool | None:
     ready = memory.conditions.get("Ready")
     if ready is None or ready.status not in ("True", "False"):
         return None
-    if any(_lasts(incident) for incident in memory.incidents):
-        return False
+    open_ = [incident for incident in memory.incidents if incident.closed_at is None and incident.well_since is None]
+    if open_:
+        return None if all(incident.unclear_since for incident in open_) else False
     if ready.status == "True":
         return True
     if ready.reason != reasons.PROMISE_BROKEN:
@@ -28,7 +29,3 @@ def is_held(memory: Memory) -> bool | None:
         return not lasting(memory)
     last = next((past for past in memory.history if past.broken or past.result is not Result.SUPERSEDED), None)
     return last is not None and last.result is Result.HEALTHY
-
-
-def _lasts(incident: Incident) -> bool:
-    return incident.closed_at is None and incident.well_since is None

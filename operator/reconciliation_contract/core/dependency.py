@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from reconciliation_contract.core.observation import SOURCE_KINDS, Dependency, Kustomization, Observation
+from reconciliation_contract.core.observation import RIGHTS, SOURCE_KINDS, Dependency, Kustomization, Observation
 from reconciliation_contract.core.timeline import Delivery
 
 DEEPEST: Final = 32
@@ -79,11 +79,12 @@ def blame(seen: Observation, delivery: Delivery) -> str:
     What else fails does not hinder it: neither source-controller once the commit is detected, nor a right that only
     our own acts need. Where Flux tries and says itself what fails, nothing else is to blame.
     """
-    needs = _needs(delivery)
-    return next((d.message for d in dependencies(seen) if d.ready is False and d.name in needs), "")
+    needed = needs(delivery)
+    return next((d.message for d in dependencies(seen) if d.ready is False and d.name in needed), "")
 
 
-def _needs(delivery: Delivery) -> tuple[str, ...]:
+def needs(delivery: Delivery) -> tuple[str, ...]:
+    """Name the dependencies without which the next stage of a delivery is not reached."""
     if delivery.stages.detected is None:
         return _FOR_DETECTION
     return () if delivery.failures else _FOR_APPLYING
@@ -114,4 +115,4 @@ def _waits(seen: Observation) -> Iterator[Dependency]:
 
 def _rights(seen: Observation) -> Iterator[Dependency]:
     if seen.lacking:
-        yield Dependency("Rights", False, seen.lacking)
+        yield Dependency(RIGHTS, False, seen.lacking)

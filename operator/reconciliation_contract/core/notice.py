@@ -80,7 +80,7 @@ def notice(contract: Contract, uid: str, incident: Incident, number: int) -> Not
     title = {
         Kind.OPENED: f"{where}: {incident.promise} {word} ({incident.reason})",
         Kind.REMINDED: f"{where}: {incident.promise} still {word} after {lasted}",
-        Kind.RECOVERED: f"{where}: recovered after {lasted}",
+        Kind.RECOVERED: f"{where}: {incident.promise} recovered after {lasted}",
         Kind.ENDED: f"{where}: {incident.promise} cannot be judged any more after {lasted}",
     }[kind]
     over = kind in (Kind.RECOVERED, Kind.ENDED)

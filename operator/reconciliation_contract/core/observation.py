@@ -212,6 +212,10 @@ class Git:
     """The first look is over, whatever it found."""
 
 
+RIGHTS = "Rights"
+"""Name of the dependency on the operator's own rights."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dependency:
     """Something that delivery depends on."""

@@ -12,12 +12,12 @@ from typing import Final
 from reconciliation_contract.core import sync
 from reconciliation_contract.core.breach import WAY, has_arrived
 from reconciliation_contract.core.memory import Incident, Memory
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.observation import RIGHTS, Observation
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.trouble import DELIVERY, FLUX, KUSTOMIZATION, OUTAGE, SOURCE
 from reconciliation_contract.core.wording import named
 
-_SEEN_WHEN_FAILING: Final = ("dependsOn", "Rights")
+_SEEN_WHEN_FAILING: Final = ("dependsOn", RIGHTS)
 """Dependencies that are known only while they fail."""
 
 

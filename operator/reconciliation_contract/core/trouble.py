@@ -21,9 +21,10 @@ from reconciliation_contract.core.cause import excerpt, unreachable
 from reconciliation_contract.core.conditions import obstacle
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.departure import Fate
+from reconciliation_contract.core.dependency import needs
 from reconciliation_contract.core.grounds import persistent_from
 from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
-from reconciliation_contract.core.observation import Condition, Dependency, Observation
+from reconciliation_contract.core.observation import RIGHTS, Condition, Dependency, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.timeline import Delivery
@@ -35,6 +36,8 @@ FLUX: Final = f"{OUTAGE}Flux"
 KUSTOMIZATION: Final = f"{OUTAGE}Kustomization"
 SOURCE: Final = f"{OUTAGE}Source"
 """What is to be followed and is not there."""
+_HARMLESS: Final = f"{OUTAGE}{RIGHTS}"
+"""Nothing is late for want of it."""
 PATIENCE: Final = timedelta(minutes=5)
 """How long a dependency may fail before people hear of it although nothing was broken by it."""
 _FLEET: Final = "the cluster"
@@ -72,7 +75,7 @@ def troubles(contract: Contract, memory: Memory, seen: Observation, now: datetim
         return
     broken_now = lasting(memory)
     on_the_way = [judgement for judgement in broken_now if judgement.promise in WAY]
-    blamed = bool(on_the_way) and any(_failing(memory))
+    blamed = bool(on_the_way) and _culprit(memory) is not None
     found = list(_outages(contract, memory, on_the_way, seen, now))
     delivery = memory.delivery
     if delivery and not _is_paused(seen) and _undelivered(contract, memory, delivery, on_the_way, now, blamed=blamed):
@@ -101,7 +104,12 @@ def known(memory: Memory) -> set[str]:
 
 def is_spoken_of(promise: PromiseName, keys: Iterable[str]) -> bool:
     """Whether incidents with these keys speak of a promise of the current delivery."""
-    return any(key == promise or (promise in WAY and (key == DELIVERY or key.startswith(OUTAGE))) for key in keys)
+    return any(key == promise or (promise in WAY and (key == DELIVERY or _delays(key))) for key in keys)
+
+
+def _delays(key: str) -> bool:
+    """Whether it is an outage that can make a revision late."""
+    return key.startswith(OUTAGE) and key != _HARMLESS
 
 
 # The way of a revision -------------------------------------------------------------------------------------------
@@ -135,7 +143,7 @@ def _undelivered(
         due = persistent_from(failures, replace(contract.rollback, failures=enough))
         return bool(on_the_way) or (due is not None and now >= due)
     # What an outage broke belongs to the outage.
-    return bool(on_the_way) and not blamed and not any(key.startswith(OUTAGE) for key in told)
+    return bool(on_the_way) and not blamed and not any(map(_delays, told))
 
 
 def _delivery(
@@ -179,19 +187,27 @@ def _failing(memory: Memory) -> list[Dependency]:
     return [dependency for dependency in memory.dependencies if dependency.ready is False]
 
 
+def _culprit(memory: Memory) -> Dependency | None:
+    """What fails of that without which the delivery does not get on."""
+    needed = needs(memory.delivery) if memory.delivery else ()
+    return next((each for each in _failing(memory) if each.name in needed), None)
+
+
 def _outages(
     contract: Contract, memory: Memory, on_the_way: list[Judgement], seen: Observation, now: datetime
 ) -> Iterator[Trouble]:
     """The first dependency that fails, and each other that people know of and that is not over."""
-    told, down = known(memory), _failing(memory)
-    for position, dependency in enumerate(down):
-        key = f"{OUTAGE}{dependency.name}"
-        if key in told or (position == 0 and (on_the_way or _impatient(memory, now))):
-            yield _outage(contract, memory, dependency, on_the_way, seen)
+    told, down, impatient = known(memory), _failing(memory), _impatient(memory, now)
+    first, culprit = next((each for each in down if each.name != RIGHTS), None), _culprit(memory)
+    for each in down:
+        late = on_the_way if each is culprit else []
+        lasts = impatient and (each is first or each.name == RIGHTS)
+        if late or lasts or f"{OUTAGE}{each.name}" in told:
+            yield _outage(contract, memory, each, late, seen)
     delivery = memory.delivery
     if on_the_way and delivery is not None and delivery.failures is None:
         names = {f"{OUTAGE}{dependency.name}" for dependency in down}
-        for key in sorted(key for key in told - names if key.startswith(OUTAGE)):
+        for key in sorted(key for key in told - names if _delays(key)):
             yield _aftermath(contract, memory, delivery, on_the_way[0], key)
 
 
@@ -199,7 +215,9 @@ def _outage(
     contract: Contract, memory: Memory, down: Dependency, on_the_way: list[Judgement], seen: Observation
 ) -> Trouble:
     first, delivery = (on_the_way[0] if on_the_way else None), memory.delivery
-    what = f"{first.promise} broken: {first.message.partition(';')[0]}" if first else "Delivery cannot work"
+    what = f"{first.promise} broken: {first.message.partition(';')[0]}" if first else ""
+    if not first and down.name != RIGHTS:
+        what = "Delivery cannot work"
     about = named(delivery) if delivery and first else ""
     return Trouble(
         key=f"{OUTAGE}{down.name}",
@@ -225,7 +243,7 @@ def _shared(down: Dependency, seen: Observation) -> str:
         if host and unreachable(down.message):
             return f"{'Git' if source.kind == 'GitRepository' else 'source'} host {host}"
         return f"{source.kind} {source.namespace}/{source.name}"
-    if down.name in ("dependsOn", "Rights"):
+    if down.name in ("dependsOn", RIGHTS):
         return bounded(down.message.partition(": ")[0], 120)
     return down.name
 
