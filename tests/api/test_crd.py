@@ -71,7 +71,10 @@ def test_names_are_those_that_others_rely_on(crd: dict[str, Any]) -> None:
     assert crd["metadata"]["name"] == "reconciliationcontracts.reconciliation.dev"
     assert (names["kind"], names["listKind"]) == ("ReconciliationContract", "ReconciliationContractList")
     assert (names["plural"], names["singular"]) == ("reconciliationcontracts", "reconciliationcontract")
-    assert (names["shortNames"], names["categories"]) == (["contract", "recon"], ["fluxcd", "fluxcd-contracts"])
+    assert (names["shortNames"], names["categories"]) == (
+        ["contract", "contracts", "recon"],
+        ["fluxcd", "fluxcd-contracts"],
+    )
 
 
 def test_columns_are_those_that_others_rely_on(crd: dict[str, Any]) -> None:

@@ -64,17 +64,17 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     reasons.SOURCE_INTERVAL: (
         {"source__interval": 58 * SECOND},
         {"source__interval": MINUTE / 1.05},
-        "shorten its interval, add a Receiver or promise more",
+        "shorten it or add a Receiver",
     ),
     reasons.KUSTOMIZATION_TIMEOUT: (
         {"kustomization__timeout": 5 * MINUTE + SECOND, "seen__cancels_health_checks": True},
         {"kustomization__timeout": 5 * MINUTE, "seen__cancels_health_checks": True},
-        "shorten its timeout or promise more",
+        "shorten spec.timeout",
     ),
     reasons.ROLLBACK_DELAY: (
         {"kustomization__timeout": 2 * MINUTE + SECOND},
         {"kustomization__timeout": 2 * MINUTE},
-        "--feature-gates=CancelHealthCheckOnNewRevision=true",
+        "set CancelHealthCheckOnNewRevision",
     ),
     reasons.OBSERVE_ONLY: ({"seen__acts": False}, {"seen__acts": True}, "give it the role to act"),
     reasons.NO_HEALTH_CHECKS: (
@@ -269,3 +269,26 @@ SELECTORS: dict[str, list[str]] = {
 def test_a_selector_is_read_as_kubernetes_does(selector: str) -> None:
     """By the shards that a controller with it can see."""
     assert [shard for shard in ("", "a", "b") if may_watch(selector, shard)] == SELECTORS[selector]
+
+
+def test_all_that_a_default_set_up_cannot_keep_is_told() -> None:
+    """Flux's own defaults break three promises at once; each keeps its remedy within the length of a message."""
+    broken = sound().but(
+        kustomization__interval=10 * MINUTE, kustomization__timeout=timedelta(0), source__interval=MINUTE
+    )
+
+    told = derive(broken.contract, broken.memory, broken.seen, None, at(0))["Feasible"].message
+
+    assert "shorten it or add a Receiver" in told
+    assert "of reconciliation: shorten spec.timeout" in told
+    assert told.endswith("set CancelHealthCheckOnNewRevision")
+
+
+def test_the_page_tells_every_rule() -> None:
+    """docs/contract.md is where the runbook sends people."""
+    page = (Path(__file__).parents[2] / "docs/contract.md").read_text()
+
+    for rules, feasible in ((OBSTACLES, "False"), (REMARKS, "True")):
+        for reason in rules:
+            line = next((line for line in page.splitlines() if line.startswith(f"| `{reason}` |")), "")
+            assert line.endswith(f"| {feasible} |"), reason

@@ -238,7 +238,7 @@ def test_short_names_and_categories_find_contracts(api: Cluster) -> None:
 
     tables = {
         name: api.kubectl_run("get", name, "-n", NAMESPACE)
-        for name in ("contract", "recon", "reconciliationcontracts", "fluxcd-contracts", "fluxcd")
+        for name in ("contract", "contracts", "recon", "reconciliationcontracts", "fluxcd-contracts", "fluxcd")
     }
 
     assert [name for name, table in tables.items() if "found" not in table] == []

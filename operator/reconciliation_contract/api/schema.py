@@ -172,7 +172,7 @@ def crd() -> Schema:
                 "singular": singular,
                 "kind": KIND,
                 "listKind": f"{KIND}List",
-                "shortNames": ["contract", "recon"],
+                "shortNames": ["contract", "contracts", "recon"],
                 "categories": ["fluxcd", "fluxcd-contracts"],
             },
             "versions": [version],

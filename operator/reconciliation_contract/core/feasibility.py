@@ -78,8 +78,8 @@ def _detection_interval(setup: Setup) -> str:
         return ""
     pace, promised = spoken(setup.source.interval), spoken(setup.contract.promises.detection)
     return (
-        f"the {setup.source.kind} looks for news every {pace} ± 5 %, so a commit may wait {spoken(longest)}, "
-        f"longer than the {promised} promised for detection; shorten its interval, add a Receiver or promise more"
+        f"the {setup.source.kind}'s interval, {pace} ± 5 %, is over the {promised} of detection: shorten it or "
+        "add a Receiver"
     )
 
 
@@ -87,10 +87,7 @@ def _reconciliation_timeout(setup: Setup) -> str:
     timeout, within = effective_timeout(setup.kustomization), setup.contract.promises.reconciliation
     if not setup.kustomization.checks_health or timeout <= within:
         return ""
-    return (
-        f"the Kustomization may wait {spoken(timeout)} for health, longer than the {spoken(within)} promised for "
-        "reconciliation; shorten its timeout or promise more"
-    )
+    return f"health may take {spoken(timeout)}, over the {spoken(within)} of reconciliation: shorten spec.timeout"
 
 
 def _rollback_timeout(setup: Setup) -> str:
@@ -99,9 +96,8 @@ def _rollback_timeout(setup: Setup) -> str:
     if idle or timeout <= within or setup.seen.cancels_health_checks is not False:
         return ""
     return (
-        f"a health check in progress may delay a rollback by {spoken(timeout)}, longer than the {spoken(within)} "
-        "promised; shorten the Kustomization's timeout or start kustomize-controller with "
-        "--feature-gates=CancelHealthCheckOnNewRevision=true"
+        f"health checks may delay a rollback by {spoken(timeout)}, over its {spoken(within)}: shorten "
+        "spec.timeout or set CancelHealthCheckOnNewRevision"
     )
 
 
