@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from reconciliation_contract.adapters.cluster import KUSTOMIZATIONS, SOURCES, Cluster, Resource
-from reconciliation_contract.adapters.dryrun import Applier, DryRun, Outcome
+from reconciliation_contract.adapters.dryrun import DryRun
 from reconciliation_contract.adapters.flux import identity
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.adapters.outcome import Applier, Outcome
 from reconciliation_contract.api.applying import account, elsewhere, forces, ignore_rules
 from reconciliation_contract.api.census import member
 from reconciliation_contract.api.flux import revision_hash
@@ -267,6 +268,7 @@ def _check(manifest: Manifest, outcome: Outcome) -> Check:
         outcome.unchecked,
         unanswered=outcome.unanswered,
         late=outcome.late,
+        dropped=outcome.dropped,
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.adapters.cluster import Cluster
-from reconciliation_contract.adapters.dryrun import Applier, DryRun, Outcome
+from reconciliation_contract.adapters.dryrun import DryRun
+from reconciliation_contract.adapters.outcome import Applier, Outcome
 from reconciliation_contract.core.check import Forthcoming
 from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.errors import Refused
@@ -27,6 +28,10 @@ DISCOVERY: dict[str, Any] = {
         {"name": "namespaces/status", "kind": "Namespace", "namespaced": False},
     ]
 }
+UNTYPED = "failed to create typed patch object (apps/a; v1, Kind=ConfigMap)"
+ESCALATES = (
+    f'roles "a" is forbidden: user "{USER}" (groups=[]) is attempting to grant RBAC permissions not currently held'
+)
 RIGHT = f'configmaps "a" is forbidden: User "{USER}" cannot patch resource "configmaps" in API group ""'
 IMPERSONATE = f'users "{USER}" is forbidden: User "me" cannot impersonate resource "serviceaccounts"'
 
@@ -107,7 +112,7 @@ async def test_kinds_are_asked_for_once() -> None:
         (status(403, "exceeded quota: pods", "Forbidden"), "Forbidden: exceeded quota: pods"),
         (status(403, RIGHT, "Forbidden"), f"Forbidden: {RIGHT}"),
         (status(404, 'namespaces "apps" not found', "NotFound"), "namespace apps does not exist"),
-        (status(400, "failed to create typed patch object: .dta: field not declared", "BadRequest"), "BadRequest: "),
+        (status(500, f"{UNTYPED}: .data.a: expected string, got 1"), f"{UNTYPED}: .data.a: expected string"),
         (status(422, "data: field is immutable", "Invalid"), "Invalid: data: field is immutable"),
     ],
 )
@@ -129,6 +134,16 @@ async def test_what_is_not_accepted_is_refused(answer: tuple[int, Any], told: st
         (status(403, RIGHT), Applier(USER, named=False), "may not patch configmaps; if that is Flux's account"),
         (status(403, RIGHT), Applier("", named=False), "this account may not patch configmaps; which says nothing"),
         (status(403, RIGHT), Applier(USER, coming=Forthcoming(roles=True)), "the revision's own ClusterRoles"),
+        (
+            status(403, ESCALATES),
+            Applier(USER, coming=Forthcoming(roles=True)),
+            "the revision's own ClusterRoles may",
+        ),
+        (
+            status(403, 'pods "a" is forbidden: no PriorityClass with name high was found'),
+            Applier(USER, coming=Forthcoming(classes=frozenset({"high"}))),
+            "not checkable before high exists",
+        ),
         (status(404, "the server could not find the requested resource"), APPLIER, "could not find"),
         (status(409, "the object is being deleted", "Conflict"), APPLIER, "Conflict: "),
         (status(500, "failed calling webhook", "InternalError"), APPLIER, "InternalError: failed calling webhook"),
@@ -146,13 +161,51 @@ async def test_what_cannot_be_told_is_not_refused(answer: tuple[int, Any], appli
 async def test_an_unknown_kind_is_refused_unless_the_revision_brings_it() -> None:
     """A CRD of the same revision comes first."""
     widget = Manifest("example.org/v1", "Widget", "apps", "a", {})
-    coming = Forthcoming(kinds=frozenset({("example.org", "Widget")}))
+    coming = Forthcoming(kinds={("example.org", "Widget"): manifest("CustomResourceDefinition")})
 
     refused = await tried(answering((200, {})), widget)
     unchecked = await tried(answering((200, {})), widget, Applier(USER, coming=coming))
 
     assert "knows no Widget in example.org/v1" in refused.refused
     assert "before its CustomResourceDefinition exists" in unchecked.unchecked
+
+
+async def test_fields_that_flux_drops_are_no_refusal() -> None:
+    """They are left out, one after the other, and named; of what Flux has no types for they are refused."""
+
+    def strict(asked: Asked) -> tuple[int, Any]:
+        unknown = [name for name in ("dta", "moar") if name in (asked.body or {})]
+        answer = (
+            status(500, f"{UNTYPED}: .{unknown[0]}: field not declared in schema") if unknown else (200, stored())
+        )
+        return answering(answer, live=(200, stored()))(asked)
+
+    definition = Manifest("a.example/v1", "ConfigMap", "apps", "a", {"metadata": {"name": "a"}, "dta": 1})
+
+    def elsewhere(asked: Asked) -> tuple[int, Any]:
+        return (200, DISCOVERY) if asked.path == "/apis/a.example/v1" else strict(asked)
+
+    dropped = await tried(strict, manifest(data={"a": "b"}, dta=1, moar=2))
+    refused = await tried(elsewhere, definition)
+
+    assert (dropped.refused, dropped.exists, dropped.dropped) == ("", True, ("/dta", "/moar"))
+    assert refused.refused.endswith(".dta: field not declared in schema")
+
+
+@pytest.mark.parametrize(("generation", "told"), [(2, "before its changed CustomResourceDefinition"), (1, "")])
+async def test_what_a_changed_definition_may_allow_is_not_refused(generation: int, told: str) -> None:
+    """Flux applies it first. One that stays as it is allows nothing new."""
+    definition = manifest("Namespace")
+
+    def answered(asked: Asked) -> tuple[int, Any]:
+        if asked.path.startswith("/api/v1/namespaces/a") and "configmaps" not in asked.path:
+            return 200, stored(generation=generation if asked.method == "PATCH" else 1)
+        return answering(status(422, "spec.size: Unsupported value", "Invalid"), (200, stored()))(asked)
+
+    outcome = await tried(answered, applier=Applier(USER, coming=Forthcoming(kinds={("", "ConfigMap"): definition})))
+
+    assert bool(outcome.refused) is not bool(told)
+    assert told in outcome.unchecked
 
 
 async def test_an_object_without_a_namespace_is_refused() -> None:
@@ -208,7 +261,7 @@ async def test_what_flux_makes_anew_is_not_refused() -> None:
     ("message", "shown"),
     [
         (
-            'failed to create typed patch object: .stringData.password: expected string, got &value{Value:"hunter2"}',
+            'admission webhook denied it: .stringData.password: expected string, got &value{Value:"hunter2"}',
             "BadRequest: .stringData.password: expected string",
         ),
         (

@@ -18,6 +18,7 @@ from reconciliation_contract.adapters.manifests.builder import Builder, Limits
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
 from reconciliation_contract.core import reasons
 from reconciliation_contract.errors import Missing, Refused, Unavailable
+from tests.adapters.test_access import certificate
 from tests.support.artifacts import program, serving, tar_of
 
 pytestmark = pytest.mark.slow
@@ -151,6 +152,29 @@ async def test_a_secret_in_plain_text_is_encoded_as_flux_encodes_it(stand_in: st
 
     assert built.objects[0].body["data"] == {"a": "YQ==", "b": "Yg=="}
     assert "stringData" not in built.objects[0].body
+
+
+def _bundle(folder: Path) -> str:
+    return base64.b64encode(Path(certificate(folder)[0]).read_bytes()).decode()
+
+
+async def test_a_ca_bundle_that_is_none_is_dropped(stand_in: str, tmp_path: Path) -> None:
+    """Flux takes it out of a CustomResourceDefinition, which the API server would not accept with it."""
+    good = _bundle(tmp_path)
+    definitions = [
+        manifest("CustomResourceDefinition", name, spec={"conversion": {"webhook": {"clientConfig": client}}})
+        for name, client in (
+            ("a", {"caBundle": "Cg=="}),
+            ("b", {"caBundle": "%"}),
+            ("c", {"caBundle": good}),
+            ("d", {}),
+        )
+    ]
+
+    built = await build(Builder(None, stand_in), *definitions)
+
+    clients = [found.body["spec"]["conversion"]["webhook"]["clientConfig"] for found in built.objects]
+    assert clients == [{}, {}, {"caBundle": good}, {}]
 
 
 async def test_what_sops_encrypted_is_left_out(stand_in: str) -> None:

@@ -23,6 +23,7 @@ FINDINGS = [
     finding("bad", "deploy/a,b.yaml", refused="Invalid: 100% wrong"),
     finding("later", "", unchecked="not checkable before its namespace exists"),
     finding("slow", late=True),
+    finding("odd", dropped=("/a", "/b")),
 ]
 
 
@@ -36,7 +37,7 @@ def test_people_get_a_table_and_a_sum() -> None:
 
     assert rows[0].split() == ["valid", "ConfigMap/apps/good", "deploy/a.yaml", "500ms"]
     assert rows[1].endswith("Invalid: 100% wrong")
-    assert total == "1 valid, 2 refused, 1 unchecked"
+    assert total == "2 valid, 2 refused, 1 unchecked"
 
 
 def test_nothing_to_try_is_said() -> None:
@@ -49,7 +50,13 @@ def test_scripts_get_one_document() -> None:
     document = json.loads("\n".join(told("json")))
 
     assert document["valid"] is False
-    assert [item["verdict"] for item in document["manifests"]] == ["valid", "refused", "unchecked", "refused"]
+    assert [item["verdict"] for item in document["manifests"]] == [
+        "valid",
+        "refused",
+        "unchecked",
+        "refused",
+        "valid",
+    ]
     assert document["manifests"][0]["seconds"] == 0.5
 
 
@@ -68,11 +75,12 @@ def test_the_document_says_what_the_exit_code_says(found: list[Finding], valid: 
 
 
 def test_github_gets_workflow_commands() -> None:
-    """Escaped as GitHub reads them; what is valid is not told."""
+    """Escaped as GitHub reads them; of what is valid only fields that Flux drops are told."""
     assert told("github") == [
         "::error file=deploy/a%2Cb.yaml,title=ConfigMap/apps/bad::Invalid: 100%25 wrong",
         "::warning title=ConfigMap/apps/later::not checkable before its namespace exists",
         "::error file=deploy/a.yaml,title=ConfigMap/apps/slow::it took longer than it may",
+        "::warning file=deploy/a.yaml,title=ConfigMap/apps/odd::unknown field /a and 1 more, which Flux drops silently",
     ]
 
 
@@ -80,6 +88,6 @@ def test_gitlab_gets_a_code_quality_report() -> None:
     """Each issue has what the format requires, and a fingerprint of its own."""
     issues = json.loads("\n".join(told("gitlab")))
 
-    assert [issue["severity"] for issue in issues] == ["blocker", "info", "blocker"]
+    assert [issue["severity"] for issue in issues] == ["blocker", "info", "blocker", "info"]
     assert {issue["location"]["lines"]["begin"] for issue in issues} == {1}
-    assert len({issue["fingerprint"] for issue in issues}) == 3
+    assert len({issue["fingerprint"] for issue in issues}) == 4

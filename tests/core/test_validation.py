@@ -163,11 +163,12 @@ def test_the_condition_says_what_the_verdict_does() -> None:
 
 
 def test_what_a_revision_makes_first_is_known() -> None:
-    """Namespaces, kinds and roles, on which its other objects may depend."""
+    """Namespaces, kinds, roles and classes, on which its other objects may depend."""
     crd = manifest("CustomResourceDefinition", spec={"group": "example.org", "names": {"kind": "Widget"}})
     role = manifest("ClusterRole", api="rbac.authorization.k8s.io/v1")
     odd = manifest("CustomResourceDefinition", spec="nonsense")
 
-    found = forthcoming([manifest("Namespace", "new"), crd, role, odd])
+    found = forthcoming([manifest("Namespace", "new"), crd, role, odd, manifest("PriorityClass", "high")])
 
-    assert found == Forthcoming(frozenset({"new"}), frozenset({("example.org", "Widget")}), roles=True)
+    kinds = {("example.org", "Widget"): crd}
+    assert found == Forthcoming(frozenset({"new"}), kinds, frozenset({"high"}), roles=True)

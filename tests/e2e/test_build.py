@@ -139,6 +139,11 @@ DEFINITION = thing(
         "group": "a.example",
         "names": {"kind": "Gadget", "plural": "gadgets"},
         "scope": "Namespaced",
+        # Tools leave a place for the bundle; Flux takes it out, and the API server would not accept it.
+        "conversion": {
+            "strategy": "Webhook",
+            "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://a", "caBundle": "Cg=="}},
+        },
         "versions": [
             {
                 "name": "v1",

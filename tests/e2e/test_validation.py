@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
@@ -67,6 +68,70 @@ def test_manifests_are_tried_beside_flux(
     assert "Deployment/" in said["message"], said
     assert "(deploy/web.yaml): Invalid: spec.replicas" in said["message"], said
     assert condition(status, "Validated")["status"] == "False"
+
+
+def test_it_refuses_what_flux_refuses_and_nothing_else(
+    cluster: Cluster, start_operator: StartOperator, workspace: Workspace
+) -> None:
+    """Fields that Flux drops, and what a changed CRD allows, are none; wrong types are, though they come as HTTP 500."""
+    let_validate(cluster)
+    start_operator(kustomize(cluster))
+    repository = workspace.repository("shop")
+    repository.commit({"deploy/crd.yaml": definition("a"), "deploy/w.yaml": widget("a")}, "First")
+    workspace.follow("shop", repository)
+    workspace.wait("shop", lambda s: "lastGoodRevision" in s, "the first revision to be good")
+
+    odd = deployment("1").replace("replicas: 1", "replicas: 1\n  replica: 1")
+    files = {"deploy/crd.yaml": definition("a", "b"), "deploy/w.yaml": widget("b"), "deploy/web.yaml": odd}
+    # Flux is kept from being faster.
+    workspace.change("kustomization", "shop", {"spec": {"dependsOn": [{"name": "absent"}]}})
+    good = repository.commit(files, "A field that nobody knows, and a value that the CRD has only now")
+    status = workspace.wait(
+        "shop",
+        lambda s: good in s["delivery"]["revision"] and verdict(s, "Validation") not in ("", "Pending"),
+        "a verdict",
+    )
+
+    said = promise(status, "Validation")
+    assert said["verdict"] == "Kept", said
+    assert f"Deployment/{workspace.namespace}/web: unknown field /spec/replica, which Flux drops" in said["message"]
+    assert f"1 not checkable: Widget/{workspace.namespace}/w: not checkable before its changed" in said["message"]
+    workspace.change("kustomization", "shop", {"spec": {"dependsOn": None}})
+    workspace.wait("shop", lambda s: good in s.get("lastGoodRevision", ""), "it to be good for Flux")
+    status = workspace.wait("shop", lambda s: good in s.get("drift", {}).get("revision", ""), "a comparison")
+    assert condition(status, "InSync")["status"] == "True", status["drift"]
+
+    text = deployment("2").replace("replicas: 1", "replicas: one")
+    twice = deployment("2", "two").replace("image: two:2", "image: two:2\n        env: [{name: A}, {name: A}]")
+    bad = repository.commit({"deploy/web.yaml": text, "deploy/two.yaml": twice, "deploy/w.yaml": widget("c")}, "Bad")
+    status = workspace.wait(
+        "shop",
+        lambda s: bad in s.get("delivery", {}).get("revision", "") and verdict(s, "Validation") == "Broken",
+        "the bad revision to be refused",
+    )
+
+    message = promise(status, "Validation")["message"]
+    assert message.startswith("3 of 4 refused: "), message
+    assert ".env: duplicate entries for key" in message
+    assert ".spec.replicas: expected numeric" in message
+
+
+def definition(*sizes: str) -> str:
+    """A CRD of widgets, cluster-wide as it is for one test only."""
+    size = {"type": "string", "enum": list(sizes)}
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": size}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "Widget", "plural": "widgets", "singular": "widget"}
+    spec = {"group": "validation.example", "names": names, "scope": "Namespaced", "versions": [version]}
+    meta = {"name": "widgets.validation.example"}
+    body = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": meta}
+    return yaml.safe_dump(body | {"spec": spec})
+
+
+def widget(size: str) -> str:
+    """One of them."""
+    body = {"apiVersion": "validation.example/v1", "kind": "Widget", "metadata": {"name": "w"}}
+    return yaml.safe_dump(body | {"spec": {"size": size}})
 
 
 def test_without_the_right_it_is_unknown(

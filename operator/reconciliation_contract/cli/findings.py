@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, clean, table
-from reconciliation_contract.core.check import Check
+from reconciliation_contract.core.check import Check, told_of_dropped
 from reconciliation_contract.core.duration import spoken
 
 _LATE: Final = "it took longer than it may"
@@ -37,8 +37,10 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """Why it is not valid."""
-        return self.check.refused or self.check.unchecked or (_LATE if self.check.late else "")
+        """Why it is not valid, or what is hardly meant so though it is."""
+        return (
+            self.check.refused or self.check.unchecked or (_LATE if self.check.late else told_of_dropped(self.check))
+        )
 
 
 _TONES: Final = {"valid": Tone.GOOD, "refused": Tone.BAD, "unchecked": Tone.WARNING}
@@ -87,8 +89,8 @@ def _valid(findings: Sequence[Finding]) -> bool | None:
 def github(_screen: Screen, findings: Sequence[Finding]) -> Iterator[str]:
     """Workflow commands, which GitHub shows at the file."""
     for found in findings:
-        level = {"refused": "error", "unchecked": "warning"}.get(found.verdict)
-        if level:
+        level = "error" if found.verdict == "refused" else "warning"
+        if found.message:
             where = f"file={_property(found.file)}," if found.file else ""
             title = _property(str(found.check.key))
             yield f"::{level} {where}title={title}::{_escaped(clean(found.message))}"
@@ -104,7 +106,7 @@ def _property(said: str) -> str:
 
 def gitlab(_screen: Screen, findings: Sequence[Finding]) -> Iterator[str]:
     """A Code Quality report, to be kept as the artifact ``codequality``."""
-    yield json.dumps([_issue(found) for found in findings if found.verdict != "valid"], indent=2)
+    yield json.dumps([_issue(found) for found in findings if found.message], indent=2)
 
 
 def _issue(found: Finding) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import yaml
 
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import Cluster
-from reconciliation_contract.adapters.dryrun import Applier, DryRun
+from reconciliation_contract.adapters.dryrun import DryRun
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.adapters.outcome import Applier
 from reconciliation_contract.api.applying import elsewhere, forces
 from reconciliation_contract.api.raw import Raw
 from reconciliation_contract.cli.findings import FORMATS, Finding

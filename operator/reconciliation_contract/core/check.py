@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -28,6 +28,8 @@ class Check:
     """It was not checked because the API server, or a webhook that it asked, did not answer."""
     late: bool = False
     """It was given up at the end of its time."""
+    dropped: tuple[str, ...] = ()
+    """Fields that nobody knows and Flux drops silently, as JSON pointers."""
 
     @property
     def passed(self) -> bool:
@@ -56,6 +58,8 @@ class Validation:
     """Why nothing could be checked, with what to do."""
     invalid: str = ""
     """Why no manifests can be built from the revision."""
+    remark: str = ""
+    """What is accepted and hardly meant so: fields that Flux drops."""
 
     @property
     def tells_nothing(self) -> bool:
@@ -84,7 +88,23 @@ def summary(hash_: str, checks: Sequence[Check], ended_at: datetime) -> Validati
         unchecked=len(unchecked),
         why_unchecked=f"{unchecked[0].key}: {unchecked[0].unchecked}" if unchecked else "",
         unanswered=sum(check.unanswered for check in unchecked),
+        remark=_remark([check for check in checks if check.dropped]),
     )
+
+
+def told_of_dropped(check: Check) -> str:
+    """What to know of the fields that Flux drops; empty where there are none."""
+    if not check.dropped:
+        return ""
+    more = f" and {len(check.dropped) - 1} more" if len(check.dropped) > 1 else ""
+    return f"unknown field {check.dropped[0]}{more}, which Flux drops silently"
+
+
+def _remark(checks: Sequence[Check]) -> str:
+    if not checks:
+        return ""
+    more = f"; {len(checks) - 1} more with such fields" if len(checks) > 1 else ""
+    return f"{checks[0].key}: {told_of_dropped(checks[0])}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +112,20 @@ class Forthcoming:
     """What a revision itself makes, and which a dry-run of its other objects may need."""
 
     namespaces: frozenset[str] = field(default_factory=frozenset)
-    kinds: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    """Group and kind of each custom resource."""
+    kinds: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    """Group and kind of each custom resource, with its definition."""
+    classes: frozenset[str] = field(default_factory=frozenset)
+    """Names of its PriorityClasses, RuntimeClasses and the like, which come before the rest."""
     roles: bool = False
     """It has ClusterRoles, which Flux applies before it checks the rest."""
 
 
 def forthcoming(manifests: Sequence[Manifest]) -> Forthcoming:
-    """Find what the first stage of Flux's apply makes."""
+    """Find what the first stages of Flux's apply makes."""
     return Forthcoming(
         namespaces=frozenset(m.name for m in manifests if (m.api_version, m.kind) == ("v1", "Namespace")),
-        kinds=frozenset(kind for m in manifests if m.kind == "CustomResourceDefinition" for kind in _defined(m.body)),
+        kinds={kind: m for m in manifests if m.kind == "CustomResourceDefinition" for kind in _defined(m.body)},
+        classes=frozenset(m.name for m in manifests if m.kind.endswith("Class")),
         roles=any(m.kind == "ClusterRole" and m.key.group == "rbac.authorization.k8s.io" for m in manifests),
     )
 

@@ -60,6 +60,7 @@ def _kept(found: Validation, within: timedelta) -> str:
         return "no manifests to validate"
     count = found.total - found.unchecked
     told = f"{count} valid, the slowest {found.slowest.key} after {spoken(found.slowest.took)} of {spoken(within)}"
+    told += f"; {found.remark}" if found.remark else ""
     return f"{told}; {found.unchecked} not checkable: {found.why_unchecked}" if found.unchecked else told
 
 
