@@ -152,7 +152,9 @@ class Trial:
             raise Moved
         user = identity(namespace, account(raw)) or self._flux
         built = await self._builder.build(Artifact.of(found), raw, user)
-        applier = Applier(user, bool(account(raw)), forces(raw), within, forthcoming(built.objects))
+        # It reads all objects, which may be many.
+        coming = await asyncio.to_thread(forthcoming, built.objects)
+        applier = Applier(user, bool(account(raw)), forces(raw), within, coming)
         return Subject(raw, built, applier)
 
     async def _read(self, resource: Resource, namespace: str, name: str) -> Raw:
@@ -213,7 +215,7 @@ def _finding(manifest: Manifest, live: Raw, result: Raw, exempt: Exemptions) -> 
         found += [Difference(path, None, _at(have, path)) for path in paths]
     left = exempt.remaining(found, manifest.key, live)
     author = next((who for each in left if (who := author_of(each.path, live, owned))), None)
-    return changed(manifest.key, left, author) if left else None
+    return changed(manifest.key, left, author, private=manifest.is_private) if left else None
 
 
 def _at(body: object, path: Sequence[str | int]) -> object:
@@ -228,7 +230,7 @@ def _at(body: object, path: Sequence[str | int]) -> object:
 
 async def check_all(dry_run: DryRun, built: Built, applier: Applier) -> list[Check]:
     """Try every manifest of a build, in Flux's order; what was not answered is tried again a little later."""
-    checks: dict[ObjectKey, Check] = {each.key: _left_out(each) for each in built.left_out}
+    checks: dict[ObjectKey, Check] = {each.manifest.key: _left_out(each) for each in built.left_out}
     remaining: Sequence[Manifest] = built.objects
     for pause in _ROUNDS:
         if not remaining:
@@ -273,4 +275,4 @@ def _check(manifest: Manifest, outcome: Outcome) -> Check:
 
 
 def _left_out(found: LeftOut) -> Check:
-    return Check(found.key, found.file, unchecked=found.message)
+    return Check(found.manifest.key, found.manifest.file, unchecked=found.message)

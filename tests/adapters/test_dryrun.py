@@ -112,7 +112,7 @@ async def test_kinds_are_asked_for_once() -> None:
         (status(403, "exceeded quota: pods", "Forbidden"), "Forbidden: exceeded quota: pods"),
         (status(403, RIGHT, "Forbidden"), f"Forbidden: {RIGHT}"),
         (status(404, 'namespaces "apps" not found', "NotFound"), "namespace apps does not exist"),
-        (status(500, f"{UNTYPED}: .data.a: expected string, got 1"), f"{UNTYPED}: .data.a: expected string"),
+        (status(500, f"{UNTYPED}: .data.a: expected string, got 1"), ".data.a: expected string"),
         (status(422, "data: field is immutable", "Invalid"), "Invalid: data: field is immutable"),
     ],
 )
@@ -270,7 +270,7 @@ async def test_what_flux_makes_anew_is_not_refused() -> None:
         ),
         (
             "admission webhook denied the request: hunter2 is weak",
-            "BadRequest: HTTP 400, not shown as it is a Secret",
+            "BadRequest: HTTP 400, not shown as it holds a Secret's values",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import resource
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -118,3 +119,23 @@ def test_a_bomb_of_files_is_refused(unpacked: Callable[[bytes], Path]) -> None:
     """Empty files use up a disk as well."""
     with pytest.raises(BuildUnknown, match="more than 20000 files"):
         unpacked(packed(*(entry(f"f{n}", tarfile.DIRTYPE if n else tarfile.REGTYPE) for n in range(20_001))))
+
+
+def test_a_disk_that_is_full_is_not_the_archive_s_fault(unpacked: Callable[[bytes], Path]) -> None:
+    """Nothing is known of it then; here no file may become that large."""
+    content = tar_of({"a.yaml": "a" * 100_000})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(BuildUnknown, match="cannot be unpacked here: File too large") as caught:
+            unpacked(content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert caught.value.reason == reasons.BUILD_TOO_COSTLY
+
+
+def test_names_that_contradict_each_other_are_the_archive_s_fault(unpacked: Callable[[bytes], Path]) -> None:
+    """A file where another one needs a directory."""
+    with pytest.raises(BuildFailed, match="cannot be unpacked"):
+        unpacked(tar_of({"a": "a", "a/b": "b"}))

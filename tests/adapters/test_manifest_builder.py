@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping
@@ -186,7 +187,7 @@ async def test_what_sops_encrypted_is_left_out(stand_in: str) -> None:
     built = await build(Builder(None, stand_in), encrypted, inner, manifest("ConfigMap", "x"), spec=spec)
 
     assert [found.name for found in built.objects] == ["x"]
-    assert {(left.key.name, left.reason) for left in built.left_out} == {
+    assert {(left.manifest.name, left.reason) for left in built.left_out} == {
         ("login", reasons.ENCRYPTED),
         ("file", reasons.ENCRYPTED),
     }
@@ -246,19 +247,28 @@ async def test_substitution_happens_when_flux_substitutes(
     assert built.objects[0].body["data"]["v"] == text
 
 
-@pytest.mark.parametrize("strict", [True, False])
-async def test_a_variable_without_a_value_fails_a_strict_build(stand_in: str, strict: bool) -> None:
-    """As Flux does unless its gate is switched off."""
-    builder = Builder(None, stand_in, strict=strict)
-    building = build(
-        builder, manifest("ConfigMap", "x", data={"v": "${unset}"}), spec={"postBuild": {"substitute": {"a": "b"}}}
-    )
+@pytest.mark.parametrize(
+    ("strict", "raised", "told"),
+    [
+        (True, BuildFailed, "'unset' is not set"),
+        (None, BuildUnknown, "'unset' is not set.*deploy/components/flux-health"),
+        (False, None, ""),
+    ],
+)
+async def test_a_variable_without_a_value_fails_a_strict_build(
+    stand_in: str, strict: bool | None, raised: type[BuildError] | None, told: str
+) -> None:
+    """As Flux does unless its gate is switched off; where that is not known, neither is the build."""
+    spec = {"postBuild": {"substitute": {"a": "b"}}}
+    files = {"output": writes(manifest("ConfigMap", "x", data={"v": "${unset}"}))}
+    async with serving(tar_of(files)) as server:
+        building = Builder(None, stand_in).build(server.artifact, kustomization(**spec), strict=strict)
 
-    if strict:
-        with pytest.raises(BuildFailed, match="'unset' is not set"):
-            await building
-    else:
-        assert (await building).objects[0].body["data"] == {"v": ""}
+        if raised:
+            with pytest.raises(raised, match=told):
+                await building
+        else:
+            assert (await building).objects[0].body["data"] == {"v": ""}
 
 
 @pytest.mark.parametrize(
@@ -437,6 +447,52 @@ async def test_nothing_is_left_on_the_disk(stand_in: str, tmp_path: Path, monkey
 
 
 # Cache ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "failure",
+    ["kill -9 $$", "echo 'Error: write /tmp/x: no space left on device' >&2; exit 1"],
+    ids=["killed", "no room"],
+)
+async def test_a_failure_that_may_pass_is_no_verdict(tmp_path: Path, failure: str) -> None:
+    """It is unknown then, for a while, and built anew after it."""
+    once = f"if [ ! -e {tmp_path}/seen ]; then touch {tmp_path}/seen; {failure}; fi; echo run >>{tmp_path}/runs"
+    builder = Builder(None, program(tmp_path, f'{once}; cat "$3/output"'), Limits(doubt=1.0))
+    async with serving(tar_of({"output": writes(manifest("ConfigMap", "x"))})) as server:
+        for _ in range(2):
+            with pytest.raises(BuildUnknown) as caught:
+                await builder.build(server.artifact, kustomization())
+        again = runs(tmp_path)
+        await asyncio.sleep(1.0)
+        built = await builder.build(server.artifact, kustomization())
+
+    assert (caught.value.reason, again) == (reasons.BUILD_TOO_COSTLY, 0)
+    assert [found.name for found in built.objects] == ["x"]
+
+
+async def test_what_holds_a_value_of_a_secret_is_private(stand_in: str) -> None:
+    """Whatever kind it is, and however the value got into it; a later reference takes a name over."""
+    secret = {"data": {name: base64.b64encode(b"hunter2").decode() for name in ("pw", "host", "shade")}}
+    cluster = Reading(secrets_a=secret, configmaps_b={"data": {"host": "db"}})
+    texts = {
+        "plain": "${host}",
+        "straight": "user:${pw}",
+        "nested": "${absent:-${pw}}",
+        "length": "${#pw}",
+        "escaped": "$${pw}",
+        "own": "${shade}",
+    }
+    spec = {
+        "postBuild": {
+            "substitute": {"shade": "red"},
+            "substituteFrom": [{"kind": "Secret", "name": "a"}, {"kind": "ConfigMap", "name": "b"}],
+        }
+    }
+    maps = [manifest("ConfigMap", name, data={"v": text}) for name, text in texts.items()]
+
+    built = await build(Builder(cluster, stand_in), *maps, manifest("Secret", "s"), spec=spec)
+
+    assert {found.name for found in built.objects if found.is_private} == {"straight", "nested", "length", "s"}
 
 
 async def test_nothing_is_built_twice(stand_in: str, tmp_path: Path) -> None:

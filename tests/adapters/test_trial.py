@@ -16,7 +16,7 @@ from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.drift import Drift, Kind
 from reconciliation_contract.core.exemption import IgnoreRule
 from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.manifest import Manifest, ObjectKey
+from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.core.observation import Since, SourceRef
 from reconciliation_contract.errors import Unavailable
 from reconciliation_contract.trial import Moved, Trial
@@ -41,11 +41,16 @@ def stored(name: str, managed: Any = (), **body: Any) -> dict[str, Any]:
     return raw | {"metadata": {**raw["metadata"], "resourceVersion": "1", "managedFields": list(managed)}}
 
 
+def encrypted(name: str) -> LeftOut:
+    found = Manifest("v1", "Secret", "apps", name, {}, f"deploy/{name}.yaml")
+    return LeftOut(found, "Encrypted", "SOPS; Flux decrypts it")
+
+
 class World:
     """An API server with a Kustomization, a source and ConfigMaps, and what the builder builds."""
 
     def __init__(self, *manifests: Manifest, live: dict[str, Any] | None = None, **spec: Any) -> None:
-        self.built: Built | Exception = Built(manifests, (), "digest")
+        self.built: Built | Exception = Built(manifests, ())
         self.live = live if live is not None else {each.name: stored(each.name, **_data(each)) for each in manifests}
         self.refused: dict[str, tuple[int, Any]] = {}
         self.strays: list[dict[str, Any]] = []
@@ -111,9 +116,9 @@ def _data(wanted: Manifest) -> dict[str, Any]:
 async def test_all_manifests_are_tried_as_fluxs_account() -> None:
     """What is left out of the build counts as unchecked."""
     world = World(manifest("a"), manifest("b"))
-    secret = LeftOut(ObjectKey("", "Secret", "apps", "s"), "deploy/s.yaml", "Encrypted", "SOPS; Flux decrypts it")
+    secret = encrypted("s")
     assert isinstance(world.built, Built)
-    world.built = Built(world.built.objects, (secret,), "digest")
+    world.built = Built(world.built.objects, (secret,))
     world.refused["b"] = (422, {"message": "no", "reason": "Invalid"})
 
     found = await world.validate()

@@ -40,7 +40,7 @@ class Given:
 
     async def build(self, _artifact: Artifact, _kustomization: Any, _user: str = "") -> Built:
         """Build nothing."""
-        return Built(self.manifests, (), "digest")
+        return Built(self.manifests, ())
 
 
 def manifest(number: int) -> Manifest:

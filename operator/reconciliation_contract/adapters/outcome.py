@@ -23,7 +23,10 @@ _IMPERSONATION: Final = re.compile(r"cannot impersonate resource")
 _RIGHT: Final = re.compile(r'User "[^"]*" cannot (\w+) resource "([^"]*)"')
 _ESCALATION: Final = re.compile(r'user "[^"]*" .*is attempting to grant RBAC permissions not currently held')
 _CLASS: Final = re.compile(r'(?i)no \w+class with name "?([\w.-]+)|\w+class(?:\.\S+)? "([\w.-]+)" not found')
-_LEAD: Final = re.compile(r'^\S+ "[^"]*" is invalid: ')
+_LEAD: Final = re.compile(
+    r'^(?:\S+ "[^"]*" is invalid: |failed to create typed patch object \([^)]*\): (?:errors:)?)'
+)
+"""What only says again which object it is about."""
 _PLACES: Final = re.compile(r"\.[\w.-]+: expected \w+|\b(?:data|stringData)\[[\w.-]+\]|\bimmutable\b")
 """What can be shown of a complaint about a Secret: places and types, never values."""
 
@@ -136,11 +139,10 @@ def _missing(manifest: Manifest, applier: Applier, error: ClusterError) -> Outco
 
 
 def plain(manifest: Manifest, error: ClusterError) -> str:
-    """The API server's words for people; of a Secret only what cannot be a value of it."""
+    """The API server's words for people; of what holds a Secret's values only what cannot be one of them."""
     said = _LEAD.sub("", error.detail.removesuffix(f" (HTTP {error.code})"))
-    if (manifest.key.group, manifest.kind) == ("", "Secret"):
-        said = (
-            ", ".join(dict.fromkeys(_PLACES.findall(said)[:3])) or f"HTTP {error.code}, not shown as it is a Secret"
-        )
+    if manifest.is_private:
+        hidden = f"HTTP {error.code}, not shown as it holds a Secret's values"
+        said = ", ".join(dict.fromkeys(_PLACES.findall(said)[:3])) or hidden
     reason = error.reason or ("" if error.code else "no answer")
     return bounded(f"{reason}: {said}" if reason else said, _DETAIL)

@@ -94,9 +94,12 @@ def found_in(hash_: str, compared: int, findings: Sequence[Finding]) -> Drift:
     return Drift(hash_, compared, len(first), tuple(first[:NAMED]))
 
 
-def changed(key: ObjectKey, differences: Sequence[Difference], author: Author | None) -> Finding:
-    """Write down how a live object differs from what Git wants."""
-    fields = tuple(_field(key, difference) for difference in differences[:FIELDS])
+def changed(
+    key: ObjectKey, differences: Sequence[Difference], author: Author | None, *, private: bool = False
+) -> Finding:
+    """Write down how a live object differs from what Git wants; of a ``private`` one without any value."""
+    hidden = private or key.is_secret
+    fields = tuple(_field(difference, hidden=hidden) for difference in differences[:FIELDS])
     by, at = (bounded(author.manager, 128), author.at) if author else ("", None)
     return Finding(bounded(str(key), _OBJECT), Kind.CHANGED, fields, max(0, len(differences) - FIELDS), by, at)
 
@@ -106,9 +109,9 @@ def orphaned(key: ObjectKey) -> Finding:
     return Finding(bounded(str(key), _OBJECT), Kind.ORPHANED)
 
 
-def _field(key: ObjectKey, difference: Difference) -> Field:
+def _field(difference: Difference, *, hidden: bool) -> Field:
     path = bounded(difference.pointer, _PATH)
-    if _is_private(key, difference):
+    if hidden or _is_private(difference):
         return Field(path)
     return Field(path, shown(difference.want), shown(difference.have))
 
@@ -117,11 +120,9 @@ _TELLING: Final = ("pass", "secret", "token", "key", "credential", "auth", "cert
 """Parts of names of fields that often hold what must not be shown."""
 
 
-def _is_private(key: ObjectKey, difference: Difference) -> bool:
-    """Whether the values may be somebody's secret: all of a Secret, variables, and what has such a name."""
+def _is_private(difference: Difference) -> bool:
+    """Whether the values may be somebody's secret: variables, and what has such a name."""
     path = [str(step).lower() for step in difference.path]
-    if key.group == "" and key.kind == "Secret":
-        return True
     if any(step in ("env", "args", "command") for step in path):
         return True
     return any(part in step for step in path for part in _TELLING)

@@ -21,6 +21,11 @@ class ObjectKey(NamedTuple):
         """Kind, namespace and name, as Flux writes them."""
         return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether it is a Secret."""
+        return (self.group, self.kind) == ("", "Secret")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -34,9 +39,16 @@ class Manifest:
     """The whole object; never shown, since it may be a Secret."""
     file: str = ""
     """The file it was built from, relative to the artifact's root; empty where that is not known."""
+    substituted: bool = False
+    """A value of a Secret was put into it."""
 
     @property
     def key(self) -> ObjectKey:
         """Its identity."""
         group, slash, _ = self.api_version.rpartition("/")
         return ObjectKey(group if slash else "", self.kind, self.namespace, self.name)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether its values may be a Secret's, so that none of them may be shown."""
+        return self.substituted or self.key.is_secret

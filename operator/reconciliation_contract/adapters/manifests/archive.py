@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import shutil
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -15,6 +18,8 @@ MOST_BYTES: Final = 128 << 20
 MOST_FILES: Final = 20_000
 DEEPEST: Final = 40
 _CHUNK: Final = 1 << 16
+_ITS_OWN: Final = (errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR)
+"""Errors that the archive itself is to blame for: its names are too long, or contradict each other."""
 
 
 def unpack(archive: Path, directory: Path) -> None:
@@ -40,7 +45,12 @@ def unpack(archive: Path, directory: Path) -> None:
                     _write(packed, member, _place(directory, member.name))
                 elif not (member.issym() or member.islnk()):
                     raise BuildFailed(f"the artifact holds a device or pipe: {member.name}")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except OSError as error:
+        if not isinstance(error, gzip.BadGzipFile) and error.errno not in _ITS_OWN:
+            text = f"the artifact cannot be unpacked here: {error.strerror or error}; see to the space in /tmp"
+            raise BuildUnknown(reasons.BUILD_TOO_COSTLY, text) from error
+        raise BuildFailed(f"the artifact cannot be unpacked: {error}") from error
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise BuildFailed(f"the artifact cannot be unpacked: {error}") from error
 
 

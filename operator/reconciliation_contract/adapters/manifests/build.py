@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 from reconciliation_contract.api.raw import Raw, read_map, read_text
-from reconciliation_contract.core.manifest import Manifest, ObjectKey
+from reconciliation_contract.core.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,8 @@ class Artifact:
 class LeftOut:
     """An object that Flux applies and we cannot know."""
 
-    key: ObjectKey
-    file: str
+    manifest: Manifest
+    """As it stands in Git."""
     reason: str
     message: str
 
@@ -37,8 +40,49 @@ class LeftOut:
 class Built:
     """The objects of one revision."""
 
-    objects: tuple[Manifest, ...]
+    objects: Sequence[Manifest]
     """In the order in which Flux applies them, with Flux's labels and the common metadata."""
     left_out: tuple[LeftOut, ...]
-    digest: str
-    """Of all of them; equal digests are equal builds."""
+
+
+class Rows(Sequence[Manifest]):
+    """Objects that are kept as the worker wrote them and read one by one: in memory they are seven times as large.
+
+    A row is an object of JSON with ``body``, ``file`` and ``private``.
+    """
+
+    def __init__(self, rows: tuple[bytes, ...]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """Count them, unread."""
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Manifest: ...
+    @overload
+    def __getitem__(self, place: slice) -> Rows: ...
+    def __getitem__(self, place: int | slice) -> Manifest | Rows:
+        """Read one."""
+        return Rows(self._rows[place]) if isinstance(place, slice) else manifest(json.loads(self._rows[place]))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare them unread."""
+        return isinstance(other, Rows) and self._rows == other._rows
+
+    __hash__ = None  # type: ignore[assignment]  # nobody needs to
+
+
+def manifest(row: dict[str, Any]) -> Manifest:
+    """Read a row."""
+    body = row["body"]
+    meta = read_map(body, "metadata")
+    return Manifest(
+        api_version=read_text(body, "apiVersion"),
+        kind=read_text(body, "kind"),
+        namespace=read_text(meta, "namespace"),
+        name=read_text(meta, "name"),
+        body=body,
+        file=row["file"],
+        substituted=row["private"],
+    )

@@ -11,22 +11,20 @@ import signal
 import sys
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
+from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut, Rows, manifest
 from reconciliation_contract.adapters.manifests.checkout import copy
 from reconciliation_contract.adapters.manifests.download import download
-from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
-from reconciliation_contract.adapters.manifests.order import place
-from reconciliation_contract.adapters.manifests.variable import Reader, read_values
+from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.adapters.manifests.variable import Reader, Values, read_values
 from reconciliation_contract.api.raw import Raw, read_map, read_text
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.manifest import Manifest
 
 _WORKER: Final = "reconciliation_contract.adapters.manifests.worker"
 _BUILT_FROM: Final = (  # noqa: SIM905 - reads better than a line each
@@ -34,6 +32,8 @@ _BUILT_FROM: Final = (  # noqa: SIM905 - reads better than a line each
     "buildMetadata postBuild decryption"
 ).split()
 """Fields of a Kustomization's spec that a build depends on."""
+_PLAIN: Final = b'{"why":"",'
+"""How the row of an object begins that is not left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class Limits:
     memory: int = 192 << 20
     """Bytes of data that each process of a build may hold."""
     at_once: int = 2
+    doubt: float = 300.0
+    """Seconds for which a failure that may pass is believed: what is too costly is not tried again and again."""
     entries: int = 64
     """Builds that are remembered."""
     size: int = 16 << 20
@@ -56,50 +58,55 @@ class Limits:
 class Builder:
     """Builds what a Kustomization applies.
 
-    ``kustomize`` is the program, by default the one on PATH. ``strict`` is Flux's feature gate
-    StrictPostBuildSubstitutions, on since Flux 2.9: a variable without value or default fails the build. Without a
-    ``reader`` no ConfigMap or Secret can be substituted from.
+    ``kustomize`` is the program, by default the one on PATH. Without a ``reader`` no ConfigMap or Secret can be
+    substituted from.
     """
 
-    def __init__(
-        self, reader: Reader | None, kustomize: str = "", limits: Limits | None = None, *, strict: bool = True
-    ) -> None:
+    def __init__(self, reader: Reader | None, kustomize: str = "", limits: Limits | None = None) -> None:
         self._reader = reader
         self._kustomize = kustomize
         self._limits = limits or Limits()
-        self._strict = strict
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._known: OrderedDict[str, bytes] = OrderedDict()
+        self._known: OrderedDict[str, _Result] = OrderedDict()
+        self._passing: dict[str, tuple[float, BuildUnknown]] = {}
+        """Failures that may not be met again, and until when they are believed."""
 
-    async def build(self, artifact: Artifact, kustomization: Raw, user: str = "") -> Built:
+    async def build(
+        self, artifact: Artifact, kustomization: Raw, user: str = "", *, strict: bool | None = True
+    ) -> Built:
         """Build an artifact as the Kustomization (the whole raw object) says.
 
-        ``user`` is whose rights read the ConfigMaps and Secrets to substitute from. Raises `BuildError`.
+        ``user`` is whose rights read the ConfigMaps and Secrets to substitute from. ``strict`` is Flux's feature gate
+        StrictPostBuildSubstitutions, on since Flux 2.9: a variable without value or default fails the build; None
+        where it is not known. Raises `BuildError`.
         """
         values = await read_values(self._reader, kustomization, user)
-        key = self._key(artifact, kustomization, values)
+        key = self._key(artifact, kustomization, values, strict)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             if key not in self._known:
-                async with self._slots:
-                    with _directory() as work:
-                        await download(artifact, work / "artifact")
-                        self._remember(key, await self._work(work, kustomization, values))
+                self._raise_again(key)
+                async with self._slots, _directory() as work:
+                    await download(artifact, work / "artifact")
+                    try:
+                        self._remember(key, await self._work(work, kustomization, values, strict))
+                    except BuildUnknown as error:
+                        self._passing[key] = (asyncio.get_running_loop().time() + self._limits.doubt, error)
+                        raise
             self._known.move_to_end(key)
             return _built(self._known[key])
 
     async def build_tree(self, tree: Path, kustomization: Raw) -> Built:
         """Build from a checkout in place of an artifact. Raises `BuildError`."""
         values = await read_values(self._reader, kustomization)
-        async with self._slots:
-            with _directory() as work:
-                await asyncio.to_thread(copy, tree, work / "tree")
-                return _built(await self._work(work, kustomization, values))
+        async with self._slots, _directory() as work:
+            await asyncio.to_thread(copy, tree, work / "tree")
+            return _built(await self._work(work, kustomization, values, strict=True))
 
     # Worker -----------------------------------------------------------------------------------------------------
 
-    async def _work(self, work: Path, kustomization: Raw, values: dict[str, str]) -> bytes:
+    async def _work(self, work: Path, kustomization: Raw, values: Values, strict: bool | None) -> _Result:
         """Have the worker build; return what it wrote."""
         program = shutil.which(self._kustomize or "kustomize")
         if program is None:
@@ -111,13 +118,14 @@ class Builder:
             "result": str(work / "result.json"),
             "kustomize": program,
             "kustomization": _relevant(kustomization),
-            "values": values,
-            "strict": self._strict,
+            "values": values.by_name,
+            "private": sorted(values.private),
+            "strict": strict,
             "memory": self._limits.memory,
             "seconds": self._limits.seconds,
         }
         await self._run(job)
-        return _taken(work / "result.json", self._limits.size)
+        return await asyncio.to_thread(_taken, work / "result.json", self._limits.size)
 
     async def _run(self, job: dict[str, Any]) -> None:
         """Run the worker to its end, or to that of its time."""
@@ -147,16 +155,24 @@ class Builder:
 
     # Cache ------------------------------------------------------------------------------------------------------
 
-    def _key(self, artifact: Artifact, kustomization: Raw, values: dict[str, str]) -> str:
-        parts = [artifact.digest, _relevant(kustomization), values]
+    def _key(self, artifact: Artifact, kustomization: Raw, values: Values, strict: bool | None) -> str:
+        parts = [artifact.digest, _relevant(kustomization), values.by_name, sorted(values.private), strict]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def _remember(self, key: str, result: bytes) -> None:
+    def _remember(self, key: str, result: _Result) -> None:
         self._known[key] = result
         while len(self._known) > 1 and (
-            len(self._known) > self._limits.entries or sum(map(len, self._known.values())) > self._limits.size
+            len(self._known) > self._limits.entries
+            or sum(known.size for known in self._known.values()) > self._limits.size
         ):
             self._known.popitem(last=False)
+
+    def _raise_again(self, key: str) -> None:
+        """Raise the failure that was met a moment ago; it would only be met again."""
+        now = asyncio.get_running_loop().time()
+        self._passing = {known: found for known, found in self._passing.items() if found[0] > now}
+        if found := self._passing.get(key):
+            raise found[1]
 
 
 def _relevant(kustomization: Raw) -> dict[str, Any]:
@@ -176,45 +192,53 @@ def _ended(code: int, problem: bytes) -> BuildUnknown:
     return BuildUnknown(reasons.BUILD_REFUSED, f"the build stopped with an unexpected {kind}; please report it")
 
 
-def _taken(result: Path, most: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a worker wrote."""
+
+    rows: tuple[bytes, ...]
+    left_out: tuple[LeftOut, ...]
+    failed: str
+    """Why the manifests cannot be built by Flux either."""
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.rows))
+
+
+def _taken(result: Path, most: int) -> _Result:
+    """Take what a worker wrote. Raises the `BuildUnknown` that it met."""
     with result.open("rb") as file:
         taken = file.read(most + 1)
     if len(taken) > most:
         raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"the build comes to more than {most >> 20} MiB of objects")
-    return taken
+    rows = taken.splitlines()
+    if rows and rows[0].startswith(b'{"failed":'):
+        found = json.loads(rows[0])
+        if not found["failed"]:
+            raise BuildUnknown(found["reason"], found["message"])
+        return _Result((), (), found["message"])
+    left_out = [json.loads(row) for row in rows if not row.startswith(_PLAIN)]
+    return _Result(tuple(row for row in rows if row.startswith(_PLAIN)), tuple(map(_left_out, left_out)), "")
 
 
-@contextmanager
-def _directory() -> Iterator[Path]:
+def _left_out(row: dict[str, Any]) -> LeftOut:
+    return LeftOut(manifest(row), reasons.ENCRYPTED, f"{row['why']}; Flux decrypts it")
+
+
+def _built(result: _Result) -> Built:
+    """What was built. Raises `BuildFailed` where that cannot be."""
+    if result.failed:
+        raise BuildFailed(result.failed)
+    return Built(Rows(result.rows), result.left_out)
+
+
+@asynccontextmanager
+async def _directory() -> AsyncIterator[Path]:
     """A directory that only we can read, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="build-", ignore_cleanup_errors=True) as name:
+    name = await asyncio.to_thread(tempfile.mkdtemp, prefix="build-")
+    try:
         yield Path(name)
-
-
-def _built(result: bytes) -> Built:
-    """Read what the worker wrote. Raises the `BuildError` that it met."""
-    found = json.loads(result)
-    if "objects" not in found:
-        error: BuildError = BuildUnknown(found["reason"], found["message"])
-        raise BuildFailed(found["message"]) if found["failed"] else error
-    pairs = [(_manifest(item["body"], item["file"]), item["why"]) for item in found["objects"]]
-    pairs.sort(key=lambda pair: place(pair[0].key))
-    return Built(
-        objects=tuple(manifest for manifest, why in pairs if not why),
-        left_out=tuple(
-            LeftOut(m.key, m.file, reasons.ENCRYPTED, f"{why}; Flux decrypts it") for m, why in pairs if why
-        ),
-        digest=hashlib.sha256(result).hexdigest(),
-    )
-
-
-def _manifest(body: dict[str, Any], file: str) -> Manifest:
-    meta = read_map(body, "metadata")
-    return Manifest(
-        api_version=read_text(body, "apiVersion"),
-        kind=read_text(body, "kind"),
-        namespace=read_text(meta, "namespace"),
-        name=read_text(meta, "name"),
-        body=body,
-        file=file,
-    )
+    finally:
+        # A tree of many thousand files takes a while; also a build that is given up leaves nothing.
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, name, ignore_errors=True))

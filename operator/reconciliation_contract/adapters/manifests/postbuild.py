@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from reconciliation_contract.adapters.manifests.document import DocumentError, TooManyNodes, read_document
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.adapters.manifests.substitution import SubstitutionError, TooMuch, substitute
+from reconciliation_contract.adapters.manifests.substitution import SubstitutionError, TooMuch, Unset, substitute
+from reconciliation_contract.adapters.manifests.variable import Values
 from reconciliation_contract.api.raw import Raw, read_map, read_text
 from reconciliation_contract.core import reasons
 
@@ -22,11 +23,29 @@ GROUP: Final = "kustomize.toolkit.fluxcd.io"
 _ORIGIN: Final = "config.kubernetes.io/origin"
 
 
+_GATE: Final = (
+    "whether Flux minds is not known: let the operator read kustomize-controller's Deployment, as "
+    "deploy/components/flux-health shows"
+)
+
+
+class _Asked(dict[str, str]):
+    """Values that note which of them were asked for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]  # the one way that they are read
+        self.asked.add(name)
+        return super().get(name, default)
+
+
 class PostBuild:
     """What Flux does to each object after kustomize."""
 
     def __init__(
-        self, kustomization: Raw, values: Mapping[str, str], *, strict: bool, directory: Path, noted: bool
+        self, kustomization: Raw, values: Values, *, strict: bool | None, directory: Path, noted: bool
     ) -> None:
         meta, self._spec = read_map(kustomization, "metadata"), read_map(kustomization, "spec")
         common = read_map(self._spec, "commonMetadata")
@@ -35,33 +54,42 @@ class PostBuild:
         self._annotations = read_map(common, "annotations")
         post_build = read_map(self._spec, "postBuild")
         always = read_text(post_build, "substituteStrategy") == "Always"
-        self._substitutes = "postBuild" in self._spec and (bool(values) or always)
+        self._substitutes = "postBuild" in self._spec and (bool(values.by_name) or always)
         self._values = values
         self._strict = strict
         self._directory = directory
         self._noted = noted
 
     def objects(self, text: str) -> Iterator[dict[str, Any]]:
-        """Yield the objects of one document: body, file and why it is left out."""
+        """Yield the objects of one document as rows: body, file, why it is left out, and whether it is private."""
         found = self._read(text)
         meta = read_map(found, "metadata")
         name = f"{read_text(found, 'kind')}/{read_text(meta, 'name')}"
         if not (read_text(meta, "name") and read_text(found, "kind") and read_text(found, "apiVersion")):
             raise BuildFailed("an object lacks apiVersion, kind or name")
         file = self._file(meta)
-        why = self._hidden(found)
+        why, private = self._hidden(found), False
         if self._substitutes and not why and not _disabled(meta, "substitute"):
-            try:
-                found = self._read(substitute(text, self._values, strict=self._strict))
-            except TooMuch as error:
-                raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"{name}: {error}") from error
-            except SubstitutionError as error:
-                raise BuildFailed(f"{name}: {error}") from error
+            values = _Asked(self._values.by_name)
+            found = self._read(self._substituted(name, text, values))
+            private = bool(values.asked & self._values.private)
         if _is_kustomize(found):
             return
         items = found.get("items") if found["kind"].endswith("List") else None
         for body in items if isinstance(items, list) else [found]:
-            yield {"body": self._finished(body), "file": file, "why": why}
+            yield {"why": why, "private": private, "file": file, "body": self._finished(body)}
+
+    def _substituted(self, name: str, text: str, values: Mapping[str, str]) -> str:
+        try:
+            return substitute(text, values, strict=self._strict is not False)
+        except TooMuch as error:
+            raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"{name}: {error}") from error
+        except Unset as error:
+            if self._strict is None:
+                raise BuildUnknown(reasons.FLUX_UNKNOWN, f"{name}: {error}; {_GATE}") from error
+            raise BuildFailed(f"{name}: {error}") from error
+        except SubstitutionError as error:
+            raise BuildFailed(f"{name}: {error}") from error
 
     def _read(self, text: str) -> dict[str, Any]:
         try:

@@ -27,6 +27,10 @@ class TooMuch(SubstitutionError):
     """Flux might do it; we do not."""
 
 
+class Unset(SubstitutionError):
+    """A variable has no value and no default; only strict substitution minds."""
+
+
 def substitute(text: str, values: Mapping[str, str], *, strict: bool = False) -> str:
     """Replace the variables in a text. Raises `SubstitutionError`.
 
@@ -129,7 +133,7 @@ class _Reader:
 
     def _value(self, name: str) -> str:
         if self._strict and name not in self._values:
-            raise SubstitutionError(f"the variable {name!r} is not set, and substitution is strict")
+            raise Unset(f"the variable {name!r} is not set, and substitution is strict")
         return self._values.get(name, "")
 
     def _argument(self, stop: str = "}", escapes: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from reconciliation_contract.adapters.cluster import SECRETS, Resource
@@ -22,7 +23,16 @@ class Reader(Protocol):
         """Read one object; raises `ClusterError`."""
 
 
-async def read_values(reader: Reader | None, kustomization: Raw, user: str = "") -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What to substitute."""
+
+    by_name: dict[str, str] = field(default_factory=dict, repr=False)
+    private: frozenset[str] = frozenset()
+    """Names of those that come from a Secret."""
+
+
+async def read_values(reader: Reader | None, kustomization: Raw, user: str = "") -> Values:
     """Collect the values; later references win, and what the Kustomization itself says wins over all.
 
     Without a ``reader``, as before a merge, only the Kustomization's own are known. Raises `BuildError`.
@@ -30,11 +40,16 @@ async def read_values(reader: Reader | None, kustomization: Raw, user: str = "")
     namespace = read_text(read_map(kustomization, "metadata"), "namespace")
     post_build = read_map(read_map(kustomization, "spec"), "postBuild")
     values: dict[str, str] = {}
+    private: set[str] = set()
     for reference in read_list(post_build, "substituteFrom"):
-        values |= await _referred(reader, reference, namespace, user)
-    values |= read_strings(read_map(post_build, "substitute"))
+        found = await _referred(reader, reference, namespace, user)
+        values |= found
+        private = private | set(found) if read_text(reference, "kind") == "Secret" else private - set(found)
+    own = read_strings(read_map(post_build, "substitute"))
+    values |= own
     # A line break would reach over the value's own line of YAML.
-    return {name: value.replace("\n", "") for name, value in values.items()}
+    plain = {name: value.replace("\n", "") for name, value in values.items()}
+    return Values(plain, frozenset(private - set(own)))
 
 
 async def _referred(reader: Reader | None, reference: Raw, namespace: str, user: str) -> dict[str, str]:

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciliation_contract.adapters.manifests.archive import unpack
+from reconciliation_contract.adapters.manifests.build import manifest
 from reconciliation_contract.adapters.manifests.confinement import confine
 from reconciliation_contract.adapters.manifests.document import split_documents
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
 from reconciliation_contract.adapters.manifests.kustomization import merge
+from reconciliation_contract.adapters.manifests.order import place
 from reconciliation_contract.adapters.manifests.postbuild import PostBuild
+from reconciliation_contract.adapters.manifests.variable import Values
 from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core import reasons
 
@@ -30,20 +33,30 @@ _NOWHERE: Final = "http://127.0.0.1:1"
 MOST_OUTPUT: Final = 16 << 20
 """Bytes of YAML that kustomize may write."""
 MOST_OBJECTS: Final = 20_000
+_EXHAUSTED: Final = (
+    *("out of memory", "cannot allocate memory", "no space left on device", "disk quota exceeded", "newosproc"),
+    *("file too large", "too many open files", "resource temporarily unavailable", "fatal error: "),
+)
+"""What kustomize, or Go's runtime, says where the machine is at its end and not the manifests are wrong."""
 
 
 def main() -> int:
-    """Do the job of standard input; always 0, what failed stands in the result."""
+    """Do the job of standard input; always 0, what failed stands in the result.
+
+    The result has a row of JSON for each object, in Flux's order, or one row that says what failed.
+    """
     job = json.load(sys.stdin)
     _limit(job["memory"], job["seconds"])
     try:
-        result: dict[str, Any] = {"objects": build(job)}
+        rows = sorted(build(job), key=lambda row: place(manifest(row).key))
     except BuildError as error:
-        result = {"failed": isinstance(error, BuildFailed), "reason": error.reason, "message": error.message}
+        rows = [{"failed": isinstance(error, BuildFailed), "reason": error.reason, "message": error.message}]
     except MemoryError:
-        result = {"failed": False, "reason": reasons.BUILD_TOO_COSTLY, "message": "the build needs too much memory"}
+        rows = [{"failed": False, "reason": reasons.BUILD_TOO_COSTLY, "message": "the build needs too much memory"}]
     with Path(job["result"]).open("w", encoding="utf-8") as file:
-        json.dump(result, file, ensure_ascii=False, separators=(",", ":"))
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+            file.write("\n")
     return 0
 
 
@@ -82,7 +95,8 @@ def build(job: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise BuildFailed(f"{directory}: a field of the kustomization has a wrong type") from error
     confine(tree, tree / directory, decrypts="decryption" in spec)
     text = _run(job["kustomize"], tree / directory, tree, work)
-    after = PostBuild(kustomization, job["values"], strict=job["strict"], directory=directory, noted=noted)
+    values = Values(job["values"], frozenset(job["private"]))
+    after = PostBuild(kustomization, values, strict=job["strict"], directory=directory, noted=noted)
     objects = [found for part in split_documents(text) for found in after.objects(part)]
     if len(objects) > MOST_OBJECTS:
         raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"more than {MOST_OBJECTS} objects")
@@ -100,7 +114,7 @@ def _run(kustomize: str, directory: Path, tree: Path, work: Path) -> str:
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment, cwd=work, check=False
         ).returncode
     said = problems.read_bytes()[:100_000].decode(errors="replace").replace(f"{tree}/", "").replace(f"{tree}", ".")
-    if code < 0 or "out of memory" in said:
+    if code < 0 or any(sign in said for sign in _EXHAUSTED):
         raise BuildUnknown(reasons.BUILD_TOO_COSTLY, "kustomize needs more time or memory than it is given")
     if code:
         raise BuildFailed(f"kustomize build failed: {said.removeprefix('Error: ')}")
