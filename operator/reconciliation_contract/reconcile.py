@@ -26,6 +26,7 @@ from reconciliation_contract.api import recall
 from reconciliation_contract.api import status as status_api
 from reconciliation_contract.api.contract import FINALIZER
 from reconciliation_contract.config import Settings
+from reconciliation_contract.confirmation import look_closely
 from reconciliation_contract.core.brake import Pulse, brake
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import (
@@ -43,6 +44,7 @@ from reconciliation_contract.core.effects import (
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.verdict import presumes
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.lookout import Lookout
@@ -160,6 +162,11 @@ class Reconciler:
         memory = recall.parse(record.status)
         seen = self._observe(key, record, memory, now)
         decision = evaluate(record.contract, memory, seen, now)
+        if presumes(memory, decision.memory):
+            for other in await look_closely(self._reach.cluster, self._store, seen, now) - {key}:
+                self._queue.add(other)
+            seen = self._observe(key, record, memory, now)
+            decision = evaluate(record.contract, memory, seen, now)
         record = await self._write(key, record, decision, seen)
         if isinstance(record.contract, Contract):
             self._reach.removals.attend(key, record.contract, decision.memory)
@@ -167,10 +174,9 @@ class Reconciler:
             if self._settings.manifests:
                 self._reach.inspection.attend(key, record.contract, decision.memory, seen)
             self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
-        self._reach.metrics.passed(record.contract, memory, decision.memory)
-        if isinstance(record.contract, Contract):
             uid = seen.kustomization.uid if seen.kustomization else ""
             self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
+        self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)
@@ -230,8 +236,6 @@ class Reconciler:
         due = min((max(at - now, timedelta(0)) for at in rechecks if at), default=LONGEST_SILENCE)
         # A verdict turns on its deadline, not before: look just after it.
         self._queue.add(key, min(due, LONGEST_SILENCE).total_seconds() + 0.01)
-
-    # Acts -------------------------------------------------------------------------------------------------------
 
     async def _perform(self, key: Key, record: Record, decision: Decision) -> None:
         """Tell first, then act: an act that is refused must not silence the news, which come only once."""

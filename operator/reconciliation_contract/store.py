@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciliation_contract.api import flux
+from reconciliation_contract.api import source as source_api
 from reconciliation_contract.api.contract import parse
 from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract, InvalidContract
@@ -145,7 +146,7 @@ class Store:
         known = self.sources[kind].get(key)
         if _outdated(raw, known, live=live):
             return set()
-        record = flux.source(raw, at, live=live, before=known, kind=kind)
+        record = source_api.source(raw, at, live=live, before=known, kind=kind)
         self.sources[kind][key] = record
         if known and known.contract_uid != record.contract_uid:
             self._pins[known.contract_uid].discard(key)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from reconciliation_contract.api import flux as project
+from reconciliation_contract.api.source import source
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.conditions import derive
 from reconciliation_contract.core.contract import RollbackMode
@@ -232,12 +233,12 @@ PUBLIC = yaml.safe_load(Path(__file__).with_name("public_setups.yaml").read_text
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda public: public["from"])
 def test_no_rule_fires_falsely_on_public_repositories(public: dict[str, Any]) -> None:
     """With a contract of nothing but defaults, each rule that fires is right, and so is each that does not."""
-    source = project.source(git_repository(**public["source"]), at(0), live=False, before=None)
+    served = source(git_repository(**public["source"]), at(0), live=False, before=None)
     own = kustomization(wait=False, timeout=None, retryInterval=None)
     own["spec"] |= public["kustomization"]
     seen = Observation(
         kustomization=project.kustomization(own, at(0), live=False, before=None),
-        source=replace(source, webhook=public.get("receiver", False)),
+        source=replace(served, webhook=public.get("receiver", False)),
         cancels_health_checks=False,
         selectors={"source-controller": ("",), "kustomize-controller": ("",)},
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.api import flux
+from reconciliation_contract.api.source import source
 from reconciliation_contract.core.observation import Kustomization, Since, SourceRef
 from tests.support import builders
 from tests.support.builders import ATTEMPT_FAILED, PHASES, Object, advance, at, changed, git_repository, serve, sha
@@ -169,6 +170,29 @@ def test_a_change_that_was_seen_has_its_own_time() -> None:
     assert listed.attempted.exact is False
 
 
+LATENESS: dict[str, tuple[float, float, bool]] = {
+    "within the lag of a watch": (12.5, 12.5, True),
+    "a minute late": (70, 11, False),
+    "before it was written, by another clock": (9, 9, True),
+}
+
+
+@pytest.mark.parametrize("name", LATENESS)
+def test_an_event_that_comes_late_has_the_time_of_the_write(name: str) -> None:
+    """A watch that was away brings what it missed as live; the record of the managers tells when it was written."""
+    received, known, exact = LATENESS[name]
+    first, then = after("checking")
+    then["metadata"]["managedFields"] = [
+        {"manager": "kubectl", "time": builders.stamp(at(-3600))},
+        {"manager": "kustomize-controller", "subresource": "status", "time": builders.stamp(at(10))},
+    ]
+
+    before = flux.kustomization(first, at(0), live=True, before=None)
+    record = flux.kustomization(then, at(received), live=True, before=before)
+
+    assert record.attempted == record.applied == Since(sha("B"), at(known), exact=exact)
+
+
 def test_what_was_listed_stands_at_the_latest_since_ready_turned_true() -> None:
     """A list comes late; Ready's own transition bounds the time."""
     raw = builders.kustomization("ready", "B", when=at(3))
@@ -250,9 +274,9 @@ def test_an_artifact_that_was_seen_to_change_is_exact() -> None:
     first = git_repository("A", updated=at(0))
     second = serve(first, "B", at(7))
 
-    listed = flux.source(first, at(1), live=True, before=None)
-    moved = flux.source(second, at(7.2), live=True, before=listed)
-    same = flux.source(changed(second), at(99), live=True, before=moved)
+    listed = source(first, at(1), live=True, before=None)
+    moved = source(second, at(7.2), live=True, before=listed)
+    same = source(changed(second), at(99), live=True, before=moved)
 
     assert [s.artifact and s.artifact.exact for s in (listed, moved, same)] == [False, True, True]
     assert same.artifact == moved.artifact
@@ -260,7 +284,7 @@ def test_an_artifact_that_was_seen_to_change_is_exact() -> None:
 
 def test_a_torn_source_still_serves_the_old_artifact() -> None:
     """Ready names the new revision, the artifact is the old one: the artifact counts."""
-    record = flux.source(serve(git_repository("A"), "B", at(9), torn=True), at(9), live=True, before=None)
+    record = source(serve(git_repository("A"), "B", at(9), torn=True), at(9), live=True, before=None)
 
     assert record.artifact is not None
     assert record.artifact.value.hash == sha("A")
@@ -293,7 +317,7 @@ def test_the_shard_is_read_from_the_label() -> None:
 
     found = (
         flux.kustomization(raws[0], at(0), live=False, before=None),
-        flux.source(raws[1], at(0), live=False, before=None),
+        source(raws[1], at(0), live=False, before=None),
     )
 
     assert [record.shard for record in found] == ["shard1", ""]

@@ -274,7 +274,9 @@ async def test_without_flux_the_contract_says_so_and_goes_on_by_itself() -> None
             flux.fetch(A)
             flux.deliver(A)
 
-            await eventually(lambda: flux.reason() in ("PromisesKept", "Adopted"), "the contract to go on", within=45)
+            await eventually(
+                lambda: flux.reason() in ("PromisesKept", "PartlyMeasured"), "the contract to go on", within=45
+            )
             assert ready == ""
 
 

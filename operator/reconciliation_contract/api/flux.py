@@ -23,16 +23,14 @@ from reconciliation_contract.core import shard
 from reconciliation_contract.core.cause import excerpt
 from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.observation import (
-    GIT_REPOSITORY,
-    Artifact,
     Condition,
     Failure,
     Kustomization,
     Since,
-    Source,
     SourceRef,
 )
 from reconciliation_contract.core.onset import HOLD, MARK
+from reconciliation_contract.core.sighting import WATCH_LAG
 
 FIELD_MANAGER: Final = "reconciliation-contract"
 """Whose name the fields that we write carry."""
@@ -55,6 +53,7 @@ _BEYOND_BUILD: Final = re.compile(rf"(?i)^(?:detect\w* drift|dry.?run|apply|(?:r
 """What Flux says it is at once the manifests are built. Its wording is no API: without it the stage lies between
 those around it."""
 _PACE: Final = frozenset({"sourceRef", "suspend", "interval", "retryInterval", "timeout"})
+_SECOND: Final = timedelta(seconds=1)
 _INTERRUPTED: Final = "HealthCheckCanceled"
 """Flux's reason for an attempt that it gave up for another look: neither a success nor a failure."""
 _FAILURES: Final = 16
@@ -74,12 +73,29 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
     otherwise it came from a list and happened at some time up to now.
     """
     meta, spec, status = read_map(raw, "metadata"), read_map(raw, "spec"), read_map(raw, "status")
-    namespace = read_text(meta, "namespace")
     if before is not None and before.uid != read_text(meta, "uid"):
         before = None
-    attempted = revision_hash(read_text(status, "lastAttemptedRevision"))
-    ready = condition(status, "Ready")
-    record = Kustomization(
+    attempted, ready = revision_hash(read_text(status, "lastAttemptedRevision")), condition(status, "Ready")
+    record = _declared(meta, spec, status, before)
+    old = before or record
+    at = _happened_at(meta, received_at)
+    exact = live and before is not None and at == received_at
+    stands = _delivered(meta, status, ready) or _rechecked(before, record, attempted)
+    record = replace(
+        record,
+        inventory=_inventory(status, old.inventory, at, exact=exact),
+        attempted=_since(old.attempted, attempted, at, exact=exact),
+        built=_since(old.built, _built(status, old, attempted) or stands, at, exact=exact),
+        applied=_since(old.applied, _applied(status), at, exact=exact),
+        delivered=_stands(old.delivered, stands, ready, at, exact=exact),
+    )
+    return replace(record, failures=_failures(record, old.failures if before else ()))
+
+
+def _declared(meta: Raw, spec: Raw, status: Raw, before: Kustomization | None) -> Kustomization:
+    """What can be read off the object itself, without the time at which it came."""
+    namespace = read_text(meta, "namespace")
+    return Kustomization(
         namespace=namespace,
         name=read_text(meta, "name"),
         uid=read_text(meta, "uid"),
@@ -89,15 +105,15 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         observed_generation=read_number(status, "observedGeneration"),
         deleting="deletionTimestamp" in meta,
         suspended=spec.get("suspend") is True,
-        shard=_shard(meta),
+        shard=shard_of(meta),
         path=read_text(spec, "path"),
-        interval=_duration(spec, "interval"),
-        retry_interval=_duration(spec, "retryInterval") or _duration(spec, "interval"),
-        timeout=_duration(spec, "timeout"),
+        interval=duration_of(spec, "interval"),
+        retry_interval=duration_of(spec, "retryInterval") or duration_of(spec, "interval"),
+        timeout=duration_of(spec, "timeout"),
         checks_health=spec.get("wait") is True or bool(spec.get("healthChecks")),
         prunes=spec.get("prune") is True,
         depends_on=_depends_on(spec, namespace),
-        ready=ready,
+        ready=condition(status, "Ready"),
         stalled=condition(status, "Stalled"),
         attempted_revision=read_text(status, "lastAttemptedRevision"),
         applied_revision=read_text(status, "lastAppliedRevision"),
@@ -113,18 +129,19 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         claim=_claim(meta),
         created_at=moment(meta.get("creationTimestamp")),
     )
-    exact = live and before is not None
-    old = before or record
-    stands = _delivered(meta, status, ready) or _rechecked(before, record, attempted)
-    record = replace(
-        record,
-        inventory=_inventory(status, old.inventory, received_at, exact=exact),
-        attempted=_since(old.attempted, attempted, received_at, exact=exact),
-        built=_since(old.built, _built(status, old, attempted) or stands, received_at, exact=exact),
-        applied=_since(old.applied, _applied(status), received_at, exact=exact),
-        delivered=_stands(old.delivered, stands, ready, received_at, exact=exact),
-    )
-    return replace(record, failures=_failures(record, old.failures if before else ()))
+
+
+def _happened_at(meta: Raw, received_at: datetime) -> datetime:
+    """When an object was written as it is: when it was received, unless the API server says that it came late.
+
+    A watch that had lost its connection brings what it missed as if it had just happened. The API server notes the
+    second of each manager's last change.
+    """
+    latest = max((read_text(entry, "time") for entry in read_list(meta, "managedFields")), default="")
+    written = moment(latest)
+    if written is None or received_at - written <= WATCH_LAG + _SECOND:
+        return received_at
+    return written + _SECOND
 
 
 def _inventory(status: Raw, before: Since[Inventory] | None, at: datetime, *, exact: bool) -> Since[Inventory] | None:
@@ -193,54 +210,6 @@ def _failures(record: Kustomization, known: tuple[Failure, ...]) -> tuple[Failur
     return (*known, failure)[-_FAILURES:]
 
 
-def source(
-    raw: Raw, received_at: datetime, *, live: bool, before: Source | None, kind: str = GIT_REPOSITORY
-) -> Source:
-    """Project a source; arguments as for `kustomization`."""
-    meta, spec, status = read_map(raw, "metadata"), read_map(raw, "spec"), read_map(raw, "status")
-    if before is not None and before.uid != read_text(meta, "uid"):
-        before = None
-    artifact = _artifact(read_map(status, "artifact"), received_at)
-    ref = read_strings(read_map(spec, "ref")) if kind == GIT_REPOSITORY else {}
-    return Source(
-        namespace=read_text(meta, "namespace"),
-        name=read_text(meta, "name"),
-        uid=read_text(meta, "uid"),
-        resource_version=read_text(meta, "resourceVersion"),
-        url=read_text(spec, "url") or "/".join(read_text(spec, key) for key in ("endpoint", "bucketName")).strip("/"),
-        kind=kind,
-        ref={key: ref[key] for key in ("commit", "name", "semver", "tag", "branch") if key in ref},
-        secret=read_text(read_map(spec, "secretRef"), "name"),
-        shard=_shard(meta),
-        interval=_duration(spec, "interval"),
-        suspended=spec.get("suspend") is True,
-        deleting="deletionTimestamp" in meta,
-        ready=condition(status, "Ready"),
-        artifact=_artifact_since(before.artifact if before else None, artifact, received_at, live=live, known=before),
-        original=read_text(read_map(meta, "annotations"), ORIGINAL_ANNOTATION),
-        contract_uid=read_text(read_map(meta, "annotations"), OWNER_ANNOTATION),
-        created_at=moment(meta.get("creationTimestamp")),
-    )
-
-
-def _artifact(status: Raw, received_at: datetime) -> Artifact | None:
-    revision = read_text(status, "revision")
-    hash_ = revision_hash(revision)
-    if not hash_:
-        return None
-    return Artifact(revision, hash_, moment(status.get("lastUpdateTime")) or received_at)
-
-
-def _artifact_since(
-    before: Since[Artifact] | None, artifact: Artifact | None, at: datetime, *, live: bool, known: Source | None
-) -> Since[Artifact] | None:
-    if artifact is None:
-        return None
-    if before is not None and before.value == artifact:
-        return before
-    return Since(artifact, at, exact=live and known is not None)
-
-
 def _since(before: Since[str] | None, value: str, at: datetime, *, exact: bool) -> Since[str] | None:
     if not value:
         return None
@@ -260,7 +229,8 @@ def condition(status: Raw, name: str) -> Condition:
     )
 
 
-def _shard(meta: Raw) -> str:
+def shard_of(meta: Raw) -> str:
+    """Shard of Flux's controllers that an object belongs to; empty where it has no such label."""
     return read_text(read_map(meta, "labels"), shard.KEY)[:63]
 
 
@@ -306,7 +276,8 @@ def _spec_digest(spec: Raw, generation: int, before: Kustomization | None) -> st
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _duration(spec: Raw, key: str) -> timedelta:
+def duration_of(spec: Raw, key: str) -> timedelta:
+    """Read a duration; zero where there is none."""
     try:
         return parse_duration(read_text(spec, key))
     except InvalidDuration:

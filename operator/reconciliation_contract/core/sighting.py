@@ -34,12 +34,14 @@ def _later(moment: datetime, floor: datetime | None) -> datetime:
     return moment if floor is None else max(moment, floor)
 
 
-def _moment(since: Since[str] | None, hash_: str, floor: Moment | None) -> Moment | None:
-    """The moment since which the value has been ``hash_``; not before the stage that must precede it."""
+def _moment(
+    since: Since[str] | None, hash_: str, floor: Moment | None, stands: datetime | None = None
+) -> Moment | None:
+    """The moment since which the value has been ``hash_``, between the stage before it and the last, ``stands``."""
     if since is None or since.value != hash_:
         return None
     least = floor.at if floor else None
-    at = _later(since.at, least)
+    at = _later(since.at if since.exact else min(since.at, stands or since.at), least)
     if since.exact:
         return Moment(at, Witness.WATCH)
     first = floor.first if floor else at
@@ -114,17 +116,24 @@ def _with_attempts(delivery: Delivery, kustomization: Kustomization | None) -> D
     # Before the source has it, a Kustomization that is at it still is so from an earlier delivery.
     if stages.detected is None or kustomization.attempted.value != hash_:
         return delivery
-    attempted = stages.attempted or _moment(kustomization.attempted, hash_, stages.detected)
-    built = stages.built or _moment(kustomization.built, hash_, attempted)
-    applied = stages.applied or _moment(kustomization.applied, hash_, built or attempted)
+    delivered = kustomization.delivered
+    stands = delivered.at if delivered and delivered.value == hash_ else None
+    # Ready that became so before the revision was there stood for another: it says nothing of when.
+    by = stands if stands and stands >= stages.detected.at else None
+    attempted = stages.attempted or _moment(kustomization.attempted, hash_, stages.detected, by)
+    built = stages.built or _moment(kustomization.built, hash_, attempted, by)
+    applied = stages.applied or _moment(kustomization.applied, hash_, built or attempted, by)
     healthy = stages.healthy or _moment(kustomization.delivered, hash_, applied or built or attempted)
     if applied is None and healthy is not None:
         applied = healthy
     if applied is not None and (built is None or built.at >= applied.at):
         built = _between(attempted, applied)
     stages = replace(stages, attempted=attempted, built=built, applied=applied, healthy=healthy)
-    stands = kustomization.delivered is not None and kustomization.delivered.value == hash_
-    failures = None if stands else _count(_standing(delivery, kustomization), kustomization, delivery.counted_from)
+    failures = (
+        None
+        if stands is not None
+        else _count(_standing(delivery, kustomization), kustomization, delivery.counted_from)
+    )
     return replace(delivery, stages=stages, failures=failures)
 
 

@@ -16,6 +16,7 @@ from reconciliation_contract.core.promises import Judgement, PromiseName, Verdic
 from reconciliation_contract.core.timeline import Delivery
 from reconciliation_contract.core.validation import judge as judge_validation
 
+_ON_TIME: Final = (PromiseName.DETECTION, PromiseName.RECONCILIATION, PromiseName.ROLLBACK)
 CLAUSES: Final = (judge_validation, deletion.judge, availability.judge)
 """The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
@@ -62,6 +63,18 @@ def owed(contract: Contract, delivery: Delivery, judgements: Iterable[Judgement]
         for course in promises.courses(contract.promises, delivery)
         if course.promise in pending and course.start
     }
+
+
+def presumes(before: Memory, after: Memory) -> bool:
+    """Whether a promise is broken now only because nothing was seen to happen."""
+    return any(
+        judgement.verdict is Verdict.BROKEN
+        and judgement.reason == reasons.BUDGET_EXCEEDED
+        and judgement.measured is None
+        and judgement.promise in _ON_TIME
+        and before.judgement(judgement.promise) != judgement
+        for judgement in after.judgements
+    )
 
 
 def _stood_unseen(course: promises.Course, delivery: Delivery, seen: Observation) -> bool:
