@@ -19,9 +19,8 @@ from reconciliation_contract.adapters.notification.apprise import MOST, AppriseS
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.incident import identity
 from reconciliation_contract.core.memory import Incident
-from reconciliation_contract.core.notice import Notice, notice
+from reconciliation_contract.core.notice import Notice, identity, notice
 from tests.support.builders_core import CONTRACT
 from tests.support.receiver import receiving
 from tests.support.virtual_time import START

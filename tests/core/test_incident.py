@@ -20,7 +20,7 @@ from reconciliation_contract.core.drift import Kind as Difference
 from reconciliation_contract.core.inventory import Entry
 from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import INCIDENTS, Incident, Memory, RollbackState
-from reconciliation_contract.core.notice import Kind, notice
+from reconciliation_contract.core.notice import Kind, identity, notice, owed
 from reconciliation_contract.core.observation import Condition, Dependency, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.recovery import is_well
@@ -140,7 +140,7 @@ def test_recovery_is_told_once_it_lasts() -> None:
 def test_what_is_over_is_forgotten_when_every_sink_has_it() -> None:
     """It stays for an hour, to tell a relapse, and as long as a sink lacks a message, though no longer than a day."""
     over = [(0, BAD), (100, WELL), (160, WELL)]
-    name = incident.identity(CONTRACT.uid, live((0, BAD))[0])
+    name = identity(CONTRACT.uid, live((0, BAD))[0])
     told = replace(SEEN, told={name: {"one": 2, "two": 2}})
 
     assert len(live(*over, (3600, WELL))) == 1
@@ -799,10 +799,10 @@ class World:
     def send(self, sink: str) -> None:
         """Deliver what the status says is due; the acknowledgement may get lost."""
         for found in recall.parse(self.status).incidents:
-            name = incident.identity(CONTRACT.uid, found)
+            name = identity(CONTRACT.uid, found)
             have = max(found.told.get(sink, 0), self.acks.get(name, {}).get(sink, 0))
             if found.count > have:
-                self.taken.extend((name, sink, n) for n in incident.owed(found, have))
+                self.taken.extend((name, sink, n) for n in owed(found, have))
                 self.acks.setdefault(name, {})[sink] = found.count
 
     def readers(self) -> dict[tuple[str, str], list[int]]:

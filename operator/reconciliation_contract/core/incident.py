@@ -17,14 +17,14 @@ which carries the same identity again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.core.contract import AlertTerms, Contract, Severity
 from reconciliation_contract.core.memory import INCIDENTS, Incident, Memory
+from reconciliation_contract.core.notice import identity, untold
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.recovery import BINDING, is_well, outcome
@@ -111,28 +111,6 @@ def rechecks(contract: Contract, memory: Memory) -> Iterator[datetime]:
 def hold(incident: Incident) -> timedelta:
     """How long it must be well before it is over."""
     return min(LONGEST_HOLD, HOLD * (1 << min(incident.relapses, 10)))
-
-
-def identity(uid: str, incident: Incident) -> str:
-    """Name an incident of the contract with this uid: the same for every replica and after every restart."""
-    opened = incident.opened_at.astimezone(UTC).isoformat(timespec="milliseconds")
-    return hashlib.sha256(f"{uid}/{incident.key}/{opened}".encode()).hexdigest()[:16]
-
-
-def untold(incident: Incident, sinks: tuple[str, ...]) -> tuple[str, ...]:
-    """The sinks that lack a message of it."""
-    return tuple(sink for sink in sinks if incident.told.get(sink, 0) < incident.count)
-
-
-def owed(incident: Incident, have: int) -> tuple[int, ...]:
-    """Numbers of the messages that a sink lacks which took ``have``: the newest, and the opening before a recovery.
-
-    Reminders that were missed are not made up for.
-    """
-    if incident.count <= have:
-        return ()
-    first = (1,) if not have and incident.count > 1 and incident.closed_at else ()
-    return (*first, incident.count if have or incident.closed_at else 1)
 
 
 # Steps -----------------------------------------------------------------------------------------------------------

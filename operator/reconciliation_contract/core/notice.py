@@ -5,15 +5,15 @@ Everything is made from what the status says, so a message that is sent again af
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from reconciliation_contract.core.contract import Contract, Severity
 from reconciliation_contract.core.duration import spoken
-from reconciliation_contract.core.incident import identity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.wording import LONGEST, sentences
@@ -70,6 +70,28 @@ class Notice:
     def over(self) -> bool:
         """Whether it is the last one about its incident."""
         return self.kind in (Kind.RECOVERED, Kind.ENDED)
+
+
+def identity(uid: str, incident: Incident) -> str:
+    """Name an incident of the contract with this uid: the same for every replica and after every restart."""
+    opened = incident.opened_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return hashlib.sha256(f"{uid}/{incident.key}/{opened}".encode()).hexdigest()[:16]
+
+
+def untold(incident: Incident, sinks: tuple[str, ...]) -> tuple[str, ...]:
+    """The sinks that lack a message of it."""
+    return tuple(sink for sink in sinks if incident.told.get(sink, 0) < incident.count)
+
+
+def owed(incident: Incident, have: int) -> tuple[int, ...]:
+    """Numbers of the messages that a sink lacks which took ``have``: the newest, and the opening before a recovery.
+
+    Reminders that were missed are not made up for.
+    """
+    if incident.count <= have:
+        return ()
+    first = (1,) if not have and incident.count > 1 and incident.closed_at else ()
+    return (*first, incident.count if have or incident.closed_at else 1)
 
 
 def notice(contract: Contract, uid: str, incident: Incident, number: int) -> Notice:

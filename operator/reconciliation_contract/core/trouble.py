@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.breach import WAY, lasting, overrun, passed
-from reconciliation_contract.core.cause import excerpt, unreachable
+from reconciliation_contract.core.cause import excerpt
 from reconciliation_contract.core.conditions import obstacle
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.departure import Fate
@@ -28,7 +27,7 @@ from reconciliation_contract.core.observation import RIGHTS, Condition, Dependen
 from reconciliation_contract.core.promises import Judgement, PromiseName
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.timeline import Delivery
-from reconciliation_contract.core.wording import advice, broken, failing, named, next_step, sentences
+from reconciliation_contract.core.wording import advice, broken, failing, named, next_step, root_cause, sentences
 
 DELIVERY: Final = "Delivery"
 OUTAGE: Final = "Dependency/"
@@ -225,7 +224,7 @@ def _outage(
         reason=reasons.DEPENDENCY_FAILS,
         message=sentences(what, bounded(down.message, 250), about, advice(contract, memory)),
         revision=delivery.revision if delivery and first else "",
-        cause=_shared(down, seen),
+        cause=root_cause(down, seen),
     )
 
 
@@ -233,26 +232,6 @@ def _aftermath(contract: Contract, memory: Memory, delivery: Delivery, first: Ju
     """What an outage broke keeps it open until a revision arrives, or fails by itself."""
     text = sentences(broken(first), "What failed works again", named(delivery), advice(contract, memory))
     return Trouble(key, str(first.promise), first.reason, text, delivery.revision)
-
-
-def _shared(down: Dependency, seen: Observation) -> str:
-    """Name the root cause so that all contracts which have it name it alike."""
-    source = seen.source
-    if source is not None and down.name == source.kind:
-        host = _host(source.url)
-        if host and unreachable(down.message):
-            return f"{'Git' if source.kind == 'GitRepository' else 'source'} host {host}"
-        return f"{source.kind} {source.namespace}/{source.name}"
-    if down.name in ("dependsOn", RIGHTS):
-        return bounded(down.message.partition(": ")[0], 120)
-    return down.name
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _unbound(contract: Contract, memory: Memory, missing: Condition, seen: Observation) -> Trouble:

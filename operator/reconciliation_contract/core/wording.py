@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC
 from typing import Final
+from urllib.parse import urlsplit
 
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.cause import unreachable
 from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.core.observation import RIGHTS, Dependency, Observation
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.timeline import Delivery, Failures
@@ -78,3 +81,23 @@ def advice(contract: Contract, memory: Memory) -> str:
     undo = memory.rollback
     verb = "approve" if undo is not None and undo.state is RollbackState.PROPOSED else "get"
     return f"See: flux contract {verb} {contract.name} -n {contract.namespace}"
+
+
+def root_cause(down: Dependency, seen: Observation) -> str:
+    """Name the root cause so that all contracts which have it name it alike."""
+    source = seen.source
+    if source is not None and down.name == source.kind:
+        host = _host(source.url)
+        if host and unreachable(down.message):
+            return f"{'Git' if source.kind == 'GitRepository' else 'source'} host {host}"
+        return f"{source.kind} {source.namespace}/{source.name}"
+    if down.name in ("dependsOn", RIGHTS):
+        return bounded(down.message.partition(": ")[0], 120)
+    return down.name
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -20,8 +20,8 @@ from typing import Final
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import Sink
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.incident import identity
 from reconciliation_contract.core.memory import Incident
+from reconciliation_contract.core.notice import identity
 from reconciliation_contract.notifier.ledger import Item, Key, Ledger
 from reconciliation_contract.notifier.outlet import Outlet
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.incident import identity
 from reconciliation_contract.core.memory import Incident
-from reconciliation_contract.core.notice import Notice, notice
+from reconciliation_contract.core.notice import Notice, identity, notice
 
 Key = tuple[str, str]
 

@@ -22,8 +22,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.incident import owed
-from reconciliation_contract.core.notice import STORM, Notice, gathered
+from reconciliation_contract.core.notice import STORM, Notice, gathered, owed
 from reconciliation_contract.notifier.ledger import Item
 
 _LOUDNESS: Final = tuple(Severity)
