@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciliation_contract.core import sync
 from reconciliation_contract.core.census import Census
 from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.contract import Contract, DriftMode
 from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import SOURCE_KINDS, Kustomization, Observation, SourceRef
+from reconciliation_contract.core.observation import Kustomization, Observation, SourceRef
+from reconciliation_contract.core.occasion import Occasion, occasion_of
 from reconciliation_contract.core.promises import PromiseName
 from reconciliation_contract.errors import ClusterError
 from reconciliation_contract.trial import Moved, Trial
@@ -31,32 +31,19 @@ Key = tuple[str, str]
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
-"""Contracts whose objects are in memory at once."""
+"""Contracts that are validated at once, and as many that are compared."""
 _AGAIN: Final = timedelta(seconds=30)
 """Before the next try where the API server did not answer, or Flux was at work."""
+_OLDEST: Final = timedelta(minutes=10)
+"""Age from which on a comparison is not believed, unless two intervals are longer."""
 _DRIFTED: Final = timedelta(minutes=1)
 """The longest time between comparisons while there is drift."""
+_TROUBLED: Final = timedelta(minutes=5)
+"""The longest time between comparisons while something cannot be compared."""
 _ROUND: Final = timedelta(seconds=15)
 """The shortest time between two rounds of the census."""
 _BREATH: Final = 0.5
 """Seconds after each of its requests."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Occasion:
-    """What a comparison is made for; another one is due at once."""
-
-    uid: str
-    generation: int
-    stands_since: datetime
-    hash: str
-    inventory: str
-    """Digest of what the Kustomization has made."""
-    source: SourceRef
-    asked: str
-    """The person's last request."""
-    corrected: str
-    """The last correction that Flux has taken up."""
 
 
 @dataclass
@@ -65,7 +52,9 @@ class _Post:
 
     validation: Validation | None = None
     drift: Drift | None = None
-    occasion: _Occasion | None = None
+    occasion: Occasion | None = None
+    compared_at: datetime | None = None
+    """When the last comparison came off."""
     due: datetime | None = None
     """When the next comparison is due for the same occasion."""
     found: Kustomization | None = None
@@ -116,7 +105,9 @@ class Inspection:
         self._compared = compared
         self._clock = clock
         self._posts: dict[Key, _Post] = {}
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns = {
+            promise: asyncio.Semaphore(_AT_ONCE) for promise in (PromiseName.VALIDATION, PromiseName.DRIFT)
+        }
 
     def attend(self, key: Key, contract: Contract, memory: Memory, seen: Observation) -> None:
         """Begin what is due for a contract as it stands."""
@@ -183,7 +174,7 @@ class Inspection:
         within = contract.promises.validation
         while True:
             try:
-                async with self._turns:
+                async with self._turns[PromiseName.VALIDATION]:
                     post.validation = await self._trial.validate(
                         contract.namespace, contract.kustomization, source, hash_, within
                     )
@@ -203,8 +194,15 @@ class Inspection:
     # Drift ----------------------------------------------------------------------------------------------------------
 
     def _attend_drift(self, key: Key, post: _Post, contract: Contract, memory: Memory, seen: Observation) -> None:
-        occasion = _occasion(contract, memory, seen)
+        occasion = occasion_of(contract, memory, seen)
+        task = post.tasks.get(PromiseName.DRIFT)
+        if task and not task.done() and occasion != post.occasion:
+            # What it found would be half of what was and half of what comes.
+            task.cancel()
+            post.tasks.pop(PromiseName.DRIFT)
+            post.due = None
         if occasion is None or seen.kustomization is None:
+            self._age(post, contract, "Flux is at work, or fails at it")
             return
         found = seen.kustomization
         asked = found.requested_at not in ("", found.handled_request)
@@ -218,22 +216,33 @@ class Inspection:
         self._begin(post, PromiseName.DRIFT, self._compare(key, post, contract, found, occasion.hash), key)
 
     async def _compare(self, key: Key, post: _Post, contract: Contract, subject: Kustomization, hash_: str) -> None:
-        pause, found = _AGAIN, post.drift
+        pause, found, why = _AGAIN, post.drift, "Flux was at work each time"
         try:
-            async with self._turns:
+            async with self._turns[PromiseName.DRIFT]:
                 found, post.census = await self._trial.compare(subject, hash_, contract.promises.drift_ignore)
-            pause = _pause(contract, found)
+            pause, post.compared_at = _pause(contract, found), self._clock()
             post.be_patient(found, self._clock(), contract.promises.drift_interval)
             self._compared(found)
         except Moved:
             pass
         except ClusterError as error:
-            _log.info("the cluster cannot be compared now", extra={"contract": key, "error": str(error)})
+            why = str(error)
+            _log.info("the cluster cannot be compared now", extra={"contract": key, "error": why})
         except Exception:  # noqa: BLE001 - ours: this contract only, never the others
             _log.exception("a comparison failed; please report this", extra={"contract": key})
             found, pause = Drift(hash_, problem=_BUG), contract.promises.drift_interval
         post.drift, post.due = found, self._clock() + pause
+        self._age(post, contract, why)
         self._tell({key})
+
+    def _age(self, post: _Post, contract: Contract, why: str) -> None:
+        """Say of a comparison that is too old to be believed that nothing is known any more."""
+        if post.compared_at is None:
+            post.compared_at = self._clock()
+        patience = max(_OLDEST, contract.promises.drift_interval * 2)
+        if post.drift and not post.drift.problem and self._clock() - post.compared_at > patience:
+            since = f"{post.compared_at:%Y-%m-%d %H:%M} UTC"
+            post.drift = Drift(post.drift.hash, problem=f"nothing could be compared since {since}: {why}")
 
     # Census ---------------------------------------------------------------------------------------------------------
 
@@ -261,29 +270,11 @@ class Inspection:
 
 
 def _pause(contract: Contract, found: Drift) -> timedelta:
-    """Time to the next comparison; after drift it is shorter, so that its end is noticed."""
+    """Time to the next comparison; after drift, or trouble, it is shorter, so that its end is noticed."""
     interval = contract.promises.drift_interval
-    return min(interval, _DRIFTED) if found.drifted else interval
+    if found.drifted:
+        return min(interval, _DRIFTED)
+    return min(interval, _TROUBLED) if found.problem else interval
 
 
 _BUG: Final = "the operator failed at it; see its log, and please report it"
-
-
-def _occasion(contract: Contract, memory: Memory, seen: Observation) -> _Occasion | None:
-    """What there is to compare with; None while Flux is at work on something else."""
-    found = seen.kustomization
-    if found is None or found.delivered is None or found.deleting or found.source.kind not in SOURCE_KINDS:
-        return None
-    correction = memory.drift.correction if memory.drift else None
-    asked = sync.mark(correction) if correction else ""
-    corrected = asked if asked and found.handled_request == asked else ""
-    return _Occasion(
-        found.uid,
-        found.generation,
-        found.delivered.at,
-        found.delivered.value,
-        found.inventory.value.digest if found.inventory else "",
-        found.source,
-        contract.requested_at,
-        corrected,
-    )

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from reconciliation_contract.adapters.checking import Patience, check_all
 from reconciliation_contract.adapters.cluster import KUSTOMIZATIONS, SOURCES, Cluster, Resource
 from reconciliation_contract.adapters.dryrun import DryRun
 from reconciliation_contract.adapters.flux import identity
-from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
+from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.adapters.outcome import Applier, Outcome
+from reconciliation_contract.adapters.outcome import Applier, Outcome, plain
 from reconciliation_contract.api.applying import account, elsewhere, forces, ignore_rules
 from reconciliation_contract.api.census import member
 from reconciliation_contract.api.flux import revision_hash
@@ -27,20 +28,16 @@ from reconciliation_contract.api.raw import Raw, read_map, read_text
 from reconciliation_contract.core import census
 from reconciliation_contract.core.authorship import author_of, surplus
 from reconciliation_contract.core.census import Census, Place
-from reconciliation_contract.core.check import Check, Validation, forthcoming, summary
+from reconciliation_contract.core.check import Validation, forthcoming, summary
 from reconciliation_contract.core.difference import Difference, comparable, differences
 from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in, orphaned
 from reconciliation_contract.core.exemption import Exemptions, IgnoreRule, is_left_alone, is_merged
 from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.manifest import Manifest, ObjectKey
+from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.core.observation import Kustomization, SourceRef
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.errors import Refused, Unavailable
 
-_UNANSWERED: Final = 3
-"""Manifests in a row without an answer after which the others are not tried."""
-_ROUNDS: Final = (0.0, 2.0, 10.0)
-"""Seconds before each round over what was not answered."""
 _DIFFERENCES: Final = 64
 """Differences of one object that are looked at."""
 _UNLISTED: Final = 160
@@ -67,6 +64,7 @@ class Subject:
     """One Kustomization at one revision."""
 
     kustomization: Raw
+    source: tuple[Resource, str, str]
     built: Built
     applier: Applier
 
@@ -81,7 +79,9 @@ class Trial:
         self._builder = builder
         self._clock = clock
         self._flux = identity(*flux_account)
-        self._dry_run = DryRun(cluster, clock)
+        self._validating = DryRun(cluster, clock)
+        self._comparing = DryRun(cluster, clock)
+        """Neither waits for the other: a new revision is not to stand in line behind all comparisons."""
 
     async def validate(
         self, namespace: str, name: str, source: SourceRef, hash_: str, within: timedelta
@@ -89,7 +89,7 @@ class Trial:
         """Try all manifests of a revision that the source serves."""
         try:
             subject = await self._subject(namespace, name, source, hash_, within)
-            checks = await check_all(self._dry_run, subject.built, subject.applier)
+            checks = await check_all(self._validating, subject.built, subject.applier)
         except BuildFailed as error:
             return Validation(hash_, self._clock(), invalid=error.message)
         except BuildUnknown as error:
@@ -109,11 +109,14 @@ class Trial:
             subject = await self._subject(found.namespace, found.name, None, hash_, timedelta(seconds=30))
             counted = await self.count(found, subject.applier.user, census.places(_inventory(found)))
             exempt = Exemptions(rules, ignore_rules(subject.kustomization))
-            return await self._compare(hash_, subject, exempt, counted), counted
+            drift = await self._compare(hash_, subject, exempt, counted)
         except (BuildFailed, BuildUnknown) as error:
             return Drift(hash_, problem=error.message), None
         except Refused as error:
             return Drift(hash_, problem=str(error)), None
+        if drift.drifted and not await self._stands(subject, hash_):
+            raise Moved
+        return drift, counted
 
     async def count(self, found: Kustomization, user: str, places: Sequence[Place], pause: float = 0.0) -> Census:
         """Make a census of what carries a Kustomization's labels, with a pause in seconds after each request."""
@@ -121,7 +124,7 @@ class Trial:
         members, listed, unlisted = [], [], ""
         for place in places:
             try:
-                rows = await self._dry_run.select(place, selector, user)
+                rows = await self._comparing.select(place, selector, user)
                 members += [member(place, row) for row in rows]
                 listed.append(place)
             except Refused as error:
@@ -155,7 +158,20 @@ class Trial:
         # It reads all objects, which may be many.
         coming = await asyncio.to_thread(forthcoming, built.objects)
         applier = Applier(user, bool(account(raw)), forces(raw), within, coming)
-        return Subject(raw, built, applier)
+        return Subject(raw, (SOURCES[where.kind], where.namespace, where.name), built, applier)
+
+    async def _stands(self, subject: Subject, hash_: str) -> bool:
+        """Whether Flux has begun nothing since: half of another revision would look like drift."""
+        meta = read_map(subject.kustomization, "metadata")
+        now = await self._read(KUSTOMIZATIONS, read_text(meta, "namespace"), read_text(meta, "name"))
+        source = await self._read(subject.source[0], *subject.source[1:])
+        artifact = read_map(read_map(source, "status"), "artifact")
+        tried = read_text(read_map(now, "status"), "lastAttemptedRevision")
+        return (
+            read_map(now, "metadata").get("generation") == meta.get("generation")
+            and revision_hash(read_text(artifact, "revision")) == hash_
+            and (not tried or revision_hash(tried) == hash_)
+        )
 
     async def _read(self, resource: Resource, namespace: str, name: str) -> Raw:
         try:
@@ -168,30 +184,51 @@ class Trial:
 
     async def _compare(self, hash_: str, subject: Subject, exempt: Exemptions, counted: Census) -> Drift:
         findings = [orphaned(key) for key in counted.orphans if not exempt.whole(key)]
-        compared, unknown = 0, ""
+        compared, patience, problem = 0, Patience(), ""
         for manifest in subject.built.objects:
             if exempt.whole(manifest.key):
                 continue
+            if patience.gone:
+                problem = problem or patience.gone
+                break
             finding, outcome = await self._look(manifest, subject.applier, exempt)
-            if finding:  # Flux may have been at work on it just then
+            if finding or outcome.unanswered:  # Flux may have been at work on it just then
                 finding, outcome = await self._look(manifest, subject.applier, exempt)
-            if outcome.skipped:
-                continue
-            compared += 1
-            unknown = unknown or (f"{manifest.key}: {_trouble(outcome)}" if _trouble(outcome) else "")
+            patience.note(outcome)
+            if patience.is_silent:
+                raise Unavailable("compare", str(manifest.key), outcome.unchecked)
+            trouble = _trouble(outcome)
+            problem = problem or (f"{manifest.key}: {trouble}" if trouble else "")
+            compared += not outcome.skipped and not trouble
             findings += [finding] if finding else []
-        found = replace(found_in(hash_, compared, findings), unlisted=counted.unlisted)
-        return found if findings or not unknown else replace(found, problem=unknown)
+        uncompared = await self._encrypted(subject, exempt, findings)
+        found = replace(found_in(hash_, compared, findings), unlisted=counted.unlisted, uncompared=uncompared)
+        return found if findings or not problem else replace(found, problem=problem)
+
+    async def _encrypted(self, subject: Subject, exempt: Exemptions, findings: list[Finding]) -> str:
+        """Look whether objects that only Flux can decrypt are there; say that no more is known of them."""
+        left_out = [left for left in subject.built.left_out if not exempt.whole(left.manifest.key)]
+        if not left_out:
+            return ""
+        manifests = [left.manifest for left in left_out]
+        there = [await self._comparing.read(manifest, subject.applier.user) for manifest in manifests]
+        findings += [
+            Finding(str(m.key), Kind.MISSING) for m, live in zip(manifests, there, strict=True) if live is None
+        ]
+        return bounded(f"{len(left_out)} not compared: {left_out[0].manifest.key}: {left_out[0].message}", _UNLISTED)
 
     async def _look(self, manifest: Manifest, applier: Applier, exempt: Exemptions) -> tuple[Finding | None, Outcome]:
-        live = await self._dry_run.read(manifest, applier.user)
+        try:
+            live = await self._comparing.read(manifest, applier.user)
+        except Unavailable as error:
+            return None, Outcome(unchecked=plain(manifest, error), unanswered=True)
         if is_left_alone(manifest.body, live):
             return None, Outcome(skipped=True)
         if live is None:
             return Finding(str(manifest.key), Kind.MISSING), Outcome()
-        outcome = await self._dry_run.attempt(manifest, applier)
-        if outcome.unanswered:
-            raise Unavailable("compare", str(manifest.key), outcome.unchecked)
+        outcome = await self._comparing.attempt(manifest, applier)
+        if outcome.anew:
+            return Finding(str(manifest.key), Kind.CHANGED), outcome
         if outcome.result is None or outcome.skipped:
             return None, outcome
         return _finding(manifest, live, outcome.result, exempt), outcome
@@ -223,56 +260,3 @@ def _at(body: object, path: Sequence[str | int]) -> object:
         if isinstance(body, Mapping) or (isinstance(body, list) and isinstance(step, int)):
             body = body[step]  # type: ignore[index]  # a path of this very body
     return body
-
-
-# Checking --------------------------------------------------------------------------------------------------------
-
-
-async def check_all(dry_run: DryRun, built: Built, applier: Applier) -> list[Check]:
-    """Try every manifest of a build, in Flux's order; what was not answered is tried again a little later."""
-    checks: dict[ObjectKey, Check] = {each.manifest.key: _left_out(each) for each in built.left_out}
-    remaining: Sequence[Manifest] = built.objects
-    for pause in _ROUNDS:
-        if not remaining:
-            break
-        await asyncio.sleep(pause)
-        remaining = await _round(dry_run, remaining, applier, checks)
-    return list(checks.values())
-
-
-async def _round(
-    dry_run: DryRun, manifests: Sequence[Manifest], applier: Applier, checks: dict[ObjectKey, Check]
-) -> list[Manifest]:
-    """Try some manifests and return those that were not answered."""
-    silent: list[Manifest] = []
-    in_a_row = 0
-    for manifest in manifests:
-        if in_a_row >= _UNANSWERED:
-            told = "the API server does not answer now"
-            checks[manifest.key] = Check(manifest.key, manifest.file, unchecked=told, unanswered=True)
-            silent.append(manifest)
-            continue
-        outcome = await dry_run.attempt(manifest, applier)
-        in_a_row = in_a_row + 1 if outcome.unanswered else 0
-        if outcome.unanswered:
-            silent.append(manifest)
-        if not outcome.skipped:
-            checks[manifest.key] = _check(manifest, outcome)
-    return silent
-
-
-def _check(manifest: Manifest, outcome: Outcome) -> Check:
-    return Check(
-        manifest.key,
-        manifest.file,
-        outcome.took,
-        outcome.refused,
-        outcome.unchecked,
-        unanswered=outcome.unanswered,
-        late=outcome.late,
-        dropped=outcome.dropped,
-    )
-
-
-def _left_out(found: LeftOut) -> Check:
-    return Check(found.manifest.key, found.manifest.file, unchecked=found.message)

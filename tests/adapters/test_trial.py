@@ -62,6 +62,8 @@ class World:
         )
         self.spec = {"sourceRef": {"kind": "GitRepository", "name": "shop"}, **spec}
         self.users: set[str] = set()
+        self.moves = False
+        """The source has another revision as soon as objects are looked at."""
 
     async def build(self, artifact: Artifact, kustomization: Any, user: str = "") -> Built:
         assert (artifact.url, kustomization["spec"], bool(user)) == ("http://source/a.tar.gz", self.spec, True)
@@ -72,11 +74,13 @@ class World:
     def answer(self, asked: Asked) -> tuple[int, Any]:
         name = asked.path.rpartition("/")[2]
         if "toolkit.fluxcd.io" in asked.path:
-            artifact = {"revision": revision("A"), "url": "http://source/a.tar.gz", "digest": "sha256:0"}
+            at_hand = "B" if self.moves and self.users else "A"
+            artifact = {"revision": revision(at_hand), "url": "http://source/a.tar.gz", "digest": "sha256:0"}
             meta = {"name": "shop", "namespace": "apps"}
             return 200, {"metadata": meta, "spec": self.spec, "status": {"artifact": artifact}}
         if asked.path == "/api/v1":
-            return 200, {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
+            names = {"configmaps": "ConfigMap", "secrets": "Secret"}
+            return 200, {"resources": [{"name": n, "kind": k, "namespaced": True} for n, k in names.items()]}
         if name == "configmaps":
             self.listed.append(asked)
             return self.refused.get(name, (200, {"items": [*self.live.values(), *self.strays]}))
@@ -225,11 +229,57 @@ async def test_what_cannot_be_compared_is_not_in_sync() -> None:
 
 async def test_an_outage_in_between_is_no_finding() -> None:
     """It is raised, to be tried again."""
-    world = World(manifest("a"))
-    world.refused["a"] = (503, {"message": "no"})
+    world = World(*(manifest(name) for name in "abc"))
+    world.refused |= dict.fromkeys("abc", (503, {"message": "no"}))
 
     with pytest.raises(Unavailable):
         await world.compare()
+
+
+async def test_an_object_that_is_not_answered_for_hides_no_other() -> None:
+    """A webhook that fails is named; what differs beside it is found all the same."""
+    silent = (500, {"message": "failed calling webhook", "reason": "InternalError"})
+    alone, drifted = World(manifest("a"), manifest("b")), World(manifest("a"), manifest("b"), live={"a": stored("a")})
+    alone.refused["a"] = drifted.refused["a"] = silent
+
+    calm, found = await alone.compare(), await drifted.compare()
+
+    assert calm.compared == 1
+    assert calm.problem.startswith("ConfigMap/apps/a: InternalError: failed calling webhook")
+    assert [(each.object, each.kind) for each in found.findings] == [("ConfigMap/apps/b", Kind.MISSING)]
+
+
+async def test_what_is_encrypted_is_not_called_in_sync() -> None:
+    """Whether it is there can be told, and that no more is known of it."""
+    world = World(manifest("a"), live={"a": stored("a"), "s": {"metadata": {}}})
+    world.built = Built((manifest("a"),), (encrypted("s"),))
+
+    there = await world.compare()
+    del world.live["s"]
+    gone = await world.compare()
+
+    assert (there.compared, there.drifted) == (1, 0)
+    assert there.uncompared == "1 not compared: Secret/apps/s: SOPS; Flux decrypts it"
+    assert [(each.object, each.kind) for each in gone.findings] == [("Secret/apps/s", Kind.MISSING)]
+
+
+async def test_a_comparison_that_flux_overtook_is_thrown_away() -> None:
+    """Half of another revision would look like drift."""
+    world = World(manifest("a"), live={})
+    world.moves = True
+
+    with pytest.raises(Moved):
+        await world.compare()
+
+
+async def test_what_flux_makes_anew_differs() -> None:
+    """It cannot be said in what, but it is not as Git wants it."""
+    world = World(manifest("a"), force=True)
+    world.refused["a"] = (422, {"message": "spec: field is immutable", "reason": "Invalid"})
+
+    found = await world.compare()
+
+    assert [(each.object, each.kind) for each in found.findings] == [("ConfigMap/apps/a", Kind.CHANGED)]
 
 
 # Census ----------------------------------------------------------------------------------------------------------

@@ -145,7 +145,9 @@ def _drift(paused: str) -> Drift:
     finding = changed(key, differences, Author("kubectl-edit" * 20, T0))
     problem = "" if paused else LONG
     drift = Drift(HASHES[0], 40, 30, (finding,) * NAMED, problem, paused)
-    return replace(drift, correction=Correction(("0123",) * MOST_PLACES, T0, 5), unlisted=LONG[:160])
+    return replace(
+        drift, correction=Correction(("0123",) * MOST_PLACES, T0, 5), unlisted=LONG[:160], uncompared=LONG[:160]
+    )
 
 
 def full_memory(*, adopted: bool = False) -> Memory:

@@ -79,7 +79,9 @@ def everyday() -> Memory:
         conditions={name: Condition("True", "PromisesKept", SAID, T0) for name in CONDITIONS},
         incidents=(),
         suspended=False,
-        drift=replace(full.drift, findings=(), drifted=0, correction=None, problem="", paused="", unlisted="")
+        drift=replace(
+            full.drift, findings=(), drifted=0, correction=None, problem="", paused="", unlisted="", uncompared=""
+        )
         if full.drift
         else None,
         departures=replace(full.departures, pending=(), more=0, unseen_at=None, overdue=()),

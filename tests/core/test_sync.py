@@ -64,6 +64,20 @@ def requests(case: Case) -> list[RequestReconcile]:
             "ConfigMap/apps/old is labelled as the Kustomization's but is not in its inventory",
         ),
         (
+            Drift(sha("A"), 4, uncompared="1 not compared: Secret/apps/s: SOPS"),
+            Verdict.KEPT,
+            "True",
+            reasons.IN_SYNC,
+            "4 objects are as Git wants them; 1 not compared: Secret/apps/s: SOPS",
+        ),
+        (
+            Drift(sha("A"), 0, uncompared="1 not compared: Secret/apps/s: SOPS"),
+            Verdict.UNKNOWN,
+            "Unknown",
+            reasons.NOT_CHECKED,
+            "1 not compared: Secret/apps/s: SOPS",
+        ),
+        (
             Drift(sha("A"), 4, unlisted="deployer may not list pods"),
             Verdict.KEPT,
             "True",

@@ -268,6 +268,42 @@ async def test_a_comparison_that_could_not_be_made_is_made_soon(error: Exception
         assert desk.inspection.drift(KEY) == DRIFTED
 
 
+async def test_a_comparison_that_flux_overtakes_is_not_told() -> None:
+    """It ends as soon as Flux begins something else, and is made anew afterwards."""
+    async with inspecting(IN_SYNC) as desk:
+        desk.inspection.attend(KEY, QUICK, ADOPTED, STANDS)
+        await passing(0.5)
+        await desk.attend(QUICK, ADOPTED, replace(STANDS, kustomization=standing("A", delivered=None)))
+        assert (desk.inspection.drift(KEY), desk.told) == (None, [])
+
+        await desk.attend(QUICK, ADOPTED, STANDS)
+
+        assert len(desk.script.asked) == 2
+        assert desk.inspection.drift(KEY) == IN_SYNC
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen", "told"),
+    [
+        (Unavailable("read", "it", "no route"), STANDS, "cannot read it: no route"),
+        (IN_SYNC, replace(STANDS, kustomization=standing("A", delivered=None)), "Flux is at work, or fails at it"),
+    ],
+)
+async def test_a_comparison_that_is_too_old_is_not_believed(answer: Any, seen: Observation, told: str) -> None:
+    """After two intervals nothing is known any more, and why is told."""
+    async with inspecting(IN_SYNC, answer) as desk:
+        await desk.attend(QUICK, ADOPTED, STANDS)
+        await desk.attend(QUICK, ADOPTED, seen, 60 * 9)
+        assert desk.inspection.drift(KEY) == IN_SYNC
+
+        await desk.attend(QUICK, ADOPTED, seen, 60 * 3)
+
+        found = desk.inspection.drift(KEY)
+        assert found is not None
+        assert found.problem.startswith("nothing could be compared since ")
+        assert found.problem.endswith(told)
+
+
 # Census ----------------------------------------------------------------------------------------------------------
 
 

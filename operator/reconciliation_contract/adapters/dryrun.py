@@ -7,7 +7,8 @@ is changed; admission webhooks run, and quota and rights are checked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,6 +27,9 @@ from reconciliation_contract.errors import ClusterError, Missing
 
 AT_ONCE: Final = 2
 """Dry-runs and reads under way at once, all contracts together: what the API server can take is shared with Flux."""
+_PROMPT: Final = 2.0
+"""Seconds after which a request counts no more: it waits for a webhook, which is no work of the API server's, and
+others would wait with it. A contract has one such request at most."""
 _LONGEST_WAIT: Final = 30.0
 """Seconds waited at most where the API server asks for it."""
 _TRIES: Final = 4
@@ -34,7 +38,7 @@ _UNKNOWN_FIELDS: Final = 16
 
 
 class DryRun:
-    """Tries manifests. At most `AT_ONCE` requests are under way, whoever asks."""
+    """Tries manifests. At most `AT_ONCE` requests are under way, whoever asks, but for those that last."""
 
     def __init__(self, cluster: Cluster, clock: Callable[[], datetime]) -> None:
         self._cluster = cluster
@@ -65,7 +69,7 @@ class DryRun:
         if served is None:
             return None
         try:
-            async with self._slots:
+            async with self._turn():
                 return await self._cluster.get(served.resource, _place(manifest, served), manifest.name, user=user)
         except Missing:
             return None
@@ -76,13 +80,30 @@ class DryRun:
         if served is None:
             return []
         try:
-            async with self._slots:
+            async with self._turn():
                 found = await self._cluster.select(
                     served.resource, place.namespace, selector, user=user, accept=METADATA_LIST
                 )
         except Missing:
             return []
         return found[0]
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and give it back at the end or when it lasts."""
+        await self._slots.acquire()
+        held = [self._slots.release]
+
+        def give_back() -> None:
+            while held:
+                held.pop()()
+
+        lasting = asyncio.get_running_loop().call_later(_PROMPT, give_back)
+        try:
+            yield
+        finally:
+            lasting.cancel()
+            give_back()
 
     async def _find(self, manifest: Manifest) -> Served | None:
         return await self._discovery.find(manifest.api_version, manifest.kind, self._clock())
@@ -109,7 +130,7 @@ class DryRun:
         """Ask once; with a pause where the API server wants to be asked again after it."""
         limit, clock = applier.limit.total_seconds(), asyncio.get_running_loop().time
         body = manifest.body if served.namespaced else _without_namespace(manifest.body)
-        async with self._slots:
+        async with self._turn():
             began = clock()
             try:
                 async with asyncio.timeout(limit):

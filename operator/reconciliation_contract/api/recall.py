@@ -200,6 +200,7 @@ def _read_drift(raw: Raw) -> Drift | None:
         paused=problem if paused else "",
         correction=Correction(_places(asked), at, max(1, read_number(asked, "times"))) if at else None,
         unlisted=read_text(raw, "unlisted"),
+        uncompared=read_text(raw, "uncompared"),
     )
 
 

@@ -25,6 +25,7 @@ TEXTS: Final = frozenset(
         "notUndone",
         "problem",
         "unlisted",
+        "uncompared",
         "want",
         "have",
     }
@@ -153,7 +154,9 @@ def _decisive(wire: Wire) -> Wire:
     if drift := wire.get("drift"):
         named = [_without(found, "by", "at") for found in drift.get("objects", [])]
         # With a problem there was no comparison, so there is nothing to name.
-        known["drift"] = _with(_without(drift, "unlisted"), "objects", [] if "problem" in drift else named)
+        known["drift"] = _with(
+            _without(drift, "unlisted", "uncompared"), "objects", [] if "problem" in drift else named
+        )
     return known
 
 

@@ -261,6 +261,7 @@ def _drift(drift: Drift) -> Wire:
         "objects": [_finding(finding) for finding in drift.findings],
         "problem": bounded(drift.problem or drift.paused),
         "paused": bool(drift.paused) or None,
+        "uncompared": bounded(drift.uncompared),
         "unlisted": bounded(drift.unlisted),
         "correction": _correction(drift.correction) if drift.correction else None,
     }

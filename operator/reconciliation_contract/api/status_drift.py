@@ -64,6 +64,8 @@ class DriftStatus(Wire):
     """Why there was no comparison, with what to do."""
     paused: Flag | None = None
     """There is to be no comparison now, as the problem says."""
+    uncompared: Text | None = None
+    """How many objects could not be compared, and why."""
     unlisted: Text | None = None
     """The right for want of which orphans were not looked for everywhere."""
     correction: CorrectionStatus | None = None

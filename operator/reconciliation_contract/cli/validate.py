@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.adapters.checking import check_all
 from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.adapters.dryrun import DryRun
 from reconciliation_contract.adapters.manifests.builder import Builder
@@ -26,7 +27,6 @@ from reconciliation_contract.cli.session import Session
 from reconciliation_contract.core.check import Check, forthcoming
 from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.errors import ClusterError
-from reconciliation_contract.trial import check_all
 
 
 @dataclass(frozen=True)

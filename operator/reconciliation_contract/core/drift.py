@@ -79,6 +79,8 @@ class Drift:
     correction: Correction | None = None
     unlisted: str = ""
     """The right for want of which orphans were not looked for everywhere; empty where none was lacking."""
+    uncompared: str = ""
+    """How many objects could not be compared, and why; empty where all were."""
 
     @property
     def digest(self) -> str:

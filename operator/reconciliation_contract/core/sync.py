@@ -116,7 +116,10 @@ def standing(drift: Drift) -> tuple[Verdict, str, str]:
         return Verdict.UNKNOWN, reasons.NOT_CHECKED, drift.problem
     if drift.drifted:
         return Verdict.BROKEN, reasons.DRIFTED, _told(drift)
-    remark = f"; orphans are not looked for everywhere: {drift.unlisted}; grant it" if drift.unlisted else ""
+    if drift.uncompared and not drift.compared:
+        return Verdict.UNKNOWN, reasons.NOT_CHECKED, drift.uncompared
+    remark = f"; {drift.uncompared}" if drift.uncompared else ""
+    remark += f"; orphans are not looked for everywhere: {drift.unlisted}; grant it" if drift.unlisted else ""
     return Verdict.KEPT, reasons.IN_SYNC, f"{drift.compared} objects are as Git wants them{remark}"
 
 
