@@ -206,7 +206,7 @@ class Reconciler:
             rollout=self._reach.rollouts.facts(key),
             complete=git.looked,
             controllers=around.controllers,
-            cancels_health_checks=around.cancels_health_checks,
+            cancels_health_checks=around.kustomize.cancels_health_checks,
             selectors=around.selectors,
             lacking=self._reach.surroundings.lacking(contract),
             sinks=self._reach.notifier.sinks,

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeGuard
 
 from reconciliation_contract.adapters.cluster import DEPLOYMENTS, LEASES, RECEIVERS, Cluster, Resource
 from reconciliation_contract.adapters.flux import identity
+from reconciliation_contract.api.controller import Started, argument, started
 from reconciliation_contract.api.raw import read_list, read_map, read_number, read_text
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.contract import Contract, InvalidContract, RollbackMode
@@ -34,8 +35,6 @@ LACKING_LASTS: Final = timedelta(seconds=10)
 """How long a right that was lacking is believed to be: whoever grants it watches the status."""
 _POD: Final = re.compile(r"^(.+)-[a-z0-9]{5,10}-[a-z0-9]{5}_")
 """Who holds a leader Lease: a pod of a Deployment, as client-go writes it. That of a shard is named by a hash."""
-_GATE: Final = "CancelHealthCheckOnNewRevision=true"
-_SELECTOR: Final = re.compile(r"^--watch-label-selector[=\n](.*)$", re.MULTILINE)
 _NEEDED: Final = (
     ("patch", "kustomize.toolkit.fluxcd.io", "kustomizations"),
     ("create", "source.toolkit.fluxcd.io", "gitrepositories"),
@@ -53,7 +52,7 @@ class Facts:
     """The last look."""
 
     controllers: tuple[Dependency, ...] = ()
-    cancels_health_checks: bool | None = None
+    kustomize: Started = field(default_factory=Started)
     hooked: frozenset[SourceRef] | None = None
     """Sources that a Receiver tells of pushes, ``*`` for any of a namespace; None where that is hidden."""
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -121,9 +120,9 @@ class Surroundings:
         receivers = await self._list(RECEIVERS)
         return Facts(
             controllers=tuple(self._controller(name, deployments, leases) for name in CONTROLLERS),
-            cancels_health_checks=_gated(deployments),
+            kustomize=started(_called("kustomize-controller", deployments or [])),
             hooked=None if receivers is None else frozenset(_hooked(receivers)),
-            selectors={name: tuple(map(_selector, _called(name, deployments or []))) for name in CONTROLLERS},
+            selectors={name: tuple(map(_watched, _called(name, deployments or []))) for name in CONTROLLERS},
             lacking=await self._rights(),
         )
 
@@ -219,19 +218,9 @@ def _owner(holder: str) -> str:
     return found.group(1) if found else ""
 
 
-def _gated(deployments: list[Raw] | None) -> bool | None:
-    found = _called("kustomize-controller", deployments or [])
-    if not found:
-        return None
-    return all(_GATE in str(read_map(read_map(read_map(d, "spec"), "template"), "spec")) for d in found)
-
-
-def _selector(deployment: Raw) -> str:
+def _watched(deployment: Raw) -> str:
     """What a controller was started to watch; empty where it watches everything."""
-    pod = read_map(read_map(read_map(deployment, "spec"), "template"), "spec")
-    args = [container.get("args") for container in read_list(pod, "containers")]
-    found = _SELECTOR.search("\n".join(str(word) for words in args if isinstance(words, list) for word in words))
-    return found.group(1) if found else ""
+    return argument(deployment, "watch-label-selector")
 
 
 def _hooked(receivers: list[Raw]) -> Iterator[SourceRef]:

@@ -22,6 +22,7 @@ from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildU
 from reconciliation_contract.adapters.outcome import Applier, Outcome, plain
 from reconciliation_contract.api.applying import account, elsewhere, forces, ignore_rules
 from reconciliation_contract.api.census import member
+from reconciliation_contract.api.controller import Started
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.managed_fields import entries
 from reconciliation_contract.api.raw import Raw, read_map, read_text
@@ -51,8 +52,10 @@ _log = logging.getLogger(__name__)
 class Builds(Protocol):
     """Builds what a Kustomization applies."""
 
-    async def build(self, artifact: Artifact, kustomization: Raw, user: str = "") -> Built:
-        """Build it. Raises `BuildError`."""
+    async def build(
+        self, artifact: Artifact, kustomization: Raw, user: str = "", *, strict: bool | None = None
+    ) -> Built:
+        """Build it; ``strict`` as `Started` has it. Raises `BuildError`."""
 
 
 class Moved(Exception):
@@ -73,12 +76,18 @@ class Trial:
     """Tries and compares; raises `Unavailable` where the API server does not answer, and `Moved`."""
 
     def __init__(
-        self, cluster: Cluster, builder: Builds, clock: Callable[[], datetime], flux_account: tuple[str, str]
+        self,
+        cluster: Cluster,
+        builder: Builds,
+        clock: Callable[[], datetime],
+        flux_account: tuple[str, str],
+        flux: Callable[[], Started] = Started,
     ) -> None:
         self._cluster = cluster
         self._builder = builder
         self._clock = clock
-        self._flux = identity(*flux_account)
+        self._account = identity(*flux_account)
+        self._flux = flux
         self._validating = DryRun(cluster, clock)
         self._comparing = DryRun(cluster, clock)
         """Neither waits for the other: a new revision is not to stand in line behind all comparisons."""
@@ -153,11 +162,13 @@ class Trial:
         found = await self._read(SOURCES[where.kind], where.namespace, where.name)
         if revision_hash(read_text(read_map(read_map(found, "status"), "artifact"), "revision")) != hash_:
             raise Moved
-        user = identity(namespace, account(raw)) or self._flux
-        built = await self._builder.build(Artifact.of(found), raw, user)
+        flux = self._flux()
+        named = account(raw) or flux.default_service_account
+        user = identity(namespace, named) or self._account
+        built = await self._builder.build(Artifact.of(found), raw, user, strict=flux.strict)
         # It reads all objects, which may be many.
         coming = await asyncio.to_thread(forthcoming, built.objects)
-        applier = Applier(user, bool(account(raw)), forces(raw), within, coming)
+        applier = Applier(user, bool(named), forces(raw), within, coming)
         return Subject(raw, (SOURCES[where.kind], where.namespace, where.name), built, applier)
 
     async def _stands(self, subject: Subject, hash_: str) -> bool:

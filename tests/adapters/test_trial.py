@@ -11,6 +11,7 @@ import pytest
 
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.api.controller import Started
 from reconciliation_contract.core.census import Census
 from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.drift import Drift, Kind
@@ -62,10 +63,15 @@ class World:
         )
         self.spec = {"sourceRef": {"kind": "GitRepository", "name": "shop"}, **spec}
         self.users: set[str] = set()
+        self.started = Started()
+        self.strict: bool | None = None
         self.moves = False
         """The source has another revision as soon as objects are looked at."""
 
-    async def build(self, artifact: Artifact, kustomization: Any, user: str = "") -> Built:
+    async def build(
+        self, artifact: Artifact, kustomization: Any, user: str = "", *, strict: bool | None = None
+    ) -> Built:
+        self.strict = strict
         assert (artifact.url, kustomization["spec"], bool(user)) == ("http://source/a.tar.gz", self.spec, True)
         if isinstance(self.built, Exception):
             raise self.built
@@ -109,7 +115,8 @@ class World:
 
     async def validate(self, commit: str = "A") -> Validation:
         async with scripted(self.answer) as (cluster, _):
-            trial = Trial(cluster, self, lambda: at(3), ("flux-system", "kustomize-controller"))
+            flux = ("flux-system", "kustomize-controller")
+            trial = Trial(cluster, self, lambda: at(3), flux, lambda: self.started)
             return await trial.validate("apps", "shop", SOURCE, sha(commit), 30 * SECOND)
 
 
@@ -143,6 +150,24 @@ async def test_an_account_that_the_kustomization_names_is_used() -> None:
     await world.validate()
 
     assert world.users == {"system:serviceaccount:apps:deployer"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "user"),
+    [({}, "system:serviceaccount:apps:tenant"), ({"serviceAccountName": "own"}, "system:serviceaccount:apps:own")],
+)
+async def test_flux_may_have_been_started_otherwise(spec: dict[str, str], user: str) -> None:
+    """With a default account, whose rights count as a named one's, and without strict substitution."""
+    world = World(manifest("a"), **spec)
+    world.started = Started("tenant", strict=False)
+    world.refused["a"] = (
+        403,
+        {"message": f'User "{user}" cannot patch resource "configmaps"', "reason": "Forbidden"},
+    )
+
+    found = await world.validate()
+
+    assert (world.users, world.strict, found.refusals) == ({user}, False, 1)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Given:
     def __init__(self) -> None:
         self.manifests: tuple[Manifest, ...] = ()
 
-    async def build(self, _artifact: Artifact, _kustomization: Any, _user: str = "") -> Built:
+    async def build(self, _artifact: Artifact, _kustomization: Any, _user: str = "", **_how: object) -> Built:
         """Build nothing."""
         return Built(self.manifests, ())
 

@@ -260,7 +260,7 @@ async def test_whether_health_checks_are_cancelled(name: str) -> None:
     deployments, expected = GATES[name]
 
     async with looking(seeing(deployments=deployments)) as found:
-        assert found.surroundings.facts.cancels_health_checks is expected
+        assert found.surroundings.facts.kustomize.cancels_health_checks is expected
 
 
 HOOKS: dict[str, tuple[list[dict[str, Any]] | ClusterError, bool | None]] = {
