@@ -205,6 +205,7 @@ class Reconciler:
             drift=self._reach.inspection.drift(key),
             rollout=self._reach.rollouts.facts(key),
             complete=git.looked,
+            looks_every=self._settings.git_interval,
             controllers=around.controllers,
             cancels_health_checks=around.kustomize.cancels_health_checks,
             selectors=around.selectors,

@@ -33,6 +33,7 @@ def sound() -> Case:
     """A set-up that keeps every promise."""
     return failing().but(
         kustomization__interval=10 * MINUTE,
+        kustomization__retry_interval=MINUTE,
         kustomization__timeout=2 * MINUTE,
         source__interval=30 * SECOND,
         source__webhook=False,
@@ -87,6 +88,16 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"kustomization__prunes": False},
         {"kustomization__prunes": True},
         "set spec.prune: true",
+    ),
+    reasons.RETRY_INTERVAL: (
+        {"kustomization__retry_interval": 5 * MINUTE},
+        {"kustomization__retry_interval": 5 * MINUTE - SECOND},
+        "set spec.retryInterval",
+    ),
+    reasons.LOOK_INTERVAL: (
+        {"seen__looks_every": MINUTE + SECOND},
+        {"seen__looks_every": MINUTE},
+        "promise more or set --git-interval",
     ),
     reasons.FIXED_REF: (
         {"source__ref": {"tag": "v1"}},
@@ -167,6 +178,10 @@ OTHERS: dict[str, tuple[dict[str, Any], list[str]]] = {
         [reasons.KUSTOMIZATION_TIMEOUT, reasons.ROLLBACK_DELAY],
     ),
     "Flux's shortest timeout": ({"kustomization__timeout": timedelta(0), "kustomization__interval": SECOND}, []),
+    "where no commit is dated nobody looks at Git": (
+        {"seen__looks_every": 5 * MINUTE, "source__kind": "OCIRepository"},
+        [reasons.NO_COMMIT_TIME],
+    ),
     "no controller could be looked at": ({"source__shard": "shard9", "seen__selectors": {}}, []),
     "a Kustomization that nobody watches": (
         {"seen__selectors": SHARDS, "kustomization__shard": "shard3"},

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_every_flag_has_its_effect() -> None:
                 "--log-format=json",
                 "--workers=0",
                 "--allow-local-git",
+                "--git-interval=1m30s",
             ]
         )
     )
@@ -75,6 +77,7 @@ def test_every_flag_has_its_effect() -> None:
         log_format="json",
         workers=1,
         git_allow_local=True,
+        git_interval=timedelta(seconds=90),
     )
 
 

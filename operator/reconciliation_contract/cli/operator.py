@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 
 import kopf
@@ -18,7 +19,9 @@ from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import SinkError
+from reconciliation_contract.api.duration import parse_duration
 from reconciliation_contract.config import Listen, Settings, read_endpoint
+from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.errors import ClusterError, Unavailable
 from reconciliation_contract.handlers.discovery import discover
 from reconciliation_contract.handlers.watching import configure, register
@@ -92,6 +95,13 @@ def parser() -> argparse.ArgumentParser:
         "--kustomize", default=defaults.kustomize, metavar="PATH", help="the program that builds manifests"
     )
     run.add_argument(
+        "--git-interval",
+        type=_duration,
+        default=spoken(defaults.git_interval),
+        metavar="DURATION",
+        help="between two looks at the same Git reference",
+    )
+    run.add_argument(
         "--allow-local-git",
         action="store_true",
         help="read Git on loopback and link-local addresses (playground only)",
@@ -117,6 +127,13 @@ def _notifying(run: argparse.ArgumentParser) -> None:
 def _endpoint(text: str) -> str:
     try:
         return read_endpoint(text) if text else ""
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -154,6 +171,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         log_level=arguments.log_level,
         log_format=arguments.log_format,
         workers=max(1, arguments.workers),
+        git_interval=arguments.git_interval,
         git_allow_local=arguments.allow_local_git,
         kustomize=arguments.kustomize,
     )

@@ -90,6 +90,23 @@ def _reconciliation_timeout(setup: Setup) -> str:
     return f"health may take {spoken(timeout)}, over the {spoken(within)} of reconciliation: shorten spec.timeout"
 
 
+def _retry_interval(setup: Setup) -> str:
+    pause, within = setup.kustomization.retry_interval, setup.contract.promises.reconciliation
+    if pause < within:
+        return ""
+    return f"one failed attempt breaks reconciliation: the next is {spoken(pause)} later; set spec.retryInterval"
+
+
+def _look_interval(setup: Setup) -> str:
+    pause, within = setup.seen.looks_every, setup.contract.promises.detection
+    if pause is None or pause <= within or not setup.source.dated:
+        return ""
+    return (
+        f"the operator looks at Git every {spoken(pause)}, too seldom to measure detection within {spoken(within)}; "
+        "promise more or set --git-interval"
+    )
+
+
 def _rollback_timeout(setup: Setup) -> str:
     timeout, within = effective_timeout(setup.kustomization), setup.contract.rollback.within
     idle = setup.contract.rollback.mode is RollbackMode.DISABLED or not setup.kustomization.checks_health
@@ -200,6 +217,8 @@ REMARKS: Final[dict[str, Rule]] = {
     reasons.OBSERVE_ONLY: _observing,
     reasons.NO_HEALTH_CHECKS: _health,
     reasons.PRUNE_DISABLED: _prune,
+    reasons.RETRY_INTERVAL: _retry_interval,
+    reasons.LOOK_INTERVAL: _look_interval,
     reasons.FIXED_REF: _fixed_ref,
     reasons.SEMVER_RANGE: _semver,
     reasons.NO_COMMIT_TIME: _undated,

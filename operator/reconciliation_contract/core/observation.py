@@ -260,6 +260,8 @@ class Observation:
     """Git has been looked at since the operator began; before that, silence says nothing."""
     departures: Departures | None = None
     """What has left the inventory; None where nobody follows it."""
+    looks_every: timedelta | None = None
+    """How often the operator looks at Git; None where nobody says."""
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each copy of a controller of Flux watches, by the controller's name: a label selector, empty for all. None
     of a controller that cannot be looked at."""
