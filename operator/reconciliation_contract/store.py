@@ -21,6 +21,7 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import (
     GIT_REPOSITORY,
     SOURCE_KINDS,
+    Blackout,
     Git,
     Kustomization,
     Observation,
@@ -84,6 +85,7 @@ class Store:
         """By kind."""
         self.flux_installed = True
         self.fresh = False
+        self.blackout: Blackout | None = None
         self._bound: defaultdict[Key, set[Key]] = defaultdict(set)
         self._interested: defaultdict[SourceRef, set[Key]] = defaultdict(set)
         self._interests: dict[Key, frozenset[SourceRef]] = {}
@@ -195,6 +197,7 @@ class Store:
             git=Git(),
             flux_installed=self.flux_installed,
             fresh=self.fresh,
+            blackout=self.blackout,
             acts=acts,
             refused=refused,
         )

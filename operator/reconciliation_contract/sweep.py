@@ -24,8 +24,8 @@ from reconciliation_contract.adapters.cluster import (
     Resource,
 )
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.observation import Kustomization, Source
-from reconciliation_contract.errors import ClusterError, Missing
+from reconciliation_contract.core.observation import Blackout, Kustomization, Source
+from reconciliation_contract.errors import ClusterError, Missing, Unavailable
 from reconciliation_contract.store import Key, Record, Store
 
 _log = logging.getLogger(__name__)
@@ -119,6 +119,8 @@ class Sweep:
                 if str(error) != self._problem:
                     _log.warning("the cluster cannot be compared with what is known", extra={"error": str(error)})
                 self._problem = str(error)
+                if isinstance(error, Unavailable):
+                    self._darken()
                 pause = min(longest, pause * 2)
             self._judge()
             await asyncio.sleep(pause)
@@ -140,6 +142,8 @@ class Sweep:
             self._tell(set(self._store.contracts))
         if await self._progresses(behind):
             self._alive_at, self._problem = self._clock(), ""
+            if (dark := self._store.blackout) and dark.until is None:
+                self._store.blackout = Blackout(dark.since, self._alive_at)
         if not self.synced.is_set() and "" not in behind.values():
             self.synced.set()
             self._tell(set(self._store.contracts))
@@ -199,6 +203,12 @@ class Sweep:
         return {
             (resource.plural, key): known.get(key, "") for key, version in listed.items() if known.get(key) != version
         }
+
+    def _darken(self) -> None:
+        """Note that the API server does not answer, from the first time on."""
+        dark = self._store.blackout
+        if dark is None or dark.until:
+            self._store.blackout = Blackout(self._clock())
 
     def _stale(self) -> bool:
         age = self.age()

@@ -107,6 +107,7 @@ HEAD = Head(sha("A"), at(0), None, at(0))
 DEAD = Dependency("source-controller", False, "source-controller is scaled to zero; scale it up")
 FACTS: dict[str, tuple[Observation, list[tuple[str, bool | None]]]] = {
     "nothing is known": (Observation(), []),
+    "the API server is out of sight": (Observation(fresh=False), []),
     "Git answers": (Observation(git=Git(head=HEAD)), [("Git", True)]),
     "Git does not answer us": (Observation(git=Git(head=HEAD, problem="no route")), [("Git", None)]),
     "the source is well": (Observation(source=source(ready=HEALTHY)), [("GitRepository", True)]),
@@ -138,7 +139,7 @@ def test_how_each_dependency_stands(name: str) -> None:
     """What cannot be told is unknown, and what says nothing is not there."""
     seen, expected = FACTS[name]
 
-    assert [(found.name, found.ready) for found in dependencies(seen)] == expected
+    assert [(found.name, found.ready) for found in dependencies(seen)] == [("API server", seen.fresh), *expected]
 
 
 ALL_FAIL = Observation(

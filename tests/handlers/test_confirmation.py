@@ -63,3 +63,21 @@ async def test_a_broken_promise_costs_one_look_at_each_object() -> None:
         looks = [seen.plural for seen in api.requests if "fieldSelector" in seen.query]
         assert before == []
         assert sorted(looks) == sorted([KUSTOMIZATIONS, SOURCES])
+
+
+async def test_an_outage_of_the_api_server_excuses_nothing_that_came_in_time() -> None:
+    """With something to blame the objects are read all the same: what got healthy meanwhile breaks nothing."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux, promises=PROMISES)
+        flux.fetch(B)
+        await passing(4)
+
+        api.frozen.add(KUSTOMIZATIONS)
+        flux.attempt(B)
+        flux.deliver(B)
+        with api.failing(503, where=lambda seen: seen.method == "GET"):
+            await passing(70)
+        await eventually(lambda: verdict(flux.seen, "Reconciliation") != "Pending", "the verdict", within=60)
+
+        assert verdict(flux.seen, "Reconciliation") in ("Kept", "Unknown")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from reconciliation_contract.adapters.cluster import Resource
 from reconciliation_contract.config import Settings
-from reconciliation_contract.errors import ClusterError, Missing, Unavailable
+from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.sweep import Sweep
 from tests.support.virtual_time import START, eventually, now, passing, stamp
@@ -329,6 +330,35 @@ async def test_without_answers_facts_become_stale_after_ninety_seconds() -> None
         assert early == ""
         assert stale == "observations are stale: cannot list contracts: no answer"
         assert swept.sweep.unready() == ""
+
+
+async def test_when_the_api_server_did_not_answer_is_remembered() -> None:
+    """From the first request without an answer to the first proof of life: what was late then has an excuse."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(31)
+        assert swept.store.blackout is None
+
+        listing.errors[CONTRACTS] = Unavailable("list", "contracts", "no answer")
+        await passing(60)
+        assert swept.store.blackout
+        assert swept.store.blackout.until is None
+
+        listing.errors.clear()
+        await passing(31)
+        assert swept.store.blackout.until
+        assert swept.store.blackout.until - swept.store.blackout.since >= timedelta(seconds=55)
+
+
+async def test_a_refused_request_is_no_outage() -> None:
+    """The API server answered."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(31)
+        listing.errors[CONTRACTS] = Refused("list", "contracts", "forbidden")
+        await passing(60)
+
+        assert swept.store.blackout is None
 
 
 async def test_an_operator_that_never_reached_the_cluster_says_so() -> None:

@@ -70,7 +70,7 @@ def _why(kustomization: Kustomization) -> str:
 
 def dependencies(seen: Observation) -> tuple[Dependency, ...]:
     """How each dependency stands, in the order in which a delivery meets them."""
-    return (*_git(seen), *seen.controllers, *_source(seen), *_waits(seen), *_rights(seen))
+    return (*_api_server(seen), *_git(seen), *seen.controllers, *_source(seen), *_waits(seen), *_rights(seen))
 
 
 def blame(seen: Observation, delivery: Delivery) -> str:
@@ -88,6 +88,11 @@ def needs(delivery: Delivery) -> tuple[str, ...]:
     if delivery.stages.detected is None:
         return _FOR_DETECTION
     return () if delivery.failures else _FOR_APPLYING
+
+
+def _api_server(seen: Observation) -> Iterator[Dependency]:
+    problem = "" if seen.fresh else "the operator has lost sight of the cluster; see whether the API server answers"
+    yield Dependency("API server", seen.fresh, problem)
 
 
 def _git(seen: Observation) -> Iterator[Dependency]:

@@ -228,6 +228,15 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
+class Blackout:
+    """A time in which the API server did not answer the operator, nor, as far as can be told, Flux."""
+
+    since: datetime
+    until: datetime | None = None
+    """None while it lasts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Everything one pass knows of the world."""
 
@@ -242,6 +251,8 @@ class Observation:
     flux_installed: bool = True
     fresh: bool = True
     """The watches are alive; nothing is done on stale facts."""
+    blackout: Blackout | None = None
+    """The last time in which nothing could be seen; None where there was none."""
     acts: bool = True
     """The operator may act; otherwise it only observes."""
     refused: str = ""

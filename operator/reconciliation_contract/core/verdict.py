@@ -27,7 +27,7 @@ def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
     if delivery is None:
         return memory
     courses = promises.courses(contract.promises, delivery, blame(seen, delivery))
-    fresh = [_one(course, delivery, seen, now) for course in courses]
+    fresh = [_one(_excused(course, delivery, seen, now), delivery, seen, now) for course in courses]
     if not (delivery.adopted or delivery.resumed):
         fresh += [said for clause in CLAUSES if (said := clause(contract, memory, seen, now))]
     known = {judgement.promise: judgement for judgement in memory.judgements}
@@ -55,6 +55,19 @@ def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: da
     return judgement
 
 
+def _excused(course: promises.Course, delivery: Delivery, seen: Observation, now: datetime) -> promises.Course:
+    """The course, with the API server to blame where it did not answer for half of the budget, or at its end."""
+    dark, start = seen.blackout, course.start
+    if dark is None or start is None or course.blame or delivery.failures:
+        return course
+    deadline, until = start.at + course.within, dark.until or now
+    lost = min(until, deadline) - max(dark.since, start.at)
+    if not dark.since <= deadline <= until and lost * 2 < course.within:
+        return course
+    message = f"the API server did not answer from {dark.since:%H:%M:%S} to {until:%H:%M:%S} UTC"
+    return replace(course, blame=message)
+
+
 def owed(contract: Contract, delivery: Delivery, judgements: Iterable[Judgement]) -> Mapping[PromiseName, datetime]:
     """Since when each promise is still open, for the next delivery to go on with; what was judged is settled."""
     pending = {judgement.promise for judgement in judgements if not judgement.concluded}
@@ -69,7 +82,7 @@ def presumes(before: Memory, after: Memory) -> bool:
     """Whether a promise is broken now only because nothing was seen to happen."""
     return any(
         judgement.verdict is Verdict.BROKEN
-        and judgement.reason == reasons.BUDGET_EXCEEDED
+        and judgement.reason in (reasons.BUDGET_EXCEEDED, reasons.DEPENDENCY_FAILED)
         and judgement.measured is None
         and judgement.promise in _ON_TIME
         and before.judgement(judgement.promise) != judgement
