@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +16,7 @@ from reconciliation_contract.api.status import render
 from reconciliation_contract.core.contract import InvalidContract
 from reconciliation_contract.core.evaluation import evaluate
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.observation import Condition, Observation
 from tests.support.flux_objects import (
     PATIENCE,
     QUICK,
@@ -30,6 +31,7 @@ from tests.support.operator_process import OperatorProcess, StartOperator
 
 pytestmark = pytest.mark.e2e
 
+BROKEN = {"Ready": Condition("False", "PromiseBroken", "not healthy within 5m")}
 TELLTALE = 5
 """Seconds in which a parent that does not wait would long be Ready."""
 
@@ -40,12 +42,12 @@ def declared(workspace: Workspace, name: str, kustomization: str) -> str:
     return yaml.safe_dump(manifest("contract", name, workspace.namespace, spec))
 
 
-def follow(workspace: Workspace, name: str, **files: str) -> str:
+def follow(workspace: Workspace, name: str, *, timeout: str = "60s", **files: str) -> str:
     """Deliver files by a Kustomization that waits for their health; return the commit."""
     repository = workspace.repository(name)
     commit = repository.commit({f"deploy/{file}.yaml": text for file, text in files.items()}, "Declare")
     workspace.source(name, repository.url)
-    workspace.kustomization(name, timeout="60s")
+    workspace.kustomization(name, timeout=timeout)
     return commit
 
 
@@ -135,3 +137,25 @@ def test_without_an_operator_a_contract_is_under_way_and_a_stalled_one_failed(
     assert failed["reason"] == "HealthCheckFailed"
     assert "ReconciliationContract" in failed["message"]
     assert "Failed" in failed["message"]
+
+
+LENIENT = {
+    "apiVersion": "reconciliation.dev/v1alpha1",
+    "kind": "ReconciliationContract",
+    "failed": "has(status.conditions) && status.conditions.exists(c, c.type == 'Stalled' && c.status == 'True')",
+    "current": "true",
+}
+"""As docs/contract.md tells those who do not want a parent to wait for promises."""
+
+
+def test_a_parent_may_be_told_not_to_wait_for_promises(start_operator: StartOperator, workspace: Workspace) -> None:
+    """A broken promise keeps a parent that waits from being Ready, unless its health checks are told otherwise."""
+    follow(workspace, "fleet", contract=declared(workspace, "shop", "absent"), timeout="5s")
+    wait_until(lambda: workspace.find("contract", "shop"), PATIENCE, "the contract")
+    broken = render(replace(Memory(), observed_generation=1, conditions=BROKEN), None)
+    workspace.api.merge(f"{workspace.path('contract', 'shop')}/status", {"status": broken})
+
+    assert ready(workspace, "fleet", "False")["reason"] == "HealthCheckFailed"
+    workspace.change("kustomization", "fleet", {"spec": {"healthCheckExprs": [LENIENT]}})
+
+    ready(workspace, "fleet", "True")
