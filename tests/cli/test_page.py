@@ -9,8 +9,14 @@ import pytest
 
 from reconciliation_contract.cli.page import page
 from reconciliation_contract.cli.screen import Screen, columns
+from reconciliation_contract.core.authorship import Author
+from reconciliation_contract.core.departure import Departure, Departures
+from reconciliation_contract.core.difference import Difference
+from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
+from reconciliation_contract.core.inventory import entry
+from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import Memory, RollbackState
-from tests.cli.objects import GOOD, NOW, condition, delivery, failing, healthy, objected, rolled, view
+from tests.cli.objects import GOOD, NOW, before, condition, delivery, failing, healthy, objected, rolled, view
 
 PROGRAM = "flux-contract"
 
@@ -180,3 +186,59 @@ def test_a_hostile_status_stays_text() -> None:
     lines = page(Screen(), view(memory), PROGRAM, NOW)
 
     assert all(line.isprintable() for line in lines)
+
+
+def test_what_is_not_as_git_wants_it() -> None:
+    """Each object with its fields, both values and who changed it; of a Secret no values; what is not kept is counted."""
+    web, secret = ObjectKey("apps", "Deployment", "apps", "web"), ObjectKey("", "Secret", "apps", "db")
+    differences = [Difference(("spec", "replicas"), 1, 3), Difference(("spec", "paused"), None, True)]
+    found = [
+        changed(web, differences, Author("kubectl-scale", before(300))),
+        changed(secret, [Difference(("data", "password"), "a", "b")], None),
+        Finding("ConfigMap/apps/settings", Kind.MISSING),
+    ]
+    drift = replace(found_in(GOOD, 12, found), drifted=9)
+
+    page = shown(replace(healthy(), drift=drift), Screen(None))
+
+    assert (
+        text(
+            """
+        Drift          ConfigMap/apps/settings  Missing
+                       Deployment/apps/web      Changed  /spec/replicas is 3, Git wants 1        by kubectl-scale 5m ago
+                                                         /spec/paused is true, Git wants absent
+                       Secret/apps/db           Changed  /data/password differs
+                       6 more
+        """
+        )
+        in page
+    )
+
+
+def test_what_is_not_gone_yet() -> None:
+    """With what it waits for, the overdue first."""
+    late, waiting = (entry(f"apps_{name}__ConfigMap", "v1") for name in ("old", "new"))
+    assert late is not None
+    assert waiting is not None
+    held = "waits for finalizer example.com/hold"
+    departures = Departures(
+        overdue=(Departure(late, before(3600), account=held),), pending=(Departure(waiting, before(30)),), more=2
+    )
+
+    page = shown(replace(healthy(), departures=departures))
+
+    assert (
+        text(
+            """
+        Not gone yet   ConfigMap/apps/old  left Git 60m ago  waits for finalizer example.com/hold
+                       ConfigMap/apps/new  left Git 30s ago
+                       2 more
+        """
+        )
+        in page
+    )
+
+
+def test_a_cluster_that_is_as_git_wants_it_takes_no_line() -> None:
+    """The promise says so already."""
+    assert "Drift " not in shown(replace(healthy(), drift=Drift(GOOD, 4)))
