@@ -1,6 +1,7 @@
-"""How long it takes to validate a revision and to compare the cluster with it, on a real API server.
+"""How long it takes to build and validate a revision and to compare the cluster with it, on a real API server.
 
-The operator's own trial, with manifests that are given instead of built; the build has figures of its own.
+The operator's own trial with its own builder: the artifact is fetched and unpacked, kustomize builds it in the worker.
+What is built once is taken from memory then, so each row tells only of its own work.
 """
 
 from __future__ import annotations
@@ -11,36 +12,31 @@ import resource
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+import yaml
 
 from playground.cluster import Cluster as Playground
 from playground.cluster import Options
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import Cluster
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
+from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.core.check import Validation
 from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.core.observation import SourceRef
 from reconciliation_contract.trial import Trial
+from tests.support.artifacts import serving, tar_of
 from tests.support.builders_core import standing
 
 SIZES = (10, 100, 1_000)
 HASH = "a" * 40
 NAME = "shop"
 SOURCE = SourceRef("GitRepository", "default", NAME)
+SOURCES = "/apis/source.toolkit.fluxcd.io/v1/namespaces/default/gitrepositories/shop"
+KUSTOMIZATION = "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/default/kustomizations/shop"
 LIMIT = timedelta(seconds=30)
-
-
-class Given:
-    """Builds what it is given."""
-
-    def __init__(self) -> None:
-        self.manifests: tuple[Manifest, ...] = ()
-
-    async def build(self, _artifact: Artifact, _kustomization: Any, _user: str = "", **_how: object) -> Built:
-        """Build nothing."""
-        return Built(self.manifests, ())
+Found = Built | Validation | Drift
 
 
 def manifest(number: int) -> Manifest:
@@ -57,23 +53,13 @@ def manifest(number: int) -> Manifest:
 
 
 def prepare(playground: Playground) -> None:
-    """Make a Kustomization and a source that serves the revision."""
-    sources = "/apis/source.toolkit.fluxcd.io/v1/namespaces/default/gitrepositories/shop"
+    """Make a Kustomization and its source."""
     meta = {"name": NAME, "namespace": "default"}
     source = {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": meta}
-    playground.api.apply(sources, source | {"spec": {"interval": "1h", "url": "https://git.example.com/shop"}})
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    artifact = {
-        "digest": f"sha256:{'0' * 64}",
-        "lastUpdateTime": stamp,
-        "path": "shop.tar.gz",
-        "revision": f"main@sha1:{HASH}",
-        "url": "http://source/shop.tar.gz",
-    }
-    playground.api.merge(f"{sources}/status", {"status": {"artifact": artifact}})
+    playground.api.apply(SOURCES, source | {"spec": {"interval": "1h", "url": "https://git.example.com/shop"}})
     spec = {"interval": "1h", "prune": True, "path": "./", "sourceRef": {"kind": "GitRepository", "name": NAME}}
     playground.api.apply(
-        "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/default/kustomizations/shop",
+        KUSTOMIZATION,
         {
             "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
             "kind": "Kustomization",
@@ -83,7 +69,15 @@ def prepare(playground: Playground) -> None:
     )
 
 
-async def timed(work: Callable[[], Awaitable[Validation | Drift]]) -> tuple[float, float, Validation | Drift]:
+def publish(playground: Playground, artifact: Artifact) -> None:
+    """Have the source say where its artifact is, as source-controller does."""
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = {"digest": artifact.digest, "url": artifact.url, "revision": f"main@sha1:{HASH}"}
+    status = {"artifact": told | {"lastUpdateTime": stamp, "path": "shop.tar.gz"}}
+    playground.api.merge(f"{SOURCES}/status", {"status": status})
+
+
+async def timed(work: Callable[[], Awaitable[Found]]) -> tuple[float, float, Found]:
     """Seconds by the clock, seconds of our processor, and what it came to."""
     began, busy = time.perf_counter(), time.process_time()
     found = await work()
@@ -91,13 +85,19 @@ async def timed(work: Callable[[], Awaitable[Validation | Drift]]) -> tuple[floa
 
 
 async def measure(playground: Playground) -> None:
-    """Print a row for each size: a revision that is new, the same when it is there, and the comparison."""
-    given = Given()
-    async with Cluster(Access.find()) as cluster:
-        trial = Trial(cluster, given, lambda: datetime.now(UTC), ("", ""))
+    """Print rows for each size: the build, a revision that is new, the same when it is there, and the comparison."""
+    async with Cluster(Access.find()) as cluster, serving(b"") as server:
+        builder = Builder(cluster, str(playground.kustomize))
+        kustomization = playground.api.get(KUSTOMIZATION)
+        trial = Trial(cluster, builder, lambda: datetime.now(UTC), ("", ""))
         print(f"{'objects':>8} {'what':<22} {'seconds':>8} {'ms each':>8} {'our CPU s':>10}  result")
         for size in SIZES:
-            given.manifests = tuple(manifest(number) for number in range(size))
+            manifests = tuple(manifest(number) for number in range(size))
+            server.content = tar_of({f"{each.name}.yaml": yaml.safe_dump(dict(each.body)) for each in manifests})
+            await asyncio.to_thread(publish, playground, server.artifact)
+
+            async def build() -> Built:
+                return await builder.build(server.artifact, kustomization)
 
             async def validate() -> Validation:
                 return await trial.validate("default", NAME, SOURCE, HASH, LIMIT)
@@ -105,11 +105,14 @@ async def measure(playground: Playground) -> None:
             async def compare() -> Drift:
                 return (await trial.compare(standing(namespace="default", name=NAME), HASH, ()))[0]
 
+            row(size, "build", *await timed(build))
+            row(size, "build, known", *await timed(build))
             row(size, "validate, all new", *await timed(validate))
-            await asyncio.to_thread(apply, playground, given.manifests)
+            await asyncio.to_thread(apply, playground, manifests)
             row(size, "validate, all there", *await timed(validate))
             row(size, "compare", *await timed(compare))
-    print(f"memory of this process, at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    for whose, who in (("this process", resource.RUSAGE_SELF), ("a process of a build", resource.RUSAGE_CHILDREN)):
+        print(f"memory of {whose}, at most: {resource.getrusage(who).ru_maxrss / 1024:.0f} MiB")
 
 
 def apply(playground: Playground, manifests: tuple[Manifest, ...]) -> None:
@@ -120,12 +123,15 @@ def apply(playground: Playground, manifests: tuple[Manifest, ...]) -> None:
         playground.api.apply(path, dict(each.body), manager="kustomize-controller")
 
 
-def row(size: int, what: str, seconds: float, busy: float, found: Validation | Drift) -> None:
+def row(size: int, what: str, seconds: float, busy: float, found: Found) -> None:
     """Print one line."""
-    if isinstance(found, Validation):
-        result = found.problem or f"{found.total - found.refusals - found.unchecked} valid"
-    else:
-        result = found.problem or f"{found.compared} compared, {found.drifted} drifted"
+    match found:
+        case Built():
+            result = f"{len(found.objects)} built"
+        case Validation():
+            result = found.problem or f"{found.total - found.refusals - found.unchecked} valid"
+        case Drift():
+            result = found.problem or f"{found.compared} compared, {found.drifted} drifted"
     print(f"{size:>8} {what:<22} {seconds:>8.2f} {1000 * seconds / size:>8.1f} {busy:>10.2f}  {result}")
 
 
