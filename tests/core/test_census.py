@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core.census import YOUNG, Member, Place, Write, mark, orphans, places
+from reconciliation_contract.core.census import NAMESPACES, YOUNG, Member, Place, Write, mark, orphans, places
 from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.manifest import ObjectKey
 from tests.support.builders import at
@@ -19,8 +19,9 @@ MEMBER = Member(KEPT, at(0), writes=(EDIT,))
 NOW = at(3600)
 
 
-def test_each_kind_is_looked_for_in_its_namespace() -> None:
-    """Or everywhere, where it is in several or belongs to the whole cluster."""
+def test_each_kind_is_looked_for_in_its_namespaces() -> None:
+    """Or everywhere, where they are many or it belongs to the whole cluster."""
+    many = [(f"n{number}_a__Secret", "v1") for number in range(NAMESPACES + 1)]
     lines = [
         ("apps_a__ConfigMap", "v1"),
         ("apps_b__ConfigMap", "v1"),
@@ -29,14 +30,16 @@ def test_each_kind_is_looked_for_in_its_namespace() -> None:
         ("_apps__Namespace", "v1"),
     ]
 
-    found = places(Inventory.of(lines))
+    found = places(Inventory.of(lines + many))
 
     assert found == (
         Place("", "v1", "ConfigMap", "apps"),
         Place("", "v1", "Namespace", ""),
-        Place("apps", "v1", "Deployment", ""),
+        Place("", "v1", "Secret", ""),
+        Place("apps", "v1", "Deployment", "apps"),
+        Place("apps", "v1", "Deployment", "shop"),
     )
-    assert [place.api_version for place in found] == ["v1", "v1", "apps/v1"]
+    assert [place.api_version for place in found][2:4] == ["v1", "apps/v1"]
     assert places(None) == ()
 
 

@@ -18,6 +18,9 @@ from reconciliation_contract.core.manifest import ObjectKey
 YOUNG: Final = timedelta(seconds=20)
 """Age up to which an object is no orphan: Flux writes its inventory only after it has applied."""
 
+NAMESPACES: Final = 8
+"""Namespaces of one kind that are looked through one by one."""
+
 
 class Place(NamedTuple):
     """Where objects of one kind are looked for."""
@@ -69,13 +72,17 @@ class Census:
 
 
 def places(inventory: Inventory | None) -> tuple[Place, ...]:
-    """Where to look: each kind in its namespace, or everywhere where it has several."""
+    """Where to look: each kind in its namespaces, or everywhere where they are many.
+
+    A list of the whole cluster reads all objects of the kind, and is a right that a tenant's account should not need.
+    """
     found: dict[tuple[str, str], tuple[str, set[str]]] = {}
     for key, version in inventory.entries() if inventory else ():
         found.setdefault((key.group, key.kind), (version, set()))[1].add(key.namespace)
     return tuple(
-        Place(group, version, kind, next(iter(spaces)) if len(spaces) == 1 else "")
+        Place(group, version, kind, namespace)
         for (group, kind), (version, spaces) in sorted(found.items())
+        for namespace in (sorted(spaces) if len(spaces) <= NAMESPACES else [""])
     )
 
 
