@@ -36,5 +36,9 @@ class Refused(ClusterError):
     """The rights are lacking (401, 403), or the object is not accepted (400, 422)."""
 
 
+class Powerless(Refused):
+    """The operator may not act as an account; it says nothing of what the account may."""
+
+
 class Unavailable(ClusterError):
     """The API server does not answer, or not now (connection, time-out, 429, 5xx)."""

@@ -37,7 +37,7 @@ from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.core.observation import Kustomization, SourceRef
 from reconciliation_contract.core.text import bounded
-from reconciliation_contract.errors import Refused, Unavailable
+from reconciliation_contract.errors import Powerless, Refused, Unavailable
 
 _DIFFERENCES: Final = 64
 """Differences of one object that are looked at."""
@@ -136,6 +136,8 @@ class Trial:
                 rows = await self._comparing.select(place, selector, user)
                 members += [member(place, row) for row in rows]
                 listed.append(place)
+            except Powerless:
+                raise
             except Refused as error:
                 where = f"in {place.namespace}" if place.namespace else "in all namespaces"
                 unlisted = unlisted or f"{user or 'the operator'} may not list {place.kind} objects {where}"

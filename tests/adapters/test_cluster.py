@@ -9,7 +9,7 @@ from kubernetes import client
 
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, SECRETS, Cluster
-from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Powerless, Refused, Unavailable
 from tests.adapters.scripted import Asked, scripted
 from tests.support.virtual_time_port import free_port
 
@@ -150,6 +150,27 @@ async def test_an_act_as_somebody_impersonates_him() -> None:
     first, second = script.asked
     assert first.headers["Impersonate-User"] == "system:serviceaccount:apps:deployer"
     assert "Impersonate-User" not in second.headers
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            'serviceaccounts "deployer" is forbidden: User "me" cannot impersonate resource "serviceaccounts"',
+            Powerless,
+        ),
+        ('things is forbidden: User "system:serviceaccount:apps:deployer" cannot list resource "things"', Refused),
+    ],
+)
+async def test_whose_right_is_lacking_is_told_apart(said: str, expected: type[Refused]) -> None:
+    """The operator's, to act as an account, or the account's own; each is granted to somebody else."""
+    async with scripted(lambda _: (403, {"message": said, "reason": "Forbidden"})) as (cluster, _):
+        with pytest.raises(Refused) as caught:
+            await cluster.get(SECRETS, "apps", "git", user="system:serviceaccount:apps:deployer")
+
+    assert type(caught.value) is expected
+    told = "grant the operator impersonate on serviceaccounts deployer in apps, see deploy/components/impersonation"
+    assert (told in str(caught.value)) is (expected is Powerless)
 
 
 async def test_the_token_is_read_anew_for_each_request() -> None:

@@ -13,7 +13,7 @@ from reconciliation_contract.adapters.dryrun import DryRun
 from reconciliation_contract.adapters.outcome import Applier, Outcome
 from reconciliation_contract.core.check import Forthcoming
 from reconciliation_contract.core.manifest import Manifest
-from reconciliation_contract.errors import Refused
+from reconciliation_contract.errors import Powerless
 from tests.adapters.scripted import Asked, scripted
 
 Answer = Callable[[Asked], tuple[int, Any]]
@@ -224,7 +224,7 @@ async def test_one_without_a_namespace_can_be_given_one() -> None:
 
 async def test_a_right_of_our_own_that_is_lacking_is_our_problem() -> None:
     """It says nothing about the manifest."""
-    with pytest.raises(Refused, match=r"cannot act as .*deployer.*deploy/components/validation"):
+    with pytest.raises(Powerless, match=r"cannot act as .*deployer.*impersonate on serviceaccounts deployer in apps"):
         await tried(answering(status(403, IMPERSONATE)))
 
 

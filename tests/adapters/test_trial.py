@@ -365,6 +365,18 @@ async def test_who_may_not_list_is_told_and_not_asked_again() -> None:
     assert len(world.listed) == 2
 
 
+async def test_an_account_that_the_operator_may_not_be_is_no_right_to_list() -> None:
+    """What is lacking is the operator's, so that is what the comparison says."""
+    world = World(manifest("a"))
+    said = 'serviceaccounts "kustomize-controller" is forbidden: User "me" cannot impersonate resource'
+    world.refused["configmaps"] = (403, {"message": f'{said} "serviceaccounts"', "reason": "Forbidden"})
+
+    found = await world.compare()
+
+    assert "grant the operator impersonate on serviceaccounts kustomize-controller in flux-system" in found.problem
+    assert found.unlisted == ""
+
+
 async def test_a_census_shows_what_others_write() -> None:
     """By kubectl, also by scaling; not what Flux applies, nor what controllers write into a status."""
     world = World(manifest("a"), manifest("b"))

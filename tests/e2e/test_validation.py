@@ -152,6 +152,21 @@ def test_without_the_right_it_is_unknown(
     assert "deploy/components/validation" in promise(status, "Validation")["message"]
     assert condition(status, "Ready")["status"] == "True"
 
+    let_validate(cluster)
+    here, account = ("-n", workspace.namespace), f"{workspace.namespace}:deployer"
+    cluster.kubectl_run(*here, "create", "serviceaccount", "deployer")
+    cluster.kubectl_run(
+        *here, "create", "rolebinding", "deployer", "--clusterrole=edit", f"--serviceaccount={account}"
+    )
+    repository.commit({"tenant/b.yaml": config_map("b", b="1")}, "Third")
+    workspace.kustomization("tenant", "shop", path="./tenant", serviceAccountName="deployer")
+    workspace.contract("tenant")
+    status = workspace.wait("tenant", lambda s: condition(s, "InSync").get("status"), "a comparison")
+
+    assert condition(status, "InSync")["status"] == "Unknown"
+    right = f"impersonate on serviceaccounts deployer in {workspace.namespace}"
+    assert right in condition(status, "InSync")["message"]
+
 
 def test_a_checkout_is_tried_before_a_merge(
     cluster: Cluster, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

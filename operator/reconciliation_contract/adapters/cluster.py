@@ -19,7 +19,7 @@ import aiohttp
 from reconciliation_contract.adapters.access import Access
 from reconciliation_contract.api.flux import FIELD_MANAGER
 from reconciliation_contract.core.observation import GIT_REPOSITORY
-from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Powerless, Refused, Unavailable
 
 Raw = Mapping[str, Any]
 Note = Callable[[str, str, float], None]
@@ -277,7 +277,7 @@ class Cluster:
                 code = str(answer.status)
                 if answer.ok:
                     return _mapping(text)
-                raise _refusal(answer.status, verb, path, text, answer.headers.get("Retry-After", ""))
+                raise _of_whom(_refusal(answer.status, verb, path, text, answer.headers.get("Retry-After", "")), user)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(verb, path, str(error) or type(error).__name__) from error
         except ValueError as error:
@@ -307,6 +307,16 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[str]:
 def _mapping(text: str) -> Raw:
     loaded = json.loads(text) if text else {}
     return loaded if isinstance(loaded, dict) else {}
+
+
+def _of_whom(error: ClusterError, user: str) -> ClusterError:
+    """Tell a right that the operator lacks, to act as an account, from one that the account lacks."""
+    if not user or "cannot impersonate resource" not in error.detail:
+        return error
+    namespace, _, name = user.removeprefix("system:serviceaccount:").partition(":")
+    right = f"grant the operator impersonate on serviceaccounts {name} in {namespace}"
+    remedy = f"{right}, see deploy/components/impersonation (validation, if it is Flux's own)"
+    return Powerless("act as", user, remedy, error.code, error.reason)
 
 
 def _refusal(status: int, verb: str, path: str, text: str, retry_after: str = "") -> ClusterError:

@@ -47,7 +47,7 @@ class DryRun:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def attempt(self, manifest: Manifest, applier: Applier) -> Outcome:
-        """Try one manifest. Raises `Refused` where the operator may not act as the account."""
+        """Try one manifest. Raises `Powerless` where the operator may not act as the account."""
         if is_left_alone(manifest.body, None):
             return Outcome(skipped=True)
         try:

@@ -14,12 +14,11 @@ from reconciliation_contract.core.difference import Path
 from reconciliation_contract.core.manifest import Manifest
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.undeclared import drops, undeclared
-from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Powerless, Unavailable
 
 _DETAIL: Final = 300
 _UNTYPED: Final = ("failed to create typed patch object", "failed to convert new ")
 """How the API server begins what it says of a manifest of the wrong type. It comes as HTTP 500, without a reason."""
-_IMPERSONATION: Final = re.compile(r"cannot impersonate resource")
 _RIGHT: Final = re.compile(r'User "[^"]*" cannot (\w+) resource "([^"]*)"')
 _ESCALATION: Final = re.compile(r'user "[^"]*" .*is attempting to grant RBAC permissions not currently held')
 _CLASS: Final = re.compile(r'(?i)no \w+class with name "?([\w.-]+)|\w+class(?:\.\S+)? "([\w.-]+)" not found')
@@ -85,13 +84,12 @@ def unserved(manifest: Manifest, applier: Applier) -> Outcome:
 
 
 def refusal(manifest: Manifest, applier: Applier, error: ClusterError) -> Outcome:
-    """What it means that the API server did not take a manifest. Raises `Refused` where it is not about it."""
+    """What it means that the API server did not take a manifest. Raises `Powerless` where it is not about it."""
     said = error.detail
     if isinstance(error, Unavailable):
         return _failure(manifest, error)
-    if _IMPERSONATION.search(said):
-        remedy = "deploy/components/validation shows how to let it"
-        raise Refused("act as", applier.user, f"the operator has no right to; {remedy}", error.code, error.reason)
+    if isinstance(error, Powerless):
+        raise error
     if isinstance(error, Missing):
         return _missing(manifest, applier, error)
     if unknown := _unsettled(applier, said):

@@ -10,7 +10,7 @@ from reconciliation_contract.adapters.cluster import SECRETS, Resource
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.api.raw import Raw, read_list, read_map, read_strings, read_text
 from reconciliation_contract.core import reasons
-from reconciliation_contract.errors import ClusterError, Missing, Refused
+from reconciliation_contract.errors import ClusterError, Missing, Powerless, Refused
 
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
 _KINDS: Final = {"ConfigMap": CONFIG_MAPS, "Secret": SECRETS}
@@ -65,8 +65,10 @@ async def _referred(reader: Reader | None, reference: Raw, namespace: str, user:
         if reference.get("optional") is True:
             return {}
         raise BuildFailed(f"substituteFrom names {what}, which does not exist") from error
+    except Powerless as error:
+        raise BuildUnknown(reasons.VALUES_UNREADABLE, f"cannot read {what}: {error}") from error
     except Refused as error:
-        text = f"cannot read {what}: grant the verb get on {_KINDS[kind].plural} in {namespace}"
+        text = f"cannot read {what}: grant {user or 'the operator'} get on {_KINDS[kind].plural} in {namespace}"
         raise BuildUnknown(reasons.VALUES_UNREADABLE, text) from error
     except ClusterError as error:
         raise BuildUnknown(reasons.VALUES_UNREADABLE, f"cannot read {what}: {error.detail}") from error
