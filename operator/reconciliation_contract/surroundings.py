@@ -12,14 +12,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from reconciliation_contract.adapters.cluster import DEPLOYMENTS, LEASES, RECEIVERS, Cluster, Resource
 from reconciliation_contract.adapters.flux import identity
 from reconciliation_contract.api.controller import Started, argument, started
 from reconciliation_contract.api.raw import read_list, read_map, read_number, read_text
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.contract import Contract, InvalidContract, RollbackMode
+from reconciliation_contract.core.contract import Contract, DriftMode, InvalidContract, RollbackMode
 from reconciliation_contract.core.observation import Dependency, SourceRef
 from reconciliation_contract.errors import ClusterError, Missing, Refused
 from reconciliation_contract.store import Key, Store
@@ -35,16 +35,26 @@ LACKING_LASTS: Final = timedelta(seconds=10)
 """How long a right that was lacking is believed to be: whoever grants it watches the status."""
 _POD: Final = re.compile(r"^(.+)-[a-z0-9]{5,10}-[a-z0-9]{5}_")
 """Who holds a leader Lease: a pod of a Deployment, as client-go writes it. That of a shard is named by a hash."""
-_NEEDED: Final = (
-    ("patch", "kustomize.toolkit.fluxcd.io", "kustomizations"),
+_CORRECTION: Final = (("patch", "kustomize.toolkit.fluxcd.io", "kustomizations"),)
+"""What it takes to ask Flux to put drift right."""
+_ROLLBACK: Final = (
+    *_CORRECTION,
     ("create", "source.toolkit.fluxcd.io", "gitrepositories"),
     ("delete", "source.toolkit.fluxcd.io", "gitrepositories"),
 )
 """What a rollback does to Flux's objects."""
 
 Raw = Mapping[str, Any]
-Identity = tuple[str, str]
-"""Namespace and service account (empty for the operator's own)."""
+
+
+class Identity(NamedTuple):
+    """Who acts on Flux's objects, and what for."""
+
+    namespace: str
+    account: str
+    """A service account; empty for the operator's own."""
+    rolls_back: bool
+    """Otherwise it only asks Flux to put drift right."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,8 @@ class Surroundings:
         return next((found.ready for found in self.facts.controllers if found.name == controller), None)
 
     def _identity(self, contract: Contract) -> Identity:
-        return contract.namespace, contract.service_account or self._settings.default_service_account
+        account = contract.service_account or self._settings.default_service_account
+        return Identity(contract.namespace, account, contract.rollback.mode is not RollbackMode.DISABLED)
 
     async def run(self) -> None:
         """Look for ever."""
@@ -182,23 +193,26 @@ class Surroundings:
         for who in wanted:
             asked_at, lacking = self._asked.get(who, (None, ""))
             if asked_at is None or now - asked_at > (LACKING_LASTS if lacking else RIGHTS_LAST):
-                self._asked[who] = (now, await self._missing(*who))
+                self._asked[who] = (now, await self._missing(who))
         return {who: lacking for who, (_, lacking) in self._asked.items() if lacking}
 
-    async def _missing(self, namespace: str, account: str) -> str:
-        user = identity(namespace, account)
+    async def _missing(self, who: Identity) -> str:
+        namespace, user = who.namespace, identity(who.namespace, who.account)
         name = user or "the operator"
         try:
-            for verb, group, resource in _NEEDED:
+            for verb, group, resource in _ROLLBACK if who.rolls_back else _CORRECTION:
                 if not await self._cluster.may(verb, group, resource, namespace, user=user):
-                    return f"{name} may not {verb} {resource} in {namespace}, so no rollback is possible; grant it"
+                    lost = "no rollback is possible" if who.rolls_back else "Flux cannot be asked to put drift right"
+                    return f"{name} may not {verb} {resource} in {namespace}, so {lost}; grant it"
         except Refused as error:
             return f"the operator may not act as {name}: {error.detail}"
         return ""
 
 
 def _may_act(contract: Contract | InvalidContract) -> TypeGuard[Contract]:
-    return isinstance(contract, Contract) and contract.rollback.mode is not RollbackMode.DISABLED
+    if not isinstance(contract, Contract):
+        return False
+    return contract.rollback.mode is not RollbackMode.DISABLED or contract.promises.drift_mode is DriftMode.CORRECT
 
 
 def _called(name: str, objects: list[Raw]) -> list[Raw]:

@@ -98,10 +98,12 @@ class Looking:
 
 
 @asynccontextmanager
-async def looking(around: Around | None = None, settings: Settings | None = None) -> AsyncIterator[Looking]:
+async def looking(
+    around: Around | None = None, settings: Settings | None = None, written: dict[str, Any] | None = None
+) -> AsyncIterator[Looking]:
     """Look around while the context lasts; the first look is over when it begins."""
     store, told, around = Store(), [], around or Around()
-    store.put_contract(builders.contract())
+    store.put_contract(written or builders.contract())
     surroundings = Surroundings(store, around, told.append, now, settings or Settings())  # type: ignore[arg-type]
     task = asyncio.create_task(surroundings.run())
     try:
@@ -316,6 +318,24 @@ async def test_which_right_is_lacking(name: str) -> None:
         assert found.surroundings.lacking(_contract()) == message
 
 
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        (
+            "Correct",
+            "the operator may not patch kustomizations in apps, so Flux cannot be asked to put drift right; grant it",
+        ),
+        ("Detect", ""),
+    ],
+)
+async def test_a_contract_that_only_corrects_needs_the_right_to_ask(mode: str, message: str) -> None:
+    """It never rolls back, so nothing is said of that; one that does neither needs nothing."""
+    written = builders.contract(rollback={"mode": "Disabled"}, promises={"drift": {"mode": mode}})
+
+    async with looking(Around(allowed=False), written=written) as found:
+        assert found.surroundings.lacking(_contract(written)) == message
+
+
 async def test_a_right_is_asked_for_seldom_and_a_lacking_one_often() -> None:
     """Whoever grants a right watches the status; one that is there stays for minutes."""
     async with looking() as found:
@@ -329,9 +349,9 @@ async def test_a_right_is_asked_for_seldom_and_a_lacking_one_often() -> None:
         await eventually(lambda: not found.surroundings.lacking(_contract()), "the grant", 3 * PAUSE.total_seconds())
 
 
-def _contract() -> Contract:
+def _contract(written: dict[str, Any] | None = None) -> Contract:
     store = Store()
-    store.put_contract(builders.contract())
+    store.put_contract(written or builders.contract())
     found = store.contracts["apps", "shop"].contract
     assert isinstance(found, Contract)
     return found
