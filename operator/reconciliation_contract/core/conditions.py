@@ -130,6 +130,9 @@ def _ready(contract: Contract, memory: Memory, seen: Observation, rolled_back: C
     broken = next((j for j in memory.judgements if j.verdict is Verdict.BROKEN), None)
     if broken:
         message = f"{broken.promise} of {delivery.revision}: {broken.message}"
+        failures = delivery.failures  # they may have come after the promise was broken
+        if failures and broken.promise is PromiseName.RECONCILIATION and failures.reason not in broken.message:
+            message = f"{message}; now {failures.reason}: {failures.message}"
         return Condition(FALSE, reasons.PROMISE_BROKEN, message)
     reconciliation = memory.judgement(PromiseName.RECONCILIATION)
     stood = delivery.resumed and reconciliation is not None and reconciliation.reason == reasons.ADOPTED
@@ -216,6 +219,9 @@ def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition
         return Condition(FALSE, reasons.FAILING, f"{failures.reason}: {failures.message}")
     if kustomization.ready.status == FALSE and kustomization.ready.reason:
         return Condition(FALSE, reasons.FAILING, f"{kustomization.ready.reason}: {kustomization.ready.message}")
+    if delivery.stages.detected is None:
+        waits = "its source is suspended" if seen.source and seen.source.suspended else "Flux has not detected it yet"
+        return Condition(UNKNOWN, reasons.PROGRESSING, f"{delivery.revision} is waiting: {waits}")
     return Condition(UNKNOWN, reasons.PROGRESSING, f"Flux is at work on {delivery.revision}")
 
 

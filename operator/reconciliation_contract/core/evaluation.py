@@ -40,12 +40,15 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
         effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
         return Decision(replace(memory, conditions=conditions.stalled(contract, memory, now)), effects)
     memory = replace(memory, dependencies=dependencies(seen) if seen.complete else memory.dependencies)
-    memory = replace(memory, handled_request=contract.requested_at or memory.handled_request)
-    memory = resumed(contract, memory, now)
+    asked_for = contract.requested_at if not contract.suspended else ""  # what is suspended takes no request up
+    memory = replace(memory, handled_request=asked_for or memory.handled_request)
     if seen.fresh and not contract.suspended:
         memory = sync.remember(contract, _forget(contract, memory), seen, now)
         memory = proof.prove(contract, succession.follow(contract, memory, seen, now), seen, now)
         memory = replace(memory, departures=_departures(contract, memory, seen, now))
+    if contract.suspended and seen.fresh:
+        memory = verdict.pause(memory)
+    memory = resumed(contract, memory, now)
     idle = contract.suspended and not contract.deleting  # a deletion ends in every state
     took = Step(memory) if idle else rollback.step(contract, memory, seen, now)
     memory = verdict.mark(contract, took.memory, seen, now) if seen.fresh and not contract.suspended else took.memory

@@ -92,6 +92,8 @@ class Course:
     """A remark on what the measure includes."""
     blame: str = ""
     """A dependency that fails now: the first cause to name when the budget is exceeded."""
+    so_far: str = ""
+    """How far it has come, to be told where nothing is to blame."""
     behind: datetime | None = None
     """When an earlier commit was pushed that was overtaken before its end, and still waits for a newer one's."""
     awaited: bool = False
@@ -127,10 +129,23 @@ def courses(promises: Promises, delivery: Delivery, blame: str = "") -> tuple[Co
             "healthy",
             note=note,
             blame=blame,
+            so_far=standstill(delivery),
             behind=delivery.unhealthy_since,
             awaited=awaited,
         ),
     )
+
+
+def standstill(delivery: Delivery) -> str:
+    """How far a delivery has come that is not healthy. In which words Flux fails is told where that is up to date."""
+    stages = delivery.stages
+    if delivery.failures:
+        return "its attempts fail"
+    if stages.applied:
+        return "applied, and its health check goes on"
+    if stages.attempted:
+        return "attempted, and not applied yet"
+    return "detected, and not attempted yet" if stages.detected else "not detected yet"
 
 
 def judge(course: Course, now: datetime) -> Judgement:
@@ -184,7 +199,9 @@ def _under_way(course: Course, start: Moment, now: datetime) -> Judgement:
     deadline = start.at + course.within
     if now > deadline:
         reason = reasons.DEPENDENCY_FAILED if course.blame else reasons.BUDGET_EXCEEDED
-        message = _because(f"not {course.goal} within {spoken(course.within)}", bounded(course.blame))
+        message = _because(
+            f"not {course.goal} within {spoken(course.within)}", bounded(course.blame or course.so_far)
+        )
         return Judgement(course.promise, Verdict.BROKEN, course.within, reason, message)
     message = f"to be {course.goal} by {deadline:%H:%M:%S} UTC"
     return Judgement(course.promise, Verdict.PENDING, course.within, reasons.IN_PROGRESS, message, deadline=deadline)

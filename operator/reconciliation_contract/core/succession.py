@@ -37,6 +37,8 @@ def _next(contract: Contract, memory: Memory, seen: Observation, goal: Target, n
     fresh = Delivery(goal.revision, goal.hash, started_at=now)
     if last is None:
         return replace(fresh, adopted=_predates(contract, seen))
+    if memory.suspended:  # what came while nothing was judged
+        return replace(fresh, adopted=True)
     if last.binding and last.binding != _binding(seen) and seen.source and seen.source.artifact:
         return replace(fresh, adopted=True)
     owed = verdict.owed(contract, last, memory.judgements)

@@ -68,6 +68,13 @@ def _excused(course: promises.Course, delivery: Delivery, seen: Observation, now
     return replace(course, blame=message)
 
 
+def pause(memory: Memory) -> Memory:
+    """End what is pending while the contract is suspended: nobody looks, so nothing can be said of it."""
+    message = "the contract was suspended before it was known"
+    ended = (promises.conclude(j, Verdict.UNKNOWN, reasons.SUSPENDED, message) for j in memory.judgements)
+    return replace(memory, judgements=tuple(ended))
+
+
 def owed(contract: Contract, delivery: Delivery, judgements: Iterable[Judgement]) -> Mapping[PromiseName, datetime]:
     """Since when each promise is still open, for the next delivery to go on with; what was judged is settled."""
     pending = {judgement.promise for judgement in judgements if not judgement.concluded}
