@@ -62,6 +62,10 @@ HISTORIES: dict[str, tuple[list[Past], tuple[Any, ...]]] = {
         [past(500, latency=7), past(300, Result.SUPERSEDED), FAILED],
         (2, 1, 1, 7, 7, 400),
     ),
+    "it failed, and the next one mended it before a promise broke": (
+        [past(140, latency=20), past(120, Result.SUPERSEDED, failed_at=100)],
+        (2, 1, 1, 20, 20, 40),
+    ),
     "clocks that disagree": (
         [past(300, Result.ROLLED_BACK, failed_at=100, recovered_at=90)],
         (1, 0, 1, None, None, 0),

@@ -4,10 +4,10 @@ The definitions are DORA's (https://dora.dev/guides/dora-metrics-four-keys/), ta
 most ten finished deliveries:
 
 lead time
-    From the commit to healthy, of the deliveries that got there and whose commit time is known.
+    From the push to healthy, of the deliveries for which that was measured: Kept or Broken, not Unknown.
 change failure rate
-    Deliveries that failed at least once for good (rolled back, or a promise broken with a failed attempt), of all
-    that ended otherwise than overtaken before anything failed.
+    Deliveries that needed a remedy (rolled back, or overtaken after an attempt had failed) or that failed and broke a
+    promise, of all but those overtaken before anything was known of them. Only failures that a commit can cure count.
 recovery time
     From the first failed attempt to the cluster being healthy again: by a rollback, or by the next healthy delivery.
 """
@@ -66,7 +66,8 @@ def _counts(past: Past) -> bool:
 
 
 def _failed(past: Past) -> bool:
-    return past.result is Result.ROLLED_BACK or (past.failed_at is not None and bool(past.broken))
+    fixed_forward = past.result is Result.SUPERSEDED
+    return past.result is Result.ROLLED_BACK or (past.failed_at is not None and (fixed_forward or bool(past.broken)))
 
 
 def _recovery(history: Sequence[Past], index: int) -> timedelta | None:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciliation_contract.core import sighting, timeline, verdict
+from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.counting import recount, respecified
 from reconciliation_contract.core.memory import HISTORY, Memory, Past, Result, footing_of
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.sighting import Target
-from reconciliation_contract.core.timeline import Delivery, Span
+from reconciliation_contract.core.timeline import Delivery, Failures, Span
 
 
 def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
@@ -131,9 +132,9 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
         result=_result(delivery, memory, seen),
         ended_at=healthy.at if healthy else now,
         subject=delivery.subject,
-        latency=_latency(delivery),
+        latency=_latency(delivery, memory),
         broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
-        failed_at=delivery.failures.first_at if delivery.failures else None,
+        failed_at=delivery.failures.first_at if delivery.failures and _curable(delivery.failures) else None,
         recovered_at=undo.completed_at if undo and undo.bad.hash == delivery.hash else None,
         footing=footing_of(memory.good) if memory.good and memory.good.hash == delivery.hash else "",
     )
@@ -148,10 +149,18 @@ def _kept(history: tuple[Past, ...]) -> tuple[Past, ...]:
     return history[:gone] + history[gone + 1 :]
 
 
-def _latency(delivery: Delivery) -> timedelta | None:
+def _latency(delivery: Delivery, memory: Memory) -> timedelta | None:
+    """From the push to healthy, where that was seen closely enough for a verdict."""
     pushed, healthy = timeline.origin(delivery), delivery.stages.healthy
-    measured = pushed and healthy and delivery.reached(healthy)
-    return Span.between(pushed, healthy).longest if measured and pushed and healthy else None
+    said = memory.judgement(PromiseName.RECONCILIATION)
+    if pushed is None or healthy is None or said is None or said.measured is None:
+        return None
+    return Span.between(pushed, healthy).longest
+
+
+def _curable(failures: Failures) -> bool:
+    """Whether they are the commit's: an outage of a webhook or a right that is lacking is no failure of a change."""
+    return classify(failures.reason, failures.message).curable
 
 
 def _result(delivery: Delivery, memory: Memory, seen: Observation) -> Result:
