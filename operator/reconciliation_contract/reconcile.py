@@ -206,6 +206,7 @@ class Reconciler:
             rollout=self._reach.rollouts.facts(key),
             complete=git.looked,
             looks_every=self._settings.git_interval,
+            account=contract.service_account or self._settings.default_service_account,
             controllers=around.controllers,
             cancels_health_checks=around.kustomize.cancels_health_checks,
             selectors=around.selectors,

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeGuard
 
-from reconciliation_contract.adapters.cluster import DEPLOYMENTS, LEASES, RECEIVERS, Cluster, Resource
+from reconciliation_contract.adapters.cluster import (
+    DEPLOYMENTS,
+    GIT_REPOSITORIES,
+    LEASES,
+    RECEIVERS,
+    Cluster,
+    Resource,
+)
 from reconciliation_contract.adapters.flux import identity
 from reconciliation_contract.api.controller import Started, argument, started
 from reconciliation_contract.api.raw import read_list, read_map, read_number, read_text
@@ -45,14 +52,18 @@ _ROLLBACK: Final = (
 """What a rollback does to Flux's objects."""
 
 Raw = Mapping[str, Any]
+_AT_ONCE: Final = 8
+"""Questions about rights under way at a time."""
 
 
 class Identity(NamedTuple):
-    """Who acts on Flux's objects, and what for."""
+    """Who acts for contracts, where, and what for."""
 
     namespace: str
     account: str
     """A service account; empty for the operator's own."""
+    source: str
+    """Namespace of the source."""
     rolls_back: bool
     """Otherwise it only asks Flux to put drift right."""
 
@@ -108,7 +119,9 @@ class Surroundings:
 
     def _identity(self, contract: Contract) -> Identity:
         account = contract.service_account or self._settings.default_service_account
-        return Identity(contract.namespace, account, contract.rollback.mode is not RollbackMode.DISABLED)
+        known = self._store.kustomizations.get((contract.namespace, contract.kustomization))
+        source = known.source.namespace if known else contract.namespace
+        return Identity(contract.namespace, account, source, contract.rollback.mode is not RollbackMode.DISABLED)
 
     async def run(self) -> None:
         """Look for ever."""
@@ -190,22 +203,44 @@ class Surroundings:
         wanted = {self._identity(contract) for contract in contracts if _may_act(contract)}
         now = self._clock()
         self._asked = {who: known for who, known in self._asked.items() if who in wanted}
-        for who in wanted:
-            asked_at, lacking = self._asked.get(who, (None, ""))
-            if asked_at is None or now - asked_at > (LACKING_LASTS if lacking else RIGHTS_LAST):
-                self._asked[who] = (now, await self._missing(who))
+        due = {who for who in wanted if self._is_due(who, now)}
+        for rolls_back in (True, False):
+            own = {who for who in due if not who.account and who.rolls_back is rolls_back}
+            if own and await self._missing(Identity("", "", "", rolls_back)) == "":  # as it is deployed: everywhere
+                self._asked |= dict.fromkeys(own, (now, ""))
+                due -= own
+        slots = asyncio.Semaphore(_AT_ONCE)
+        await asyncio.gather(*(self._ask(who, now, slots) for who in due))
         return {who: lacking for who, (_, lacking) in self._asked.items() if lacking}
 
-    async def _missing(self, who: Identity) -> str:
-        namespace, user = who.namespace, identity(who.namespace, who.account)
+    def _is_due(self, who: Identity, now: datetime) -> bool:
+        if who not in self._asked:
+            return True
+        asked_at, lacking = self._asked[who]
+        return now - asked_at > (LACKING_LASTS if lacking else RIGHTS_LAST)
+
+    async def _ask(self, who: Identity, now: datetime, slots: asyncio.Semaphore) -> None:
+        """Ask for what is due; what cannot be told stays as it was known, and concerns nobody else."""
+        async with slots:
+            lacking = await self._missing(who)
+        if lacking is not None:
+            self._asked[who] = (now, lacking)
+
+    async def _missing(self, who: Identity) -> str | None:
+        """What is lacking, anywhere where no namespace is named; None where it cannot be told."""
+        user = identity(who.namespace, who.account)
         name = user or "the operator"
         try:
             for verb, group, resource in _ROLLBACK if who.rolls_back else _CORRECTION:
-                if not await self._cluster.may(verb, group, resource, namespace, user=user):
+                where = who.source if resource == GIT_REPOSITORIES.plural else who.namespace
+                if not await self._cluster.may(verb, group, resource, where, user=user):
                     lost = "no rollback is possible" if who.rolls_back else "Flux cannot be asked to put drift right"
-                    return f"{name} may not {verb} {resource} in {namespace}, so {lost}; grant it"
+                    return f"{name} may not {verb} {resource} in {where}, so {lost}; grant it"
         except Refused as error:
             return f"the operator may not act as {name}: {error.detail}"
+        except ClusterError as error:
+            _log.warning("a right cannot be asked for", extra={"error": str(error), "identity": name})
+            return None
         return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -220,6 +221,20 @@ async def test_writes_run_as_the_contracts_account_and_reads_as_ourselves() -> N
             users.append([asked.headers.get("Impersonate-User") for asked in script.asked])
 
     assert users == [[None, default, default], [None, named, named]]
+
+
+async def test_the_operators_own_rights_are_not_lent_to_other_namespaces() -> None:
+    """Whatever was decided, a copy beside a source of another namespace is made by an account of the contract or not."""
+    pin, elsewhere = replace(PIN, namespace="infra"), replace(SOURCE, namespace="infra")
+    async with scripted(answering(None)) as (cluster, script):
+        with pytest.raises(Refused, match="in another namespace"):
+            await Flux(cluster).ensure_pin(contract(), pin, elsewhere, GOOD)
+        refused = [asked.method for asked in script.asked]
+        await Flux(cluster).ensure_pin(contract(account="deployer"), pin, elsewhere, GOOD)
+
+    assert refused == []
+    assert script.asked[-1].path.endswith("/namespaces/infra/gitrepositories")
+    assert script.asked[-1].headers["Impersonate-User"] == "system:serviceaccount:apps:deployer"
 
 
 async def test_two_at_once_make_one_copy() -> None:

@@ -48,6 +48,10 @@ OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a dependency is not ready": (failed(reason="DependencyNotReady"), reasons.NOT_CURABLE),
     "nothing reached the cluster": (failed(reason="BuildFailed"), reasons.NOTHING_REACHED),
     "the source is no GitRepository": ({"source__kind": "OCIRepository"}, reasons.NOT_PINNABLE),
+    "the source is in a namespace where its author may have no rights": (
+        {"source__namespace": "infra"},
+        reasons.NOT_PINNABLE,
+    ),
     "no revision is known to be good": ({"memory__good": None}, reasons.NO_GOOD_REVISION),
     "the good one is this one": ({"memory__good": good("B")}, reasons.NO_GOOD_REVISION),
     "the good one was another Kustomization's": (
@@ -91,6 +95,7 @@ def test_without_an_objection_it_begins() -> None:
 
 
 FAVOURABLE: dict[str, dict[str, Any]] = {
+    "a source in another namespace, for an account": {"source__namespace": "infra", "seen__account": "deployer"},
     "a pause that has ended": {"contract__requests": Requests(paused_until=at(100))},
     "a release of another revision": {"contract__requests": Requests(release=sha("C"))},
     "rollbacks of long ago": {"memory__begun": (at(-90000),) * 3},

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from playground.cluster import Cluster
 from playground.repository import Repository
-from tests.support.flux_objects import QUICK, Object, Workspace, condition, deployment
+from tests.support.flux_objects import QUICK, Object, Workspace, condition, deployment, new_namespace
 from tests.support.flux_objects_watch import Recorder
 from tests.support.operator_process import ACCOUNT, OperatorProcess, StartOperator
 
@@ -63,10 +64,10 @@ def make_account(workspace: Workspace, name: str) -> None:
     workspace.api.create(f"/api/v1/namespaces/{workspace.namespace}/serviceaccounts", {"metadata": {"name": name}})
 
 
-def grant(workspace: Workspace, account: str) -> None:
-    """Give an account the rights that a rollback needs."""
+def grant(workspace: Workspace, account: str, home: str = "") -> None:
+    """Give an account, of this or of another namespace, the rights here that a rollback needs."""
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{workspace.namespace}"
-    subject = {"kind": "ServiceAccount", "name": account, "namespace": workspace.namespace}
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": home or workspace.namespace}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account}
     workspace.api.create(f"{rbac}/roles", {"metadata": {"name": account}, "rules": RULES})
     workspace.api.create(
@@ -175,3 +176,33 @@ def test_a_right_that_is_lacking_is_named_and_waited_for(
     assert f"{user} may not patch kustomizations in {fenced.namespace}" in lacking["message"]
     assert condition(status, "RolledBack")["status"] == "True"
     assert seen.values("shop", source_of) == ["shop", status["rollback"]["pinRef"]["name"]]
+
+
+def test_a_source_elsewhere_takes_an_account_with_rights_there(
+    operator: OperatorProcess, cluster: Cluster, workspace: Workspace, tmp_path: Path
+) -> None:
+    """The operator lends its own rights to nobody in another namespace; an account that is named uses those it has."""
+    with new_namespace(cluster) as infra:
+        repository = workspace.repository("shop")
+        good = repository.commit({"deploy/web.yaml": deployment("1")}, "Good")
+        infra.source("shop", repository.url)
+        reference = {"kind": "GitRepository", "name": "shop", "namespace": infra.namespace}
+        workspace.kustomization("shop", sourceRef=reference)
+        workspace.contract("shop")
+        workspace.wait_good("shop", good)
+
+        repository.commit({"deploy/web.yaml": deployment("never-ready")}, "Bad")
+        refused = workspace.wait_reason("shop", "SourceNotPinnable", "RolledBack")
+        before = [thing["metadata"]["name"] for thing in infra.all("source")]
+        make_account(workspace, "deployer")
+        allow_impersonation(workspace, tmp_path, "deployer")
+        grant(workspace, "deployer")
+        grant(infra, "deployer", workspace.namespace)
+        workspace.change("contract", "shop", {"spec": {"serviceAccountName": "deployer"}})
+        status = workspace.wait_state("shop", "Active")
+
+        assert infra.namespace in refused["message"]
+        assert before == ["shop"]
+        assert infra.find("source", status["rollback"]["pinRef"]["name"]) is not None
+        workspace.wait_good("shop", repository.commit({"deploy/web.yaml": deployment("2")}, "Fix"))
+        infra.wait_gone("source", status["rollback"]["pinRef"]["name"])

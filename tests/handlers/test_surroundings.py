@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from reconciliation_contract.errors import ClusterError, Missing, Refused, Unava
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.surroundings import PAUSE, Surroundings
 from tests.support import builders
-from tests.support.virtual_time import eventually, now, passing
+from tests.support.virtual_time import START, eventually, now, passing
 
 pytestmark = pytest.mark.looptime
 
@@ -63,7 +64,13 @@ class Around:
     )
     allowed: bool | ClusterError = True
     renewing: bool = True
+    questions: set[tuple[str, str, str]] = field(default_factory=set)
+    """Verb, plural and namespace of each question about a right."""
     asked: int = 0
+    takes: float = 0.0
+    """Seconds for a question about a right."""
+    unanswered: str = ""
+    """A user whose rights cannot be asked for."""
 
     async def list_all(self, resource: Resource, _namespace: str = "") -> Mapping[str, Any]:
         """List a kind; Leases are renewed each time while their holder lives."""
@@ -75,9 +82,13 @@ class Around:
             self.exists["leases"] = found
         return {"items": found}
 
-    async def may(self, *_: object, **__: object) -> bool:
+    async def may(self, verb: str, _group: str, resource: str, namespace: str, *, user: str = "") -> bool:
         """Say whether something is allowed."""
         self.asked += 1
+        self.questions.add((verb, resource, namespace))
+        await passing(self.takes)
+        if user and user == self.unanswered:
+            raise Unavailable("ask", "a right", "no answer")
         if isinstance(self.allowed, ClusterError):
             raise self.allowed
         return self.allowed
@@ -99,11 +110,17 @@ class Looking:
 
 @asynccontextmanager
 async def looking(
-    around: Around | None = None, settings: Settings | None = None, written: dict[str, Any] | None = None
+    around: Around | None = None, settings: Settings | None = None, *objects: dict[str, Any]
 ) -> AsyncIterator[Looking]:
     """Look around while the context lasts; the first look is over when it begins."""
     store, told, around = Store(), [], around or Around()
-    store.put_contract(written or builders.contract())
+    for raw in objects or (builders.contract(),):
+        put = (
+            store.put_contract
+            if raw["kind"] == "ReconciliationContract"
+            else partial(store.put_kustomization, at=START, live=False)
+        )
+        put(raw)
     surroundings = Surroundings(store, around, told.append, now, settings or Settings())  # type: ignore[arg-type]
     task = asyncio.create_task(surroundings.run())
     try:
@@ -332,7 +349,7 @@ async def test_a_contract_that_only_corrects_needs_the_right_to_ask(mode: str, m
     """It never rolls back, so nothing is said of that; one that does neither needs nothing."""
     written = builders.contract(rollback={"mode": "Disabled"}, promises={"drift": {"mode": mode}})
 
-    async with looking(Around(allowed=False), written=written) as found:
+    async with looking(Around(allowed=False), None, written) as found:
         assert found.surroundings.lacking(_contract(written)) == message
 
 
@@ -349,12 +366,54 @@ async def test_a_right_is_asked_for_seldom_and_a_lacking_one_often() -> None:
         await eventually(lambda: not found.surroundings.lacking(_contract()), "the grant", 3 * PAUSE.total_seconds())
 
 
-def _contract(written: dict[str, Any] | None = None) -> Contract:
+def _contract(raw: dict[str, Any] | None = None) -> Contract:
     store = Store()
-    store.put_contract(written or builders.contract())
-    found = store.contracts["apps", "shop"].contract
-    assert isinstance(found, Contract)
-    return found
+    store.put_contract(raw or builders.contract())
+    (found,) = store.contracts.values()
+    assert isinstance(found.contract, Contract)
+    return found.contract
+
+
+def _many(count: int, **spec: Any) -> list[dict[str, Any]]:
+    """Contracts, each in a namespace of its own."""
+    made = [builders.contract(**spec) for _ in range(count)]
+    return [
+        raw | {"metadata": raw["metadata"] | {"namespace": f"n{n}", "uid": f"u{n}"}} for n, raw in enumerate(made)
+    ]
+
+
+async def test_the_operators_own_rights_are_asked_for_once() -> None:
+    """As it is deployed they are the same in all namespaces."""
+    async with looking(Around(), None, *_many(300)) as found:
+        assert found.around.asked == 3
+        assert {namespace for _, _, namespace in found.around.questions} == {""}
+
+
+async def test_rights_of_many_accounts_keep_nobody_waiting() -> None:
+    """They are asked for side by side, and one that cannot be told is no matter of the others."""
+    contracts = _many(300, serviceAccountName="flux")
+    around = Around(takes=0.02, unanswered="system:serviceaccount:n7:flux")
+    around.allowed = False
+    began = now()
+
+    async with looking(around, None, *contracts) as found:
+        took = now() - began
+        lacking = [found.surroundings.lacking(_contract(raw)) for raw in contracts]
+
+    assert took < timedelta(seconds=3)
+    assert [number for number, right in enumerate(lacking) if not right] == [7]
+
+
+async def test_rights_on_sources_are_those_where_the_source_is() -> None:
+    """The pinned copy is made beside it."""
+    elsewhere = builders.kustomization(sourceRef={"kind": "GitRepository", "name": "shop", "namespace": "infra"})
+
+    async with looking(Around(), None, elsewhere, builders.contract(serviceAccountName="flux")) as found:
+        assert found.around.questions == {
+            ("patch", "kustomizations", "apps"),
+            ("create", "gitrepositories", "infra"),
+            ("delete", "gitrepositories", "infra"),
+        }
 
 
 async def test_only_a_change_is_told() -> None:

@@ -82,9 +82,13 @@ class Flux:
     async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> None:
         """Make the pinned copy exist; one that is ours already is fine.
 
-        Raises `Refused` where another object has its name, or the rights are lacking.
+        Raises `Refused` where another object has its name, or the rights are lacking: the operator lends its own only
+        in the contract's namespace, where the admission policy has asked for the author's.
         """
         user = self._user(contract)
+        if not user and pin.namespace != contract.namespace:
+            detail = "in another namespace only an account of the contract's own may act; set spec.serviceAccountName"
+            raise Refused("create", f"GitRepository {pin.namespace}/{pin.name}", detail)
         original = await self._cluster.get(GIT_REPOSITORIES, source.namespace, source.name)
         try:
             body = pinned(original, pin, hash_, contract)

@@ -74,10 +74,18 @@ def changed(bad: str, seen: Observation, *, asked: bool = False) -> str:
 
 def unpinnable(seen: Observation) -> str:
     """Why its source cannot be pinned to an earlier revision; empty if it can."""
-    kind = seen.source.kind if seen.source else GIT_REPOSITORY
-    if kind == GIT_REPOSITORY:
+    source, kustomization = seen.source, seen.kustomization
+    if source is None or kustomization is None:
         return ""
-    return f"only a GitRepository can be pinned to an earlier revision, not a source of kind {kind}; put the old back"
+    if source.kind != GIT_REPOSITORY:
+        which = f"not a source of kind {source.kind}"
+        return f"only a GitRepository can be pinned to an earlier revision, {which}; put the old back"
+    if source.namespace != kustomization.namespace and not seen.account:
+        return (
+            f"the source is in namespace {source.namespace}, where the operator lends nobody its own rights; name in"
+            " spec.serviceAccountName an account that may create and delete gitrepositories there"
+        )
+    return ""
 
 
 def unfitness(good: Good | None, bad: str, seen: Observation) -> str:

@@ -255,6 +255,8 @@ class Observation:
     """The last time in which nothing could be seen; None where there was none."""
     acts: bool = True
     """The operator may act; otherwise it only observes."""
+    account: str = ""
+    """The service account whose rights acts use; empty for the operator's own."""
     refused: str = ""
     """Why the API server refused the last act; empty if it did not."""
     failing_since: datetime | None = None
