@@ -77,6 +77,7 @@ def test_a_reader_gets_one_opening_and_one_recovery(
 ) -> None:
     """Behind Alert, Alertmanager and CloudEvents there are exactly two messages each, though the operator is killed in between.
 
+    What was under way at the kill may come again to CloudEvents, whose readers know it by its id.
     The Git host hears of the commit from Flux alone: our verdict does not overwrite Flux's.
     """
     space = workspace
@@ -117,7 +118,9 @@ def test_a_reader_gets_one_opening_and_one_recovery(
     assert bad[:12] in bodies[0]["message"]
     assert '"Release 2"' in bodies[0]["message"]
     assert [body["status"] for body in readers.pager.taken] == ["firing", "resolved"]
-    assert [body["type"].split(".")[3] for body in readers.bus.taken] == ["detected", "resolved"]
+    events = {body["id"]: body["type"].split(".")[3] for body in readers.bus.taken}
+    assert list(events.values()) == ["detected", "resolved"]
+    assert len(readers.bus.taken) <= len(events) + 1
     said = {description for _, description in statuses(readers.git_host)}
     assert not [words for words in said if "contract" in words]
     assert (bad, "health check failed") in statuses(readers.git_host)
