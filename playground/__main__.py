@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from types import FrameType
 
@@ -19,11 +21,19 @@ from playground.toolchain import NoGoError
 from playground.toolset import CLUSTER, MONITORING
 from playground.waiting import WaitTimeoutError
 
-EXPECTED_ERRORS = (BuildError, NoGoError, NoFreePortsError, ProcessDiedError, WaitTimeoutError, BrokenBuildError)
+EXPECTED_ERRORS = (
+    BuildError,
+    NoGoError,
+    NoFreePortsError,
+    ProcessDiedError,
+    WaitTimeoutError,
+    BrokenBuildError,
+    OSError,  # no git, a full disk, a cache that may not be written: the system says which
+)
 """Errors whose message says all a person needs; anything else is a bug and shows its traceback."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECK_INTERVAL = 1.0
-"""Seconds between two looks at whether every component still runs."""
+"""Seconds between two looks at whether every component, and who started them, still runs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # As Ctrl-C does: leave through the `with` blocks, which stop everything.
     for number in SIGNALS:
         signal.signal(number, _interrupt)
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     try:
         if options.command == "build":
             return _build()
@@ -150,6 +161,13 @@ def _demo(arguments: Sequence[str]) -> int:
     from playground.demo import main as demo  # noqa: PLC0415
 
     return demo(arguments)
+
+
+def _end_with(parent: int) -> None:
+    """Stop everything when the process that started this one dies, a `make` that was killed for example."""
+    while os.getppid() == parent:
+        time.sleep(CHECK_INTERVAL)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -91,6 +91,50 @@ def test_the_command_line_stops_everything_when_told(number: signal.Signals) -> 
     assert not kubeconfig.parent.exists()
 
 
+WITHOUT_GIT = """
+import os, sys
+from playground.__main__ import main
+os.environ["PATH"] = ""
+sys.stderr = sys.stdout
+sys.exit(main(["up"]))
+"""
+SHELL = """
+import subprocess, sys
+command = subprocess.Popen([sys.executable, "-m", "playground", "up"], stdout=subprocess.PIPE, text=True)
+print(command.pid, flush=True)
+for line in command.stdout:
+    print(line, end="", flush=True)
+"""
+
+
+def test_the_command_line_ends_with_whoever_started_it() -> None:
+    """A `make` or a runner that is killed leaves no cluster behind."""
+    with in_another_process("-c", SHELL) as shell:
+        assert shell.stdout is not None
+        command = int(shell.stdout.readline())
+        text = "".join(iter(shell.stdout.readline, "Ctrl-C stops everything.\n"))
+        kubeconfig = Path(text.split("KUBECONFIG=")[1].split()[0])
+        children = children_of(command)
+        assert children
+
+        shell.send_signal(signal.SIGKILL)
+        shell.wait(60)
+
+    left = [command, *children]
+    wait_until(lambda: not [pid for pid in left if is_running(pid)], LIMIT, "the command and all components to end")
+    assert not kubeconfig.parent.exists()
+
+
+def test_a_machine_without_git_is_told_so(tmp_path: Path) -> None:
+    """One line, without a traceback."""
+    with in_another_process("-c", WITHOUT_GIT, TMPDIR=str(tmp_path)) as command:
+        assert command.stdout is not None
+        said = command.stdout.read()
+
+    assert command.returncode == 1
+    assert said == "\ngit is not on PATH; the playground's Git server needs it\n"
+
+
 def test_an_impatient_person_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C again and again while the API server still starts: everything stops and is removed all the same."""
     with in_another_process("-m", "playground", "up", TMPDIR=str(tmp_path)) as command:
