@@ -6,8 +6,8 @@
     store ─────────────┼──▶ evaluate ──▶ decision ──▶ write status (if changed) ──▶ effects ──▶ look again
     lookout (Git) ─────┘     (pure)
 
-Nothing is kept here between passes but how the last act failed, and how each contract stands for the fleet's
-brake. Every pass starts from the status as it was written, so what is about to be done has always been written first.
+Nothing is kept here between passes but how the last act failed. Every pass starts from the status as it was written,
+so what is about to be done has always been written first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from reconciliation_contract.api import status as status_api
 from reconciliation_contract.api.contract import FINALIZER
 from reconciliation_contract.config import Settings
 from reconciliation_contract.confirmation import look_closely
-from reconciliation_contract.core.brake import Pulse, brake
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import (
     AllowDeletion,
@@ -43,16 +42,19 @@ from reconciliation_contract.core.effects import (
 )
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.observation import Observation, SourceRef
+from reconciliation_contract.core.release import PATIENCE
 from reconciliation_contract.core.verdict import presumes
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
+from reconciliation_contract.fleet import Pulses
 from reconciliation_contract.inspection import Inspection
 from reconciliation_contract.lookout import Lookout
 from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.queue import LONGEST_BACKOFF, Queue
+from reconciliation_contract.refusal import Refusal, is_decided
 from reconciliation_contract.removal import Removals
 from reconciliation_contract.rollout import Rollouts
-from reconciliation_contract.store import Key, Record, Store
+from reconciliation_contract.store import Key, Raw, Record, Store
 from reconciliation_contract.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
@@ -62,16 +64,6 @@ LONGEST_SILENCE: Final = timedelta(minutes=5)
 SOON: Final = 8.0
 """Seconds between tries at most where a person waits: for a right to be seen, or a deletion to end."""
 _ACTING: Final = EnsurePin | DeletePin | SwitchSource | Disown | HoldDeletion
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """An act that has failed at every try."""
-
-    act: type[Effect]
-    since: datetime
-    refused: str
-    """Why the API server refused it; empty where it did not answer."""
 
 
 Follow = Callable[[Contract, Memory, Memory], None]
@@ -109,8 +101,8 @@ class Reconciler:
         self._queue = queue
         self._reach = reach
         self._settings = settings
-        self._trouble: dict[Key, Trouble] = {}
-        self._fleet: dict[Key, Pulse] = {}
+        self._trouble: dict[Key, Refusal] = {}
+        self._fleet = Pulses(store, settings.fleet_brake)
 
     async def work(self) -> None:
         """Look at one contract after the other, for ever; one that fails never stops the others."""
@@ -156,7 +148,7 @@ class Reconciler:
             self._reach.metrics.forgot(key)
             self._reach.notifier.forget(key)
             self._trouble.pop(key, None)
-            self._fleet.pop(key, None)
+            self._fleet.note(key)
             return
         now = _as_kept(self._reach.clock())
         memory = recall.parse(record.status)
@@ -168,6 +160,7 @@ class Reconciler:
             seen = self._observe(key, record, memory, now)
             decision = evaluate(record.contract, memory, seen, now)
         record = await self._write(key, record, decision, seen)
+        self._fleet.note(key)
         if isinstance(record.contract, Contract):
             self._reach.removals.attend(key, record.contract, decision.memory)
             self._reach.follow(record.contract, memory, decision.memory)
@@ -200,7 +193,7 @@ class Reconciler:
             seen,
             git=git,
             departures=self._reach.removals.facts(key, seen.kustomization, memory),
-            failing_since=trouble.since if trouble else None,
+            failed_for=trouble.refused_for(now) if trouble else timedelta(0),
             validation=self._reach.inspection.validation(key),
             drift=self._reach.inspection.drift(key),
             rollout=self._reach.rollouts.facts(key),
@@ -215,11 +208,8 @@ class Reconciler:
             told=self._reach.notifier.told(key),
             storms=self._reach.notifier.storms(key),
         )
-        failures = memory.delivery.failures if memory.delivery else None
-        self._fleet[key] = Pulse(seen.source.url if seen.source else "", failures.first_at if failures else None)
-        if failures is None:  # the fleet is looked through only where it matters
-            return seen
-        return replace(seen, brake=brake(self._fleet.values(), self._settings.fleet_brake, now))
+        self._fleet.note(key)
+        return replace(seen, brake=self._fleet.brake(key, now))
 
     async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
         """Write the status if it changed, on the version that it was decided on."""
@@ -255,15 +245,19 @@ class Reconciler:
             await self._act(key, record, contract, effect)
         except (Refused, Unavailable) as error:
             if isinstance(effect, _ACTING):
-                self._note(key, type(effect), str(error) if isinstance(error, Refused) else "")
+                self._note(key, type(effect), error, ending=contract.deleting)
             raise
 
-    def _note(self, key: Key, act: type[Effect], refused: str) -> None:
-        known = self._trouble.get(key)
-        if refused and not (known and known.refused):  # only once: a message may be another one each time
+    def _note(self, key: Key, act: type[Effect], error: Refused | Unavailable, *, ending: bool) -> None:
+        known, now = self._trouble.pop(key, None), self._reach.clock()
+        if not is_decided(error):
+            return
+        refused = str(error) if isinstance(error, Refused) else ""
+        trouble = Refusal(act, known.since if known and known.act is act else now, now, refused, ending)
+        self._trouble[key] = trouble
+        news = refused and not (known and known.refused)  # only once: a message may be another one each time
+        if news or trouble.refused_for(now) >= PATIENCE:
             self._queue.add(key, 0.01)
-        since = known.since if known and known.act is act else self._reach.clock()
-        self._trouble[key] = Trouble(act, since, refused)
 
     async def _act(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
         reach = self._reach
@@ -277,16 +271,29 @@ class Reconciler:
             case EnsurePin(pin, source, hash_):
                 await reach.flux.ensure_pin(contract, pin, source, hash_)
             case DeletePin(pin):
-                await reach.flux.delete_pin(contract, pin)
+                await self._unpin(contract, pin)
             case SwitchSource():
-                await reach.flux.switch(contract, effect)
+                self._take(await reach.flux.switch(contract, effect))
             case Disown():
-                await reach.flux.disown(contract, effect)
+                self._take(await reach.flux.disown(contract, effect))
             case TellLeft(message):
                 _log.warning("a rollback is left behind", extra={"contract": key, "left": message})
                 reach.events.lament(contract, message)
             case RequestReconcile():
                 await reach.flux.request(contract, effect)
+
+    async def _unpin(self, contract: Contract, pin: SourceRef) -> None:
+        """Remove the pinned copy, unless the Kustomization uses it after all: its watch can lag behind our act."""
+        user = await self._reach.flux.user_of(contract, pin)
+        if user is not None:
+            self._take(user)
+            raise Conflict("delete", f"GitRepository {pin.namespace}/{pin.name}", "the Kustomization uses it")
+        await self._reach.flux.delete_pin(contract, pin)
+
+    def _take(self, kustomization: Raw) -> None:
+        """See what the API server has just shown, without waiting for the watch."""
+        for key in self._store.put_kustomization(kustomization, self._reach.clock(), live=True):
+            self._queue.add(key)
 
     async def _finalize(self, record: Record, key: Key, *, hold: bool) -> None:
         """Put our finalizer on the contract, or take it off; other finalizers stay."""

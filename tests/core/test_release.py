@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,12 +11,12 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.effects import AllowDeletion, Effect, EmitEvent, TellLeft
 from reconciliation_contract.core.memory import RollbackState
 from reconciliation_contract.core.release import PATIENCE
-from tests.support.builders import at, sha
+from tests.support.builders import sha
 from tests.support.builders_core import HOLD, MARK, OWN, PIN, Case, pin, rolling_back
 
 LATE: dict[str, Any] = {
     "contract__deleting": True,
-    "seen__failing_since": at(100) - PATIENCE,
+    "seen__failed_for": PATIENCE,
     "seen__refused": "forbidden",
 }
 
@@ -84,8 +85,8 @@ def test_a_stray_copy_that_cannot_be_removed_is_told() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"seen__failing_since": at(100) - PATIENCE / 2}, id="it has failed for a short time"),
-        pytest.param({"seen__failing_since": None}, id="it has not failed"),
+        pytest.param({"seen__failed_for": PATIENCE / 2}, id="it has failed for a short time"),
+        pytest.param({"seen__failed_for": timedelta(0)}, id="it has not failed, or not just now"),
         pytest.param({"contract__deleting": False}, id="nobody waits for the end"),
         pytest.param({"seen__fresh": False}, id="nothing is seen"),
     ],

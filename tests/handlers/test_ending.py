@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.handlers.embedded import running
-from tests.handlers.story import activate, fail, prove, source_of
+from tests.handlers.story import C, activate, fail, prove, source_of
 from tests.support.api_server import CONTRACTS, EVENTS, FLUX, ApiServer, Seen
 from tests.support.api_server_flux import Flux
 from tests.support.virtual_time import eventually, passing
@@ -61,6 +61,45 @@ async def test_a_refusal_that_is_mended_in_time_leaves_nothing() -> None:
         with api.failing(403, where=_acts):
             api.delete(CONTRACTS, "apps", "shop")
             await passing(5)
+        await _gone(api)
+
+        assert source_of(flux) == "shop"
+        assert flux.pins == []
+        assert "LeftBehind" not in [seen.body["reason"] for seen in api.writes(EVENTS)]
+
+
+@pytest.mark.parametrize("seconds", [14, 40, 120])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_an_outage_of_the_api_server_abandons_nothing(seconds: float, status: int) -> None:
+    """While nothing can be done the deletion waits, and afterwards everything is given back."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+
+        with api.failing(status, where=_acts):
+            api.delete(CONTRACTS, "apps", "shop")
+            await passing(seconds)
+        await _gone(api)
+
+        assert source_of(flux) == "shop"
+        assert flux.pins == []
+        assert "LeftBehind" not in [seen.body["reason"] for seen in api.writes(EVENTS)]
+
+
+async def test_a_release_is_tried_once_more_before_it_is_given_up() -> None:
+    """Rights that lacked for long and are there again when the contract is deleted are used."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+        with api.failing(403, where=_acts):
+            flux.fetch(C)
+            await passing(300)
+
+        api.delete(CONTRACTS, "apps", "shop")
         await _gone(api)
 
         assert source_of(flux) == "shop"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster
+from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster, Raw
 from reconciliation_contract.api.flux import (
     CONTRACT_LABEL,
     FIELD_MANAGER,
     ORIGINAL_ANNOTATION,
     OWNER_ANNOTATION,
     REQUESTED_AT,
+    source_of,
 )
 from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import Contract
@@ -108,16 +109,27 @@ class Flux:
         ours = read_text(read_map(meta, "annotations"), OWNER_ANNOTATION) == contract.uid
         return read_text(meta, "uid") if ours else ""
 
+    async def user_of(self, contract: Contract, pin: SourceRef) -> Raw | None:
+        """Read the Kustomization, and return it if it uses the pinned copy, whatever its watch has told so far."""
+        try:
+            found = await self._cluster.find(KUSTOMIZATIONS, contract.namespace, contract.kustomization)
+        except Missing:
+            return None
+        if found is None or source_of(read_map(found, "metadata"), read_map(found, "spec")) != pin:
+            return None
+        return found
+
     async def delete_pin(self, contract: Contract, pin: SourceRef) -> None:
         """Remove the pinned copy; one that is gone, or not ours, is left."""
         uid = await self._owned(contract, pin)
         if uid:
             await self._cluster.delete(GIT_REPOSITORIES, pin.namespace, pin.name, uid, user=self._user(contract))
 
-    async def switch(self, contract: Contract, act: SwitchSource) -> None:
+    async def switch(self, contract: Contract, act: SwitchSource) -> Raw:
         """Point the Kustomization at a source, if it is still as it was when this was decided.
 
         Only the name changes: a pinned copy lives in its source's namespace and is of its kind.
+        Returns the new version.
         """
         patch = {
             "metadata": {
@@ -127,12 +139,14 @@ class Flux:
             },
             "spec": {"sourceRef": {"name": act.source.name}},
         }
-        await self._cluster.merge(
+        return await self._cluster.merge(
             KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=self._user(contract)
         )
 
-    async def disown(self, contract: Contract, act: Disown) -> None:
-        """Take our field manager off the Kustomization; the fields stay as they are, and whoever applies owns them.
+    async def disown(self, contract: Contract, act: Disown) -> Raw:
+        """Take our field manager off the Kustomization; return it as it is now.
+
+        The fields stay as they are, and whoever applies owns them.
 
         A value that is written is owned as well, so this comes after the switch back.
         """
@@ -141,7 +155,7 @@ class Flux:
             {"op": "test", "path": f"{path}/manager", "value": FIELD_MANAGER},
             {"op": "remove", "path": path},
         ]
-        await self._cluster.amend(
+        return await self._cluster.amend(
             KUSTOMIZATIONS,
             contract.namespace,
             contract.kustomization,

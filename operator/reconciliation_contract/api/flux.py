@@ -101,7 +101,7 @@ def _declared(meta: Raw, spec: Raw, status: Raw, before: Kustomization | None) -
         uid=read_text(meta, "uid"),
         resource_version=read_text(meta, "resourceVersion"),
         generation=read_number(meta, "generation"),
-        source=_source_ref(read_map(spec, "sourceRef"), namespace),
+        source=source_of(meta, spec),
         observed_generation=read_number(status, "observedGeneration"),
         deleting="deletionTimestamp" in meta,
         suspended=spec.get("suspend") is True,
@@ -238,8 +238,11 @@ def _raw_condition(status: Raw, name: str) -> Raw:
     return next((c for c in read_list(status, "conditions") if c.get("type") == name), {})
 
 
-def _source_ref(ref: Raw, namespace: str) -> SourceRef:
-    return SourceRef(read_text(ref, "kind"), read_text(ref, "namespace") or namespace, read_text(ref, "name"))
+def source_of(meta: Raw, spec: Raw) -> SourceRef:
+    """Read a Kustomization's reference to its source."""
+    ref = read_map(spec, "sourceRef")
+    namespace = read_text(ref, "namespace") or read_text(meta, "namespace")
+    return SourceRef(read_text(ref, "kind"), namespace, read_text(ref, "name"))
 
 
 def _depends_on(spec: Raw, namespace: str) -> tuple[str, ...]:

@@ -100,6 +100,12 @@ def unfitness(good: Good | None, bad: str, seen: Observation) -> str:
     return ""
 
 
+def braked(memory: Memory, seen: Observation) -> str:
+    """Why the fleet is braked, or was at the last look, so that failures may have that cause; else empty."""
+    said = memory.conditions.get("RolledBack")
+    return seen.brake or (said.message if said and said.reason == reasons.FLEET_BRAKE else "")
+
+
 # The guards --------------------------------------------------------------------------------------------------
 
 

@@ -259,8 +259,8 @@ class Observation:
     """The service account whose rights acts use; empty for the operator's own."""
     refused: str = ""
     """Why the API server refused the last act; empty if it did not."""
-    failing_since: datetime | None = None
-    """Since when the last act has failed at every try; None if it did not fail."""
+    failed_for: timedelta = timedelta(0)
+    """How long an act has been refused at every try; the last was just now, for a contract that is being deleted."""
     controllers: tuple[Dependency, ...] = ()
     """Flux's controllers, as far as they can be looked at."""
     blocked_by: str = ""

@@ -10,8 +10,9 @@ from typing import Final
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract, RollbackMode
+from reconciliation_contract.core.counting import recount
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, Effect
-from reconciliation_contract.core.grounds import Case, changed, objection, persistent_from, unpinnable
+from reconciliation_contract.core.grounds import Case, braked, changed, objection, persistent_from, unpinnable
 from reconciliation_contract.core.memory import (
     Good,
     Memory,
@@ -32,7 +33,7 @@ HOLD: Final = "kustomize.toolkit.fluxcd.io/ssa"
 MARK: Final = "reconciliation.dev/rolled-back-from"
 """Hash of the bad revision; set together with the switch."""
 _BRAKED: Final = timedelta(seconds=30)
-"""Between two looks at whether the fleet's brake is off again."""
+"""Between two looks at whether the fleet's brake is on, or off again."""
 _BEGUN: Final = 20
 """Times of rollbacks kept for the budget."""
 
@@ -90,8 +91,10 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
     due = persistent_from(failures, contract.rollback)
     if delivery is None or failures is None or due is None:
         return Step(memory)
-    if now < due:
-        return Step(memory, recheck_at=due)
+    if now < due and not seen.brake:
+        return Step(memory, recheck_at=min(due, now + _BRAKED))
+    if braked(memory, seen) and not seen.brake:  # what failed while it was on says nothing of the commit
+        return Step(replace(memory, delivery=recount(delivery, now)))
     against = objection(Case(contract, memory, delivery, failures, seen, now))
     if against:
         wakes = {reasons.PAUSED: contract.requests.paused_until, reasons.FLEET_BRAKE: now + _BRAKED}

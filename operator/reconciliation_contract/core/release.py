@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from reconciliation_contract.core import reasons
@@ -17,7 +17,7 @@ from reconciliation_contract.core.onset import MARK
 from reconciliation_contract.core.standing import Standing, Step
 
 PATIENCE: Final = timedelta(seconds=15)
-"""How long a deletion waits for an act that fails at every try."""
+"""How long a deletion waits for an act that is refused at every try. An API server that is away refuses nothing."""
 
 
 def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
@@ -52,11 +52,11 @@ def _ours(kustomization: Kustomization, rollback: Rollback) -> bool:
 # What cannot be given back ---------------------------------------------------------------------------------------
 
 
-def hopeless(contract: Contract, seen: Observation, now: datetime) -> bool:
+def hopeless(contract: Contract, seen: Observation) -> bool:
     """Whether the contract must go although its rollback cannot be taken back."""
     if not (contract.deleting and contract.finalized):
         return False
-    return not seen.acts or (seen.failing_since is not None and now - seen.failing_since >= PATIENCE)
+    return not seen.acts or seen.failed_for >= PATIENCE
 
 
 def abandon(contract: Contract, memory: Memory, seen: Observation) -> Step:

@@ -39,7 +39,7 @@ from reconciliation_contract.core.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.grounds import changed, unfitness
+from reconciliation_contract.core.grounds import braked, changed, unfitness
 from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
@@ -57,7 +57,7 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
     if not seen.fresh:
         return Step(memory)
     rollback = memory.rollback
-    if hopeless(contract, seen, now):
+    if hopeless(contract, seen):
         return abandon(contract, memory, seen)
     if rollback is None:
         return begin(contract, memory, seen, now)
@@ -107,19 +107,33 @@ def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     return Step(memory, (AllowDeletion(),) if contract.finalized else ())
 
 
-def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, why: str) -> Step:
-    """Give the rollback up before its act; a revision that was not rolled back from is not bad."""
-    standing = Standing(False, reasons.CANCELLED, why)
-    if seen.pin:
-        return Step(memory, (DeletePin(rollback.pin),), standing)
-    bad = tuple(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash)
-    return Step(replace(memory, rollback=None, bad=bad), (), standing)
-
-
-def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
+def _reconsidered(
+    contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime
+) -> Step | None:
+    """Give the rollback up if the world has changed since it was decided; None while it has not."""
     change = _change(memory, rollback, seen) or _outdated(contract, rollback, now)
     if change:
         return _withdrawn(memory, rollback, seen, change)
+    brake = "" if rollback.asked else braked(memory, seen)
+    return _withdrawn(memory, rollback, seen, brake, reasons.FLEET_BRAKE) if brake else None
+
+
+def _withdrawn(
+    memory: Memory, rollback: Rollback, seen: Observation, why: str, reason: str = reasons.CANCELLED
+) -> Step:
+    """Give the rollback up before its act: its revision is not bad, and it costs nothing of the budget."""
+    standing = Standing(False, reason, why)
+    if seen.pin:
+        return Step(memory, (DeletePin(rollback.pin),), standing)
+    bad = tuple(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash)
+    begun = tuple(at for at in memory.begun if at != rollback.started_at)
+    return Step(replace(memory, rollback=None, bad=bad, begun=begun), (), standing)
+
+
+def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
+    withdrawn = _reconsidered(contract, memory, rollback, seen, now)
+    if withdrawn:
+        return withdrawn
     if contract.finalized and _serves(seen, rollback.good.hash):
         return _ready_to_switch(memory, rollback, seen)
     hold: tuple[Effect, ...] = () if contract.finalized else (HoldDeletion(),)
@@ -200,9 +214,9 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
     undone = kustomization.hold.get(MARK) == rollback.bad.hash or kustomization.source != rollback.source
     if undone or _changed_twice(kustomization, rollback):
         return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
-    change = _change(memory, rollback, seen) or _outdated(contract, rollback, now)
-    if change:
-        return _withdrawn(memory, rollback, seen, change)
+    withdrawn = _reconsidered(contract, memory, rollback, seen, now)
+    if withdrawn:
+        return withdrawn
     if not _serves(seen, rollback.good.hash):
         return Step(memory, (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),))
     decided = _decided_on(rollback, kustomization)
