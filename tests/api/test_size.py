@@ -182,7 +182,7 @@ def test_trouble_costs_no_more_than_the_oldest_deliveries() -> None:
 
     said = {condition["type"]: condition["message"] for condition in written["conditions"]}
     assert len(written["history"]) >= 3
-    assert len(said["Ready"]) >= 36
+    assert len(said["Ready"]) >= 85
 
 
 def test_what_is_sent_to_people_is_cut_last_of_the_texts() -> None:

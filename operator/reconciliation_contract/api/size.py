@@ -35,6 +35,10 @@ _DECISIVE: Final = "failures"
 """Whether a rollback can cure a failure is read from its message."""
 _LIMITS: Final = (200, 120, 60, 40)
 """Bytes of a text, one step after the other."""
+_HEADLINE: Final = 90
+"""Bytes that the message of Ready keeps: it is the first, and in ``kubectl get`` the only one, that people read."""
+_BARE: Final = 36
+"""Bytes of every text, that one too, before anything goes that people may still have to hear of."""
 _BAREST: Final = 16
 """Bytes of a text where nothing else helps."""
 _WIDEST: Final = 6
@@ -75,6 +79,7 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
         yield (bare := _with(bare, "history", history[:kept]))
     for limit in _LIMITS:
         yield (bare := _cut(bare, limit))
+    yield (bare := _cut(bare, _BARE))
     incidents = bare.get("incidents", [])
     # An end that some sink has not been told yet goes after those that all have.
     for over in sorted((incident for incident in incidents if "closedAt" in incident), key=_is_owed):
@@ -171,6 +176,8 @@ def _without_messages(part: Wire) -> Wire:
 def _cut(value: Any, limit: int, key: str = "") -> Any:
     match value:
         case dict():
+            if value.get("type") == "Ready" and limit > _BARE:
+                limit = max(limit, _HEADLINE)
             return {name: part if name == _DECISIVE else _cut(part, limit, name) for name, part in value.items()}
         case list():
             return [_cut(part, limit, key) for part in value]
