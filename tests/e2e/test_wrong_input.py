@@ -129,6 +129,25 @@ def test_what_is_missing_or_wrong_is_said_and_picked_up(
     assert PASSWORD not in operator.log.read_text()
 
 
+def test_a_repository_that_is_not_there_is_told_and_picked_up(
+    operator: OperatorProcess, workspace: Workspace
+) -> None:
+    """Neither Flux nor the operator can read it; both do as soon as the address is right."""
+    there = settings(workspace, "astray")
+    address = workspace.repository("astray").url
+    workspace.source("astray", address.replace("astray", "not-there"))
+    workspace.kustomization("astray")
+    workspace.contract("astray")
+
+    assert workspace.wait_reason("astray", "SourceNotReady")["message"]
+    blamed = workspace.wait_reason("astray", "DependencyFails", "DependenciesReady")["message"]
+    assert "repository not found" in blamed
+
+    workspace.change("source", "astray", {"spec": {"url": address}})
+    workspace.wait_good("astray", there)
+    assert reason(workspace, "astray", "DependenciesReady")[0] != "False"
+
+
 def test_a_first_commit_that_fails_has_no_way_back(operator: OperatorProcess, workspace: Workspace) -> None:
     """Without a good revision nothing is rolled back, and the contract says so."""
     repository = workspace.repository("shop")
