@@ -31,6 +31,7 @@ EXPECTED_ERRORS = (
     OSError,  # no git, a full disk, a cache that may not be written: the system says which
 )
 """Errors whose message says all a person needs; anything else is a bug and shows its traceback."""
+TOOLSETS = {"cluster": CLUSTER, "monitoring": MONITORING}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at whether every component, and who started them, still runs."""
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the command, return the exit code."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
+    if options.command == "build":
+        rest += set(options.toolsets) - TOOLSETS.keys()
     if rest and options.command != "demo":
         parser.error(f"unknown: {' '.join(rest)}")
     # As Ctrl-C does: leave through the `with` blocks, which stop everything.
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     try:
         if options.command == "build":
-            return _build()
+            return _build(options.toolsets)
         if options.command == "demo":
             return _demo(rest)
         return _up(options)
@@ -83,12 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         help="one more argument for a component; may be repeated:"
         " --arg kustomize-controller=--feature-gates=CancelHealthCheckOnNewRevision=true",
     )
-    commands.add_parser(
+    build = commands.add_parser(
         "build",
         help="only build the programs, or check the built ones",
         description="Build the programs into the cache, or check every file of an earlier build by its hash:"
         " those of the cluster, and Prometheus and Alertmanager, which the tests need.",
     )
+    build.add_argument("toolsets", nargs="*", metavar="TOOLSET", help=f"{' or '.join(TOOLSETS)} (default: both)")
     # Its options are its own; it shows them itself.
     commands.add_parser(
         "demo",
@@ -146,10 +150,10 @@ def _run_on(cluster: Cluster) -> None:
         cluster.check()
 
 
-def _build() -> int:
+def _build(names: Sequence[str]) -> int:
     progress = Progress()
-    for tools in (CLUSTER, MONITORING):
-        binaries = provide(progress, tools=tools)
+    for name in names or TOOLSETS:
+        binaries = provide(progress, tools=TOOLSETS[name])
         with progress.timed("Checked"):
             open_build(binaries.directory, thorough=True)
         print(binaries.directory)

@@ -1,10 +1,16 @@
-"""For all tests: how hard the generated ones try, little by default, ``HYPOTHESIS_PROFILE=thorough`` for long runs."""
+"""For all tests: how hard the generated ones try, and how many run at a time, in which order.
+
+Generated tests try little by default; ``HYPOTHESIS_PROFILE=thorough`` is for long runs. Workers take whole files (`-n auto
+--dist loadfile`), the long ones first, so that no worker is left alone with one at the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # pytest-asyncio 1.5 makes a loop for the main thread where none was ever set, and leaks it.
@@ -27,3 +33,62 @@ settings.register_profile(
     "thorough", max_examples=1000, stateful_step_count=40, deadline=None, suppress_health_check=_SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# Order ------------------------------------------------------------------------------------------------------------
+
+SECONDS = {
+    "e2e/test_releases.py": 240,
+    "e2e/test_cli.py": 151,
+    "e2e/test_restart.py": 150,
+    "e2e/test_drift.py": 100,
+    "e2e/test_monitoring.py": 100,
+    "e2e/test_incident.py": 98,
+    "e2e/test_kill_points.py": 96,
+    "e2e/test_live.py": 84,
+    "e2e/test_identity.py": 76,
+    "e2e/test_source_controller.py": 76,
+    "e2e/test_parent.py": 75,
+    "e2e/test_rollback_faults.py": 66,
+    "e2e/test_demo.py": 60,
+    "playground/test_cluster.py": 57,
+    "e2e/test_ending.py": 57,
+    "manifests/test_image.py": 55,
+    "e2e/test_story.py": 50,
+    "e2e/test_injected_faults.py": 16,
+    "e2e/test_deploy.py": 3,
+    "e2e/test_endpoints.py": 2,
+    "e2e/test_crd.py": 2,
+    "handlers": 10,
+    "adapters": 5,
+    "monitoring": 5,
+    "cli": 5,
+}
+"""What a file, or one of a folder, takes; measured on two cores."""
+USUAL = 40
+"""What one takes that is not measured."""
+MEMORY = 1.5
+"""GiB that a worker needs, with a cluster of its own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files that take longest first; within a file, and among equals, nothing moves."""
+    items.sort(key=lambda item: -_seconds(item.path))
+
+
+def _seconds(path: Path) -> int:
+    name = path.relative_to(Path(__file__).parent).as_posix()
+    return SECONDS.get(name, SECONDS.get(name.partition("/")[0], USUAL))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Count the workers of `-n auto`: one more than cores, as most tests wait, as far as memory goes."""
+    return max(1, min((os.cpu_count() or 1) + 1, int(_available() / MEMORY)))
+
+
+def _available() -> float:
+    """GiB of memory that are available; plenty where that is not told."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 16
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 2**20

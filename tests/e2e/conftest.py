@@ -1,15 +1,13 @@
-"""One real cluster for the whole session, and the operator in it with the deployed account's rights.
+"""One real cluster for each worker, and the operator in it with the deployed account's rights.
 
-Most tests share one operator, as the contracts of a cluster do, and the sixteen releases of `test_releases` are
-delivered beside them. Tests that stop operators start their own: then the shared one rests.
+Most tests share one operator, as the contracts of a cluster do. Tests that stop operators start their own: then the
+shared one rests. What a test changes for the whole cluster, its fixture puts back: files run in any order.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,17 +15,15 @@ import pytest
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
+from tests.support.flux_account import validating
 from tests.support.flux_objects import CRD, Workspace, new_namespace
-from tests.support.flux_objects_releases import Releases, deliver
-from tests.support.operator_process import ACCOUNT, OperatorProcess, StartOperator, operator_process
+from tests.support.operator_process import OperatorProcess, StartOperator, operator_process
 
 HERE = Path(__file__).parent
 DEPLOY = HERE.parents[1] / "deploy"
 PODINFO = HERE.parents[2] / "shared" / "data" / "podinfo"
-BINDING = f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{ACCOUNT}-act"
-MEASURED = pytest.StashKey[list[str]]()
+MEASURED = "measured"
 OPERATORS = pytest.StashKey[list[OperatorProcess]]()
-DELIVERIES = pytest.StashKey[Future[Releases]]()
 FIRST_START = 1800
 """Seconds for a test; the first cluster on a machine builds its programs."""
 
@@ -52,9 +48,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what the tests measured."""
-    if lines := config.stash.get(MEASURED, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured, in whichever worker."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    ends = sorted(
+        (report for report in reports if isinstance(report, pytest.TestReport) and report.when == "teardown"),
+        key=lambda report: report.nodeid,
+    )
+    if lines := [str(line) for report in ends for kind, line in report.user_properties if kind == MEASURED]:
         terminalreporter.section("measured")
         terminalreporter.write("".join(f"{line}\n" for line in lines))
 
@@ -62,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Take a line to be printed at the end of the session."""
-    return request.config.stash.setdefault(MEASURED, []).append
+    return lambda line: request.node.user_properties.append((MEASURED, line))
 
 
 # Cluster --------------------------------------------------------------------------------------------------------
@@ -91,10 +92,10 @@ def namespace(workspace: Workspace) -> str:
 
 
 @pytest.fixture
-def rights(cluster: Cluster) -> None:
-    """The deployed account may act, even if another test took that right away."""
-    if cluster.api.find(BINDING) is None:
-        cluster.kubectl_run("apply", "-k", str(DEPLOY))
+def validation(cluster: Cluster) -> Iterator[None]:
+    """The opt-in to try manifests as Flux would apply them."""
+    with validating(cluster):
+        yield
 
 
 # Operators ------------------------------------------------------------------------------------------------------
@@ -108,25 +109,19 @@ def shared(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def operator(request: pytest.FixtureRequest, rights: None, shared: OperatorProcess) -> Iterator[OperatorProcess]:
+def operator(request: pytest.FixtureRequest, shared: OperatorProcess) -> Iterator[OperatorProcess]:
     """The shared operator, ready, with exactly the rights of the deployed service account."""
     request.node.stash[OPERATORS] = [shared]
     shared.start()
-    wanted = any("deliveries" in getattr(item, "fixturenames", ()) for item in request.session.items)
-    if wanted and PODINFO.is_dir():
-        # They take minutes: begin with the first test.
-        request.getfixturevalue("deliveries")
     yield shared
     shared.check()
 
 
 @pytest.fixture
 def start_operator(
-    request: pytest.FixtureRequest, rights: None, cluster: Cluster, shared: OperatorProcess, tmp_path: Path
+    request: pytest.FixtureRequest, cluster: Cluster, shared: OperatorProcess, tmp_path: Path
 ) -> Iterator[StartOperator]:
     """Start operators of the test's own, while the shared one rests."""
-    if under_way := request.config.stash.get(DELIVERIES, None):
-        under_way.exception()
     shared.stop()
     numbers = itertools.count(1)
     operators = request.node.stash[OPERATORS] = []
@@ -139,21 +134,3 @@ def start_operator(
             return operators[-1]
 
         yield start
-
-
-# Long work beside the tests -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def deliveries(
-    request: pytest.FixtureRequest, cluster: Cluster, shared: OperatorProcess
-) -> Iterator[Future[Releases]]:
-    """The sixteen releases of podinfo, delivered in the background."""
-    if not PODINFO.is_dir():
-        pytest.skip(f"the releases are not at {PODINFO.relative_to(HERE.parents[2])} beside the repository")
-    stop = threading.Event()
-    shared.start()
-    with new_namespace(cluster) as workspace, ThreadPoolExecutor(1, "deliveries") as pool:
-        under_way = request.config.stash[DELIVERIES] = pool.submit(deliver, workspace, PODINFO, stop)
-        yield under_way
-        stop.set()

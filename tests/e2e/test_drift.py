@@ -11,7 +11,7 @@ import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
-from tests.support.flux_account import kustomize, let_validate
+from tests.support.flux_account import kustomize
 from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, requested
 from tests.support.operator_process import StartOperator
 
@@ -28,11 +28,11 @@ def drifted(status: Object) -> dict[str, Object]:
     return {"/".join([item["object"].split("/")[0], item["object"].split("/")[-1]]): item for item in found}
 
 
+@pytest.mark.usefixtures("validation")
 def test_drift_is_found_with_field_and_author(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """A fresh cluster shows none; scaling, editing and deleting are found; no value of a Secret is anywhere."""
-    let_validate(cluster)
     operator = start_operator(kustomize(cluster))
     repository = workspace.repository("shop")
     files = {
@@ -76,11 +76,11 @@ def test_drift_is_found_with_field_and_author(
     assert "objects" not in status["drift"]
 
 
+@pytest.mark.usefixtures("validation")
 def test_a_change_and_an_orphan_are_found_long_before_the_interval(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """Nobody waits for the next comparison; what carries the labels and is in no inventory is named."""
-    let_validate(cluster)
     start_operator(kustomize(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/a.yaml": config_map("a", color="blue")}, "First")
@@ -112,11 +112,11 @@ def test_a_change_and_an_orphan_are_found_long_before_the_interval(
     assert "not in its inventory" in condition(status, "InSync")["message"]
 
 
+@pytest.mark.usefixtures("validation")
 def test_flux_is_asked_to_put_drift_right(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """With mode Correct it is Flux that applies, once asked; what is ignored stays as it is."""
-    let_validate(cluster)
     start_operator(kustomize(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/web.yaml": deployment("1"), "deploy/a.yaml": config_map("a", c="blue")}, "First")
@@ -141,11 +141,11 @@ def test_flux_is_asked_to_put_drift_right(
     measured(f"asked for at {mark}")
 
 
+@pytest.mark.usefixtures("validation")
 def test_corrections_that_do_not_hold_become_seldom(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """Git says one replica, an autoscaler three: the two are not set on each other for ever, and people are told."""
-    let_validate(cluster)
     start_operator(kustomize(cluster))
     workspace.repository("shop").commit({"deploy/web.yaml": deployment("1", replicas=1)}, "First")
     workspace.source("shop", workspace.repository("shop").url)

@@ -16,7 +16,7 @@ import yaml
 from playground.cluster import Cluster
 from playground.waiting import wait_until
 from tests.e2e.conftest import PODINFO
-from tests.support.flux_account import kustomize, let_validate
+from tests.support.flux_account import kustomize
 from tests.support.flux_objects import PATIENCE, Workspace, condition
 from tests.support.operator_process import StartOperator
 
@@ -162,6 +162,7 @@ def layout(namespace: str, podinfo: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.usefixtures("validation")
 def test_what_flux_has_just_reconciled_is_in_sync(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
@@ -169,7 +170,6 @@ def test_what_flux_has_just_reconciled_is_in_sync(
     releases = sorted(path for path in PODINFO.glob("*") if path.is_dir())
     if not releases:
         pytest.skip("the releases of podinfo are not beside the repository")
-    let_validate(cluster)
     namespace, here = workspace.namespace, ("-n", workspace.namespace)
     cluster.kubectl_run(*here, "create", "configmap", "values", "--from-literal=team=red")
     cluster.kubectl_run(*here, "create", "secret", "generic", "values", "--from-literal=password=hunter2")

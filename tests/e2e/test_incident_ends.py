@@ -12,7 +12,7 @@ import yaml
 from playground.cluster import Cluster
 from playground.waiting import wait_until
 from tests.e2e.conftest import DEPLOY
-from tests.support.flux_account import kustomize, let_validate
+from tests.support.flux_account import kustomize
 from tests.support.flux_objects import Object, Workspace, config_map, deployment
 from tests.support.operator_process import StartOperator
 from tests.support.receiver import Receiver, receiving_elsewhere
@@ -28,9 +28,8 @@ LONGER_THAN_THE_HOLD = 75.0
 
 
 @pytest.fixture
-def role(cluster: Cluster) -> Iterator[None]:
+def role(validation: None, cluster: Cluster) -> Iterator[None]:
     """The rights to look at objects."""
-    let_validate(cluster)
     cluster.kubectl_run("apply", "-f", str(LIVE))
     cluster.kubectl_run("patch", "clusterrole", "reconciliation-contract-live", "--type=json", "--patch", READ)
     yield

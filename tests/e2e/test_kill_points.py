@@ -154,7 +154,7 @@ def assert_right(name: str, kustomizations: Recorder, sources: Recorder) -> None
 
 
 @pytest.fixture
-def alone(rights: None, shared: OperatorProcess) -> None:
+def alone(shared: OperatorProcess) -> None:
     """No other operator is at work."""
     shared.stop()
 

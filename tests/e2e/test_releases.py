@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from datetime import datetime
 
 import pytest
 
-from tests.support.flux_objects import Object, condition, verdict
-from tests.support.flux_objects_releases import Releases
+from playground.cluster import Cluster
+from tests.e2e.conftest import PODINFO
+from tests.support.flux_objects import Object, condition, new_namespace, verdict
+from tests.support.flux_objects_releases import Releases, deliver
 from tests.support.flux_objects_watch import Sighting
 from tests.support.operator_process import OperatorProcess
 
@@ -19,10 +20,14 @@ HISTORY = 10
 """Finished deliveries that a contract keeps."""
 
 
-@pytest.fixture
-def releases(operator: OperatorProcess, deliveries: Future[Releases]) -> Releases:
-    """The record of all deliveries."""
-    return deliveries.result()
+@pytest.fixture(scope="module")
+def releases(cluster: Cluster, shared: OperatorProcess) -> Releases:
+    """The record of all deliveries; it takes minutes."""
+    if not PODINFO.is_dir():
+        pytest.skip("the releases of podinfo are not beside the repository")
+    shared.start()
+    with new_namespace(cluster) as workspace:
+        return deliver(workspace, PODINFO)
 
 
 def version_of(thing: Object) -> int:

@@ -15,7 +15,7 @@ import yaml
 from playground.cluster import Cluster
 from playground.waiting import wait_until
 from reconciliation_contract.adapters.manifests.checkout import copy
-from tests.support.flux_account import kustomize, let_validate
+from tests.support.flux_account import kustomize
 from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, verdict
 from tests.support.operator_process import StartOperator
 
@@ -32,11 +32,11 @@ def promise(status: Object, name: str) -> Object:
     return next((item for item in found if item["name"] == name), {})
 
 
+@pytest.mark.usefixtures("validation")
 def test_manifests_are_tried_beside_flux(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """A good revision is valid, with the time of its slowest; a bad one is refused, with file, object and reason."""
-    let_validate(cluster)
     start_operator(kustomize(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/web.yaml": deployment("1")}, "First")
@@ -70,11 +70,11 @@ def test_manifests_are_tried_beside_flux(
     assert condition(status, "Validated")["status"] == "False"
 
 
+@pytest.mark.usefixtures("validation")
 def test_it_refuses_what_flux_refuses_and_nothing_else(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """Fields that Flux drops, and what a changed CRD allows, are none; wrong types are, though they come as HTTP 500."""
-    let_validate(cluster)
     start_operator(kustomize(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/crd.yaml": definition("a"), "deploy/w.yaml": widget("a")}, "First")
@@ -135,10 +135,9 @@ def widget(size: str) -> str:
 
 
 def test_without_the_right_it_is_unknown(
-    cluster: Cluster, start_operator: StartOperator, workspace: Workspace
+    request: pytest.FixtureRequest, cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """What is missing is named, with what would give it, and nothing is broken by it."""
-    cluster.kubectl_run("delete", "--ignore-not-found", "clusterrolebinding", "reconciliation-contract-validation")
     start_operator(kustomize(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/a.yaml": config_map("a", a="1")}, "First")
@@ -152,7 +151,7 @@ def test_without_the_right_it_is_unknown(
     assert "deploy/components/validation" in promise(status, "Validation")["message"]
     assert condition(status, "Ready")["status"] == "True"
 
-    let_validate(cluster)
+    request.getfixturevalue("validation")
     here, account = ("-n", workspace.namespace), f"{workspace.namespace}:deployer"
     cluster.kubectl_run(*here, "create", "serviceaccount", "deployer")
     cluster.kubectl_run(

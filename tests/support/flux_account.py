@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playground.cluster import Cluster
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+ROLE = Path(__file__).parents[2] / "deploy" / "components" / "validation" / "role-validation.yaml"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/cluster-reconciler"
 
 
-def let_validate(cluster: Cluster) -> None:
-    """Bind kustomize-controller's account as `flux install` does, and add the opt-in to the deployment."""
+@contextmanager
+def validating(cluster: Cluster) -> Iterator[None]:
+    """Bind kustomize-controller's account as `flux install` does, and add the opt-in to the deployment; then undo it."""
     cluster.api.apply(
         _RBAC,
         {
@@ -22,7 +25,10 @@ def let_validate(cluster: Cluster) -> None:
             "subjects": [{"kind": "ServiceAccount", "name": "kustomize-controller", "namespace": "flux-system"}],
         },
     )
-    cluster.kubectl_run("apply", "-f", str(DEPLOY / "components" / "validation" / "role-validation.yaml"))
+    cluster.kubectl_run("apply", "-f", str(ROLE))
+    yield
+    cluster.kubectl_run("delete", "-f", str(ROLE))
+    cluster.api.delete(_RBAC)
 
 
 def kustomize(cluster: Cluster) -> str:

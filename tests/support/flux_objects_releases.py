@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def find_versions(folder: Path) -> list[str]:
     return sorted(found, key=lambda name: [int(part) for part in name.split(".")])
 
 
-def deliver(workspace: Workspace, folder: Path, stop: threading.Event) -> Releases:
+def deliver(workspace: Workspace, folder: Path) -> Releases:
     """Deliver every release, each when the one before is judged; beside it, have Flux look at what stands still."""
     releases = Releases(find_versions(folder))
     quiet = workspace.repository(STILL)
@@ -52,8 +51,6 @@ def deliver(workspace: Workspace, folder: Path, stop: threading.Event) -> Releas
     repository = workspace.repository(NAME)
     with Recorder(workspace, "contract") as contracts, Recorder(workspace, "kustomization") as kustomizations:
         for version in releases.versions:
-            if stop.is_set():
-                break
             files = {f"deploy/{path.name}": path.read_text() for path in (folder / version).iterdir()}
             sha = releases.commits[version] = repository.commit(files, f"Release {version}")
             if version == releases.versions[0]:
