@@ -185,6 +185,21 @@ def test_trouble_costs_no_more_than_the_oldest_deliveries() -> None:
     assert len(said["Ready"]) >= 85
 
 
+def test_conditions_are_cut_after_the_other_texts() -> None:
+    """They are what `kubectl describe` shows first; what the promises and the history say is shorter before they are."""
+    calm = everyday()
+    told = Condition("False", "ActRefused", f"cannot create it: {PROBLEM} {PROBLEM}"[:110], T0)
+    judgements = tuple(replace(one, message=PROBLEM * 4) for one in calm.judgements)
+
+    written = render(
+        replace(calm, conditions=calm.conditions | {"RolledBack": told}, judgements=judgements), FOLLOWED
+    )
+
+    said = {condition["type"]: condition["message"] for condition in written["conditions"]}
+    assert "…" in str(written["delivery"]["promises"])
+    assert said["RolledBack"] == told.message
+
+
 def test_what_is_sent_to_people_is_cut_last_of_the_texts() -> None:
     """At the first failures the message of the incident is whole: it is sent from here, perhaps again."""
     said = "Reconciliation broken: not healthy within 5m. " * 10

@@ -193,6 +193,7 @@ def test_the_examples_are_accepted(api: Cluster, name: str) -> None:
     assert isinstance(parse(stored), Contract)
 
 
+@pytest.mark.usefixtures("start_operator")  # none is running
 def test_a_full_status_is_stored_as_it_was_written(api: Cluster) -> None:
     """The largest status that the operator can write is accepted, and nothing is pruned from it or added."""
     _apply(api, _contract("full"))

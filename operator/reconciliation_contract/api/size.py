@@ -72,7 +72,9 @@ def fit(wire: Wire) -> Wire:
 def _shorter(wire: Wire) -> Iterator[Wire]:
     yield wire
     for limit in _LIMITS:
-        yield _with_messages(_cut(wire, limit), wire)
+        yield _with_messages(_cut(wire, limit) | _told(wire), wire)
+    for limit in _LIMITS:
+        yield _with_messages(_cut(wire, _LIMITS[-1]) | _told(_cut(wire, limit)), wire)
     yield (bare := _with_messages(_plain(_cut(wire, _LIMITS[-1])), wire))
     history = bare.get("history", [])
     for kept in range(len(history) - 1, _LATEST - 1, -1):
@@ -90,6 +92,11 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
     for kept in range(len(bare.get("history", [])) - 1, -1, -1):
         yield (bare := _with(bare, "history", bare["history"][:kept]))
     yield _decisive(bare)
+
+
+def _told(wire: Wire) -> Wire:
+    """The conditions, which people read first: other texts are cut before theirs."""
+    return {name: part for name, part in wire.items() if name == "conditions"}
 
 
 def _with_messages(shorter: Wire, wire: Wire) -> Wire:
