@@ -145,6 +145,16 @@ def test_a_contract_that_only_observes_is_free(users: Users) -> None:
     users.patch("author", "shop", {"spec": {"promises": {"detection": {"within": "2m"}}}})
 
 
+def test_to_correct_drift_takes_the_right_to_patch(users: Users) -> None:
+    """Having Flux asked is a patch of the Kustomization; it creates no source, so that right is not demanded."""
+    correcting = {**DISABLED, "promises": {"drift": {"mode": "Correct"}}}
+
+    told = refusal(users, "author", **correcting)
+
+    assert f"{PATCH}, or set spec.rollback.mode: Disabled and spec.promises.drift.mode: Detect" in told
+    assert refusal(users, "halfway", **correcting) == ""
+
+
 def test_both_rights_are_needed(users: Users) -> None:
     """The pinned copy of a source is created for the author as well."""
     told = refusal(users, "halfway")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciliation_contract.api.contract import GROUP, PLURAL, VERSION
 from reconciliation_contract.api.request import PREFIX
-from reconciliation_contract.core.contract import RollbackMode, RollbackPolicy
+from reconciliation_contract.core.contract import DriftMode, RollbackMode, RollbackPolicy
 from tests.manifests.rendering import Manifest, Rendering
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -66,6 +66,15 @@ def test_a_mode_left_out_acts(variant: Rendering) -> None:
     assert RollbackPolicy().mode is not RollbackMode.DISABLED
     assert acts.startswith("!has(object.spec.rollback) || !has(object.spec.rollback.mode)")
     assert acts.endswith(f"object.spec.rollback.mode != '{RollbackMode.DISABLED}'")
+
+
+def test_to_correct_is_to_patch(variant: Rendering) -> None:
+    """A contract that has Flux asked to put drift right patches its Kustomization, whatever it does not roll back."""
+    known = variables(variant.one(POLICY))
+
+    assert known["corrects"].endswith(f"object.spec.promises.drift.mode == '{DriftMode.CORRECT}'")
+    assert "variables.corrects" in known["patches"]
+    assert "corrects" not in known["pins"]
 
 
 def test_nobody_is_exempt_by_name(variant: Rendering) -> None:
