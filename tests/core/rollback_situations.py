@@ -24,6 +24,7 @@ from tests.support.builders_core import (
     MARK,
     OWN,
     PIN,
+    failing,
     pin,
     since,
     source,
@@ -39,6 +40,9 @@ THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B")})
 HELD_THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B"), HOLD: "Ignore"})
 BACK = SwitchSource(KUSTOMIZATION_UID, "7", OWN, {MARK: None})
 OTHER = OWN.__class__("GitRepository", "apps", "other")
+WEBHOOK_DOWN = 'dry-run failed (InternalError): failed calling webhook "policy.example.org": connection refused'
+AT_B = failing().seen.kustomization
+OUTAGE = (Failure(at(98), "ReconciliationFailed", WEBHOOK_DOWN, sha("A")),)
 A_FAILS = (Failure(at(98), "HealthCheckFailed", "still not healthy", sha("A")),)
 
 
@@ -247,6 +251,9 @@ SITUATIONS: dict[str, Situation] = {
         FAILED,
         says=reasons.TARGET_FAILED,
     ),
+    "an outage on the way back says nothing of the good revision": Situation(
+        SWITCHING, arriving(attempted=since("A", 96), failures=OUTAGE * 3), SWITCHING
+    ),
     "failures of the bad revision do not count against the good one": Situation(
         SWITCHING, arriving() | {"now": at(5000)}, SWITCHING
     ),
@@ -255,6 +262,10 @@ SITUATIONS: dict[str, Situation] = {
     ),
     # Active
     "an active rollback does nothing": Situation(ACTIVE, to=ACTIVE, says=reasons.PERSISTENT_FAILURE),
+    "one failure at the good revision is borne": Situation(ACTIVE, {"kustomization__failures": A_FAILS}, ACTIVE),
+    "a good revision that fails later ends it": Situation(
+        ACTIVE, {"kustomization__failures": A_FAILS * 3}, FAILED, says=reasons.TARGET_FAILED
+    ),
     "a lost pin is made again": Situation(ACTIVE, {"seen__pin": None}, ACTIVE, (MAKE,)),
     "a new commit releases": Situation(ACTIVE, {"seen__source": source("C", 99)}, RELEASING, says=reasons.RELEASING),
     "a known bad commit does not release": Situation(
@@ -346,11 +357,33 @@ SITUATIONS: dict[str, Situation] = {
         RELEASING, {"seen__kustomization": None, "seen__pin": None}, NONE, (LET_GO,)
     ),
     # Failed
-    "a failed rollback waits for a person": Situation(FAILED, to=FAILED),
+    "a failed rollback waits for a person": Situation(
+        FAILED, {"kustomization__delivered": None, "kustomization__failures": A_FAILS * 3}, FAILED
+    ),
     "a failed rollback is released by a new commit": Situation(FAILED, {"seen__source": source("C", 99)}, RELEASING),
     "a failed rollback ends with its Kustomization": Situation(FAILED, {"seen__kustomization": None}, RELEASING),
     "a failed rollback of another Kustomization ends": Situation(
         FAILED, {"kustomization__uid": "another"}, RELEASING
+    ),
+    "a failed rollback is active once the good revision is Ready": Situation(
+        FAILED,
+        {"seen__kustomization": standing("A", 99, source=PIN, hold={MARK: sha("B")})},
+        ACTIVE,
+        says=reasons.PERSISTENT_FAILURE,
+    ),
+    "a copy that is Ready late is used all the same": Situation(
+        FAILED,
+        {"seen__kustomization": AT_B},
+        INTENDED,
+        says=reasons.ROLLING_BACK,
+    ),
+    "a copy that is Ready much too late is left to people": Situation(
+        FAILED,
+        {
+            "seen__kustomization": AT_B,
+            "now": at(2 * 3600),
+        },
+        FAILED,
     ),
     "an undo of a failed rollback is respected": Situation(
         FAILED, {"kustomization__source": OWN}, RELEASING, says=reasons.UNDONE

@@ -12,6 +12,7 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import RollbackMode, RollbackPolicy
 from reconciliation_contract.core.grounds import persistent_from
 from reconciliation_contract.core.memory import RollbackState
+from reconciliation_contract.core.observation import Dependency
 from reconciliation_contract.core.request import Requests
 from reconciliation_contract.core.timeline import Failures
 from tests.support.builders import at, sha
@@ -44,6 +45,10 @@ OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "Flux is at another revision": ({"kustomization__attempted": since("C")}, reasons.CANCELLED),
     "Flux has attempted nothing": ({"kustomization__attempted": None}, reasons.RECOVERED),
     "it was rolled back once": ({"memory__bad": (sha("B"),)}, reasons.ALREADY_ROLLED_BACK),
+    "a controller is dead": (
+        {"seen__controllers": (Dependency("kustomize-controller", False, "kustomize-controller has no pod"),)},
+        reasons.NOT_CURABLE,
+    ),
     "a right is missing": (failed(reason="ReconciliationFailed", message=FORBIDDEN), reasons.NOT_CURABLE),
     "a dependency is not ready": (failed(reason="DependencyNotReady"), reasons.NOT_CURABLE),
     "nothing reached the cluster": (failed(reason="BuildFailed"), reasons.NOTHING_REACHED),

@@ -14,6 +14,7 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import RollbackMode
 from reconciliation_contract.core.grounds import GUARDS, Case, objection
 from reconciliation_contract.core.memory import Past, Result, RollbackState
+from reconciliation_contract.core.observation import Dependency
 from reconciliation_contract.core.request import Requests
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import OWN, failing, good, rolling_back
@@ -34,6 +35,7 @@ ALONE: dict[str, dict[str, Any]] = {
     "_released": {"contract__requests": Requests(release=sha("B"))},
     "_moved": {"kustomization__suspended": True},
     "_unpinnable": {"source__kind": "OCIRepository"},
+    "_dead": {"seen__controllers": (Dependency("kustomize-controller", False, "it has no pod"),)},
     "_elsewhere": {"failed__message": "failed calling webhook"},
     "_unreached": {"failed__reason": "BuildFailed"},
     "_unfit": {"memory__good": None},

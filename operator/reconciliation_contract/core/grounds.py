@@ -144,6 +144,10 @@ def _unpinnable(case: Case) -> str:
     return unpinnable(case.seen)
 
 
+def _dead(case: Case) -> str:
+    return next((each.message for each in case.seen.controllers if each.ready is False), "")
+
+
 def _elsewhere(case: Case) -> str:
     cause = classify(case.failures.reason, case.failures.message)
     return "" if cause.curable else f"a rollback would not help: {cause.remedy}"
@@ -195,6 +199,7 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     (reasons.RELEASED, _released),
     (reasons.CANCELLED, _moved),
     (reasons.NOT_PINNABLE, _unpinnable),
+    (reasons.NOT_CURABLE, _dead),
     (reasons.NOT_CURABLE, _elsewhere),
     (reasons.NOTHING_REACHED, _unreached),
     (reasons.NO_GOOD_REVISION, _unfit),

@@ -8,10 +8,11 @@
        Proposed ──── approved ────┴──────────────────▶ Intended ── world changed ──▶ (none: Cancelled)
                                                           │ pin serves the good revision
                                                           ▼
-                             good one fails too       Switching
-                  Failed ◀────────────────────────────────┤ Ready at the good revision
-                    │                                     ▼
-                    │ new head                          Active ── source changed by others ─┐
+        pin Ready late: Intended ◀─┐  good one fails too  Switching
+                  Failed ◀─────────┴──────────────────────┤ Ready at the good revision
+                    │ ▲  good one fails later             ▼
+                    │ └──────────────────────────────── Active ── source changed by others ─┐
+                    │ └── Ready after all: Active         │                                 │
                     └──────────────▶ Releasing ◀──────────┘ new head, or deletion           │
                                          │  ▲───────────────────────────────────────────────┘
                                          ▼
@@ -29,6 +30,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.effects import (
@@ -85,9 +87,9 @@ def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observa
         case RollbackState.SWITCHING:
             return _switching(contract, memory, rollback, seen, now)
         case RollbackState.ACTIVE:
-            return _active(contract, memory, rollback, seen)
+            return _active(contract, memory, rollback, seen, now)
         case RollbackState.FAILED:
-            return _failed(contract, memory, rollback, seen)
+            return _failed(contract, memory, rollback, seen, now)
 
 
 # Before the act --------------------------------------------------------------------------------------------------
@@ -236,16 +238,34 @@ def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     kustomization, head = seen.kustomization, _fresh_head(contract, memory, rollback, seen)
     if kustomization is None or head:
         return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
-    delivered, attempted, failures = kustomization.delivered, kustomization.attempted, kustomization.failures
-    if delivered is not None and delivered.value == rollback.good.hash:
-        arrived = replace(rollback, completed_at=max(rollback.started_at, delivered.at))
+    arrived = _arrived(rollback, kustomization)
+    if arrived:
         return enter(memory, arrived, RollbackState.ACTIVE)
-    if attempted is None or attempted.value != rollback.good.hash or not failures:
+    return _persevere(contract, memory, rollback, kustomization, now)
+
+
+def _arrived(rollback: Rollback, kustomization: Kustomization) -> Rollback | None:
+    """The rollback, completed, where the Kustomization stands Ready at the good revision; else None."""
+    delivered = kustomization.delivered
+    if delivered is None or delivered.value != rollback.good.hash:
+        return None
+    return replace(rollback, completed_at=rollback.completed_at or max(rollback.started_at, delivered.at))
+
+
+def _persevere(
+    contract: Contract, memory: Memory, rollback: Rollback, kustomization: Kustomization, now: datetime
+) -> Step:
+    """Bear failures of the good revision as long as those of any other; an outage says nothing of it."""
+    attempted, policy = kustomization.attempted, contract.rollback
+    at_it = attempted is not None and attempted.value == rollback.good.hash
+    failures = [each for each in kustomization.failures if at_it and classify(each.reason, each.message).curable]
+    if not failures:
         return Step(memory)
-    if len(failures) >= contract.rollback.failures or now - failures[0].at >= contract.rollback.duration:
+    due = failures[0].at + policy.duration
+    if len(failures) >= policy.failures or now >= due:
         message = f"{rollback.good.name} fails too: {failures[-1].message}"
         return enter(memory, rollback, RollbackState.FAILED, message)
-    return Step(memory, recheck_at=failures[0].at + contract.rollback.duration)
+    return Step(memory, recheck_at=due)
 
 
 # After the act ---------------------------------------------------------------------------------------------------
@@ -259,7 +279,7 @@ def _fresh_head(contract: Contract, memory: Memory, rollback: Rollback, seen: Ob
     return artifact.value.hash if artifact and fresh and not contract.requests.hold else ""
 
 
-def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
+def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
         return enter(memory, rollback, RollbackState.RELEASING, GONE)
@@ -268,9 +288,12 @@ def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     head = _fresh_head(contract, memory, rollback, seen)
     if head:
         return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
+    stands = _persevere(contract, memory, rollback, kustomization, now)
+    if stands.memory.rollback != rollback:
+        return stands
     lost = seen.pin is None
     ensure = (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),) if lost else ()
-    return Step(memory, ensure, _held(contract, rollback))
+    return Step(memory, ensure, _held(contract, rollback), stands.recheck_at)
 
 
 def _held(contract: Contract, rollback: Rollback) -> Standing:
@@ -281,7 +304,8 @@ def _held(contract: Contract, rollback: Rollback) -> Standing:
     return Standing(True, reasons.HELD, f"runs {rollback.good.name}, held{signed}")
 
 
-def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
+def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
+    """Leave it to people, unless what failed has come right since."""
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
         return enter(memory, rollback, RollbackState.RELEASING, GONE)
@@ -289,8 +313,12 @@ def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     if head:
         return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
     if kustomization.source == rollback.pin:
-        return Step(memory)
+        arrived = _arrived(rollback, kustomization)
+        return enter(memory, arrived, RollbackState.ACTIVE) if arrived else Step(memory)
     if MARK in kustomization.hold or kustomization.source != rollback.source:
         return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
     change = _change(memory, rollback, seen)  # it failed before the act, so it can still be given up
-    return _withdrawn(memory, rollback, seen, change) if change else Step(memory)
+    if change:
+        return _withdrawn(memory, rollback, seen, change)
+    late = _serves(seen, rollback.good.hash) and not _outdated(contract, rollback, now)
+    return enter(memory, rollback, RollbackState.INTENDED) if late else Step(memory)
