@@ -70,7 +70,9 @@ class Killer:
     def rule(self, passing: Passing) -> Fault | None:
         """Die at this contract's own write, unless that has happened already."""
         act, done = POINTS.get(passing.contract, ("", False))
-        if self._dead.is_set() or passing.act != act or passing.contract in self.sprung:
+        if self._dead.is_set():
+            return Fault()  # what the dying operator still sends does not arrive
+        if passing.act != act or passing.contract in self.sprung:
             return None
         self.sprung.add(passing.contract)
         return Fault(done=done)

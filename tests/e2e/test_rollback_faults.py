@@ -186,7 +186,7 @@ def a_person_suspends_before_the_act(space: Workspace) -> None:
         space.wait_state(NAME, "Active")
 
     assert "suspended" in told["message"]
-    assert status["rollback"].get("badRevisions", []) == []
+    assert status.get("rollback", {}).get("badRevisions", []) == []
     assert suspended == 0
     assert acts(seen) == 1
 

@@ -31,6 +31,8 @@ TEXTS: Final = frozenset(
     }
 )
 """Fields for people only. Not the cause of an incident: by that it is recognised."""
+_KEPT: Final = "Kept"
+"""What is kept needs no words beside its measure."""
 _DECISIVE: Final = "failures"
 """Whether a rollback can cure a failure is read from its message."""
 _LIMITS: Final = (200, 120, 60, 40)
@@ -79,6 +81,7 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
     history = bare.get("history", [])
     for kept in range(len(history) - 1, _LATEST - 1, -1):
         yield (bare := _with(bare, "history", history[:kept]))
+    yield (bare := _mute(bare))
     for limit in _LIMITS:
         yield (bare := _cut(bare, limit))
     yield (bare := _cut(bare, _BARE))
@@ -118,10 +121,12 @@ def _with(wire: Wire, name: str, items: list[Wire]) -> Wire:
 
 
 def _plain(wire: Wire) -> Wire:
-    """Leave out what is said by other fields as well: by verdict, measure and limit, and by the conditions."""
+    """Leave out what other fields say as well: verdict, measure and limit of what is kept, and the conditions."""
     without = [_without_messages(part) for part in wire.get("dependencies", [])]
     delivery = wire.get("delivery", {})
-    promises = [_without_messages(part) for part in delivery.get("promises", [])]
+    promises = [
+        _without_messages(part) if part["verdict"] == _KEPT else part for part in delivery.get("promises", [])
+    ]
     drift = wire.get("drift", {})
     objects = [_without(found, "fields") for found in drift.get("objects", [])]
     incidents = [_without(incident, "nextStep", "outcome") for incident in wire.get("incidents", [])]
@@ -132,6 +137,14 @@ def _plain(wire: Wire) -> Wire:
         "delivery": delivery | {"promises": promises} if promises else delivery,
     }
     return wire | {name: part for name, part in known.items() if part}
+
+
+def _mute(wire: Wire) -> Wire:
+    """Leave every promise to its verdict, measure and reason."""
+    if "promises" not in wire.get("delivery", {}):
+        return wire
+    promises = [_without_messages(part) for part in wire["delivery"]["promises"]]
+    return wire | {"delivery": wire["delivery"] | {"promises": promises}}
 
 
 def _with_one_object(wire: Wire) -> Wire:
