@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test monitoring check format crds playground lock clean
+.PHONY: help demo test monitoring check format crds docs playground lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ format: $(STAMP) ## format and fix what can be fixed
 
 crds: $(STAMP) ## write the CRD from the models
 	$(BIN)/python -m reconciliation_contract.api.schema > crds/reconciliationcontracts.yaml
+
+docs: $(STAMP) ## write docs/reference from the code
+	$(BIN)/python docs/generate.py
 
 playground: $(STAMP) ## a local cluster with Flux, kept running until Ctrl-C
 	@$(BIN)/python -m playground up
