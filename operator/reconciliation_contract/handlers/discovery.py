@@ -16,7 +16,7 @@ import kopf
 
 # kopf offers no other way to have it look again; the version is bounded in pyproject.
 from kopf._cogs.clients import scanning
-from kopf._cogs.structs.references import Insights
+from kopf._cogs.structs.references import NAMESPACES, Insights, NamespaceName
 from kopf._core.reactor.observation import revise_resources
 
 from reconciliation_contract.adapters.cluster import GIT_REPOSITORIES, KUSTOMIZATIONS
@@ -31,6 +31,10 @@ _NEEDED: Final = {(kind.group, kind.plural) for kind in (KUSTOMIZATIONS, GIT_REP
 def discover(registry: kopf.OperatorRegistry, operator: Operator) -> Insights:
     """Have kopf look again for Flux's kinds while they are installed and not watched; give it what is returned."""
     insights = Insights()
+    insights.backbone.selectors.remove(NAMESPACES)  # else it retries for minutes to list what it may not list
+    insights.namespaces.update(
+        map(NamespaceName, operator.settings.namespaces) if operator.settings.namespaces else [None]
+    )
     looking: list[asyncio.Task[None]] = []
 
     @kopf.on.startup(registry=registry)
