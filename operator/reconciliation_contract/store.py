@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,10 +21,11 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import (
     GIT_REPOSITORY,
     SOURCE_KINDS,
-    Blackout,
+    Dependency,
     Git,
     Kustomization,
     Observation,
+    Outage,
     Source,
     SourceRef,
 )
@@ -85,7 +86,8 @@ class Store:
         """By kind."""
         self.flux_installed = True
         self.fresh = False
-        self.blackout: Blackout | None = None
+        self.outages: dict[str, Outage] = {}
+        """By the name of a dependency: the last time in which it did not work."""
         self._bound: defaultdict[Key, set[Key]] = defaultdict(set)
         self._interested: defaultdict[SourceRef, set[Key]] = defaultdict(set)
         self._interests: dict[Key, frozenset[SourceRef]] = {}
@@ -197,10 +199,19 @@ class Store:
             git=Git(),
             flux_installed=self.flux_installed,
             fresh=self.fresh,
-            blackout=self.blackout,
+            outages=tuple(self.outages.values()),
             acts=acts,
             refused=refused,
         )
+
+    def note(self, dependency: Dependency, at: datetime) -> None:
+        """Remember outages; what cannot be told is none."""
+        known = self.outages.get(dependency.name)
+        lasts = known is not None and known.until is None
+        if dependency.ready is False and not lasts:
+            self.outages[dependency.name] = Outage(dependency.name, at)
+        elif dependency.ready is not False and known and lasts:
+            self.outages[dependency.name] = replace(known, until=at)
 
     def _named(self, name: str) -> Kustomization | None:
         namespace, _, own = name.partition("/")

@@ -131,6 +131,8 @@ class Surroundings:
             except ClusterError as error:
                 _log.warning("the surroundings cannot be seen", extra={"error": str(error)})
             else:
+                for controller in facts.controllers:
+                    self._store.note(controller, self._clock())
                 if facts != self.facts:
                     self.facts = facts
                     self._tell(set(self._store.contracts))

@@ -101,6 +101,7 @@ class Looking:
     around: Around
     surroundings: Surroundings
     told: list[set[Key]]
+    store: Store
 
     def controller(self, name: str) -> tuple[bool | None, str]:
         """How a controller stands."""
@@ -125,7 +126,7 @@ async def looking(
     task = asyncio.create_task(surroundings.run())
     try:
         await eventually(surroundings.looked.is_set, "the first look")
-        yield Looking(around, surroundings, told)
+        yield Looking(around, surroundings, told, store)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -426,3 +427,25 @@ async def test_only_a_change_is_told() -> None:
         found.around.exists["deployments"] = []
         await eventually(lambda: len(found.told) > told, "the news", timedelta(minutes=1).total_seconds())
         assert found.told[-1] == {("apps", "shop")}
+
+
+async def test_when_a_controller_did_not_work_is_remembered() -> None:
+    """What was late then has an excuse, also once the controller is back; the next outage takes its place."""
+    async with looking() as found:
+        works = found.around.exists["deployments"]
+        assert found.store.outages == {}
+
+        found.around.exists["deployments"] = [deployment(SOURCE), deployment(KUSTOMIZE, available=0)]
+        await passing(60)
+        assert found.store.outages.keys() == {KUSTOMIZE}
+        assert found.store.outages[KUSTOMIZE].until is None
+
+        found.around.exists["deployments"] = works
+        await passing(60)
+        first = found.store.outages[KUSTOMIZE]
+        assert first.until
+        assert timedelta(seconds=30) <= first.until - first.since <= timedelta(seconds=75)
+
+        found.around.exists["deployments"] = FORBIDDEN
+        await passing(60)
+        assert found.store.outages[KUSTOMIZE] == first, "what cannot be looked at is no outage"

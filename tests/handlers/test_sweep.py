@@ -14,6 +14,7 @@ import pytest
 
 from reconciliation_contract.adapters.cluster import Resource
 from reconciliation_contract.config import Settings
+from reconciliation_contract.core.observation import API_SERVER
 from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
 from reconciliation_contract.store import Key, Store
 from reconciliation_contract.sweep import Sweep
@@ -337,17 +338,17 @@ async def test_when_the_api_server_did_not_answer_is_remembered() -> None:
     listing = Listing()
     async with sweeping(listing) as swept:
         await passing(31)
-        assert swept.store.blackout is None
+        assert API_SERVER not in swept.store.outages
 
         listing.errors[CONTRACTS] = Unavailable("list", "contracts", "no answer")
         await passing(60)
-        assert swept.store.blackout
-        assert swept.store.blackout.until is None
+        assert swept.store.outages[API_SERVER].until is None
 
         listing.errors.clear()
         await passing(31)
-        assert swept.store.blackout.until
-        assert swept.store.blackout.until - swept.store.blackout.since >= timedelta(seconds=55)
+        outage = swept.store.outages[API_SERVER]
+        assert outage.until
+        assert outage.until - outage.since >= timedelta(seconds=55)
 
 
 async def test_a_refused_request_is_no_outage() -> None:
@@ -358,7 +359,7 @@ async def test_a_refused_request_is_no_outage() -> None:
         listing.errors[CONTRACTS] = Refused("list", "contracts", "forbidden")
         await passing(60)
 
-        assert swept.store.blackout is None
+        assert API_SERVER not in swept.store.outages
 
 
 async def test_an_operator_that_never_reached_the_cluster_says_so() -> None:

@@ -18,7 +18,7 @@ from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Blackout, Observation
+from reconciliation_contract.core.observation import API_SERVER, Dependency, Observation
 from reconciliation_contract.store import Key, Record, Store, key_of
 from tests.support.builders import NAME, NAMESPACE, T0, Object, digest, revision
 from tests.support.builders_check import Impossible
@@ -49,8 +49,6 @@ class Replay:
         self._due: datetime | None = None
         self._shown: dict[tuple[str, str], str] = {}
         self._fresh = True
-        self._dark_since: datetime | None = None
-        self._blackout: Blackout | None = None
         self._told = False
 
     def run(self) -> None:
@@ -98,10 +96,9 @@ class Replay:
             case "is allowed":
                 self.stage.refused = ""
             case "loses sight":
-                self._fresh, self._dark_since = False, now
+                self._fresh = False
             case _:
                 self._fresh = True
-                self._blackout = Blackout(self._dark_since, now) if self._dark_since else None
                 self._feed(now, live=False)  # a watch that lost its place begins with a list
 
     # The operator ---------------------------------------------------------------------------------------------------
@@ -115,7 +112,9 @@ class Replay:
         store, stage = self.store, self.stage
         if store is None:
             return
-        store.fresh, store.blackout = self._fresh, self._blackout
+        store.fresh = self._fresh
+        for dependency in (Dependency(API_SERVER, self._fresh, ""), *stage.around.controllers):
+            store.note(dependency, now)
         if not self._fresh:
             return
         if stage.contract:

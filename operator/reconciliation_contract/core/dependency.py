@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from reconciliation_contract.core.observation import RIGHTS, SOURCE_KINDS, Dependency, Kustomization, Observation
+from reconciliation_contract.core.observation import (
+    API_SERVER,
+    RIGHTS,
+    SOURCE_KINDS,
+    Dependency,
+    Kustomization,
+    Observation,
+)
 from reconciliation_contract.core.timeline import Delivery
 
 DEEPEST: Final = 32
@@ -92,7 +99,7 @@ def needs(delivery: Delivery) -> tuple[str, ...]:
 
 def _api_server(seen: Observation) -> Iterator[Dependency]:
     problem = "" if seen.fresh else "the operator has lost sight of the cluster; see whether the API server answers"
-    yield Dependency("API server", seen.fresh, problem)
+    yield Dependency(API_SERVER, seen.fresh, problem)
 
 
 def _git(seen: Observation) -> Iterator[Dependency]:

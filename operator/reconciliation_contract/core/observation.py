@@ -212,6 +212,8 @@ class Git:
     """The first look is over, whatever it found."""
 
 
+API_SERVER = "API server"
+"""Name of the dependency without which nothing can be seen, nor done by Flux."""
 RIGHTS = "Rights"
 """Name of the dependency on the operator's own rights."""
 
@@ -228,9 +230,11 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
-class Blackout:
-    """A time in which the API server did not answer the operator, nor, as far as can be told, Flux."""
+class Outage:
+    """A time in which something that delivery depends on did not work."""
 
+    name: str
+    """The dependency's."""
     since: datetime
     until: datetime | None = None
     """None while it lasts."""
@@ -251,8 +255,8 @@ class Observation:
     flux_installed: bool = True
     fresh: bool = True
     """The watches are alive; nothing is done on stale facts."""
-    blackout: Blackout | None = None
-    """The last time in which nothing could be seen; None where there was none."""
+    outages: tuple[Outage, ...] = ()
+    """The last outage of each dependency that had one since the operator began."""
     acts: bool = True
     """The operator may act; otherwise it only observes."""
     account: str = ""

@@ -11,7 +11,7 @@ from reconciliation_contract.core import availability, deletion, promises, reaso
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.dependency import blame
 from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
-from reconciliation_contract.core.observation import Kustomization, Observation
+from reconciliation_contract.core.observation import API_SERVER, Kustomization, Observation, Outage
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Delivery
 from reconciliation_contract.core.validation import judge as judge_validation
@@ -56,16 +56,34 @@ def _one(course: promises.Course, delivery: Delivery, seen: Observation, now: da
 
 
 def _excused(course: promises.Course, delivery: Delivery, seen: Observation, now: datetime) -> promises.Course:
-    """The course, with the API server to blame where it did not answer for half of the budget, or at its end."""
-    dark, start = seen.blackout, course.start
-    if dark is None or start is None or course.blame or delivery.failures:
+    """The course, with a dependency to blame that was away for half of the budget, or at its end."""
+    if course.start is None or course.blame or delivery.failures:
         return course
-    deadline, until = start.at + course.within, dark.until or now
-    lost = min(until, deadline) - max(dark.since, start.at)
-    if not dark.since <= deadline <= until and lost * 2 < course.within:
-        return course
-    message = f"the API server did not answer from {dark.since:%H:%M:%S} to {until:%H:%M:%S} UTC"
-    return replace(course, blame=message)
+    deadline = course.start.at + course.within
+    for outage in seen.outages:
+        begin, end = _needed(outage.name, course.start.at, deadline, delivery)
+        until = outage.until or now
+        lost = min(until, end) - max(outage.since, begin)
+        if (end == deadline and outage.since <= deadline <= until) or lost * 2 >= course.within:
+            return replace(course, blame=_told(outage, until))
+    return course
+
+
+def _needed(name: str, start: datetime, deadline: datetime, delivery: Delivery) -> tuple[datetime, datetime]:
+    """From when to when a delivery in time would need a dependency; an empty stretch where it does not."""
+    detected = delivery.stages.detected.at if delivery.stages.detected else deadline
+    match name:
+        case "source-controller":
+            return start, min(detected, deadline)
+        case "kustomize-controller":
+            return detected, max(detected, deadline)
+        case _:
+            return start, deadline
+
+
+def _told(outage: Outage, until: datetime) -> str:
+    what = "the API server did not answer" if outage.name == API_SERVER else f"{outage.name} did not work"
+    return f"{what} from {outage.since:%H:%M:%S} to {until:%H:%M:%S} UTC"
 
 
 def pause(memory: Memory) -> Memory:
