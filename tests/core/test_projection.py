@@ -282,6 +282,26 @@ def test_an_artifact_that_was_seen_to_change_is_exact() -> None:
     assert same.artifact == moved.artifact
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({}, ""),
+        ({"provider": "generic"}, ""),
+        ({"provider": "azure"}, "spec.provider azure"),
+        ({"provider": "github"}, "spec.provider github"),
+        ({"proxySecretRef": {"name": "proxy"}}, "spec.proxySecretRef"),
+    ],
+)
+def test_what_only_flux_can_read_says_why(spec: dict[str, Any], said: str) -> None:
+    """By a proxy, or with an identity that the operator has not."""
+    raw = git_repository("A")
+    raw["spec"] |= spec
+
+    hidden = source(raw, at(1), live=True, before=None).hidden
+
+    assert (said in hidden) if said else (hidden == "")
+
+
 def test_a_torn_source_still_serves_the_old_artifact() -> None:
     """Ready names the new revision, the artifact is the old one: the artifact counts."""
     record = source(serve(git_repository("A"), "B", at(9), torn=True), at(9), live=True, before=None)

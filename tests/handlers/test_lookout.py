@@ -187,6 +187,21 @@ async def test_a_head_outlives_a_failing_look() -> None:
         assert "no route" in post.facts().problem
 
 
+async def test_what_only_flux_can_read_is_not_looked_at() -> None:
+    """Nothing is waited for: neither a head nor the time of a commit will ever be had."""
+    git = GitScript(heads={URL: A})
+    async with looking(git) as post:
+        post.facts()
+        await passing(1)
+        facts = post.facts(source=replace(SOURCE, hidden="by a proxy"), wanted=A)
+        looks = len(git.looks)
+        await passing(100)
+
+    assert (facts.head, facts.looked, facts.problem) == (None, True, "by a proxy")
+    assert facts.commits == {A: Unreadable("by a proxy")}
+    assert len(git.looks) == looks
+
+
 async def test_a_ref_that_does_not_exist_is_a_problem() -> None:
     """The message says what to do, and a ref that is made later is found."""
     git = GitScript(heads={URL: None})

@@ -34,6 +34,7 @@ def source(
         kind=kind,
         ref={key: ref[key] for key in ("commit", "name", "semver", "tag", "branch") if key in ref},
         secret=read_text(read_map(spec, "secretRef"), "name"),
+        hidden=_hidden(spec) if kind == GIT_REPOSITORY else "",
         shard=shard_of(meta),
         interval=duration_of(spec, "interval"),
         suspended=spec.get("suspend") is True,
@@ -44,6 +45,15 @@ def source(
         contract_uid=read_text(read_map(meta, "annotations"), OWNER_ANNOTATION),
         created_at=moment(meta.get("creationTimestamp")),
     )
+
+
+def _hidden(spec: Raw) -> str:
+    if read_map(spec, "proxySecretRef"):
+        return "Flux reads it through the proxy of spec.proxySecretRef, which the operator does not do"
+    provider = read_text(spec, "provider")
+    if provider not in ("", "generic"):
+        return f"Flux reads it with the identity of spec.provider {provider}, which the operator does not have"
+    return ""
 
 
 def _artifact(status: Raw, received_at: datetime) -> Artifact | None:

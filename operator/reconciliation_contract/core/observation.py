@@ -144,6 +144,8 @@ class Source:
     """``spec.ref``: any of commit, name, semver, tag, branch."""
     secret: str = ""
     """Name of the Secret with its credentials, in its namespace."""
+    hidden: str = ""
+    """Why only Flux can read it, by a way or with credentials that the operator has not; empty where we can, too."""
     interval: timedelta = timedelta(0)
     suspended: bool = False
     deleting: bool = False
