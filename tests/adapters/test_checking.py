@@ -18,14 +18,18 @@ from reconciliation_contract.core.manifest import Manifest
 pytestmark = pytest.mark.looptime
 
 
+DELAYS = {"slow": 3600, "lame": 25, "sane": 1.9}
+"""Seconds by how names begin."""
+
+
 class Hanging:
-    """An API server with a webhook that never answers for some names."""
+    """An API server with a webhook that never answers for some names, or late."""
 
     async def discover(self, _path: str) -> dict[str, Any]:
         return {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 
     async def dry_run(self, _resource: Any, _space: str, name: str, _body: Any, **_how: Any) -> dict[str, Any]:
-        await asyncio.sleep(3600 if name.startswith("slow") else 0.01)
+        await asyncio.sleep(next((s for word, s in DELAYS.items() if name.startswith(word)), 0.01))
         return {"metadata": {"resourceVersion": "1"}}
 
 
@@ -51,6 +55,25 @@ async def test_a_webhook_that_hangs_is_not_waited_for_again_and_again() -> None:
     assert [check.late for check in found[:3]] == [True, True, False]
     assert {check.unchecked for check in found[2:]} == {"not tried, as a webhook does not answer in time"}
     assert all(check.unanswered for check in found[2:])
+
+
+async def test_a_webhook_that_is_slow_each_time_is_not_waited_for_all_day() -> None:
+    """Each answer comes in time, a hundred of them would take three quarters of an hour."""
+    began = asyncio.get_running_loop().time()
+
+    found = await checked(dry_run(), *(f"lame-{n}" for n in range(100)))
+
+    assert asyncio.get_running_loop().time() - began == pytest.approx(125, abs=1)
+    assert [check.unchecked for check in found[:5]] == [""] * 5
+    assert {check.unchecked for check in found[5:]} == {"not tried, as a webhook is slow: 2m5s were waited"}
+    assert all(check.unanswered for check in found[5:])
+
+
+async def test_answers_that_are_not_slow_may_be_many() -> None:
+    """A large repository is tried to its end."""
+    found = await checked(dry_run(), *(f"sane-{n}" for n in range(100)))
+
+    assert {check.unchecked for check in found} == {""}
 
 
 async def test_a_webhook_that_hangs_holds_up_nobody_else() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciliation_contract.adapters.manifests.builder import Limits
 from tests.manifests.conftest import Overlay
 from tests.manifests.rendering import NAME, ROOT, Manifest, Rendering
 
@@ -143,7 +144,15 @@ def test_memory_is_bounded_and_cpu_is_not_throttled(variant: Rendering) -> None:
 
     assert resources["requests"] == {"cpu": "50m", "memory": "64Mi"}
     assert resources["limits"].keys() == {"memory"}
-    assert int(resources["limits"]["memory"].removesuffix("Mi")) <= 512
+    assert resources["limits"]["memory"] == "1Gi"
+
+
+def test_memory_holds_the_builds_at_their_worst() -> None:
+    """The worker and the kustomize of each build may both take all that they are given, beside the operator."""
+    builds = Limits().at_once * 2 * Limits().memory
+    operator = 220 << 20  # with ten thousand contracts
+
+    assert builds + operator <= 1 << 30
 
 
 def test_everything_is_labelled_as_ours_and_not_as_flux(variant: Rendering) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
-from reconciliation_contract.adapters.dryrun import DryRun
+from reconciliation_contract.adapters.dryrun import PROMPT, DryRun
 from reconciliation_contract.adapters.manifests.build import Built, LeftOut
 from reconciliation_contract.adapters.outcome import Applier, Outcome
 from reconciliation_contract.core.check import Check
+from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.manifest import Manifest, ObjectKey
 
 _UNANSWERED: Final = 3
@@ -19,6 +21,8 @@ _ROUNDS: Final = (0.0, 2.0, 10.0)
 """Seconds before each round over what was not answered."""
 _LATE: Final = 2
 """Manifests given up at the end of their time after which the others are not tried: a webhook hangs."""
+_LONG: Final = timedelta(minutes=2)
+"""Waited for slow answers, after which the others are not tried."""
 
 
 @dataclass(slots=True)
@@ -28,11 +32,15 @@ class Patience:
     silent: int = 0
     """Manifests in a row that were not answered."""
     late: int = 0
+    waited: timedelta = timedelta(0)
+    """For answers that were slow to come."""
 
     def note(self, outcome: Outcome) -> None:
         """Take in what became of one more."""
         self.silent = self.silent + 1 if outcome.unanswered else 0
         self.late += outcome.late
+        if outcome.took > PROMPT:
+            self.waited += outcome.took
 
     @property
     def is_silent(self) -> bool:
@@ -44,7 +52,9 @@ class Patience:
         """Why the others are not tried; empty while they are."""
         if self.is_silent:
             return "the API server does not answer now"
-        return "not tried, as a webhook does not answer in time" if self.late >= _LATE else ""
+        if self.late >= _LATE:
+            return "not tried, as a webhook does not answer in time"
+        return f"not tried, as a webhook is slow: {spoken(self.waited)} were waited" if self.waited > _LONG else ""
 
 
 async def check_all(dry_run: DryRun, built: Built, applier: Applier) -> list[Check]:

@@ -27,8 +27,8 @@ from reconciliation_contract.errors import ClusterError, Missing
 
 AT_ONCE: Final = 2
 """Dry-runs and reads under way at once, all contracts together: what the API server can take is shared with Flux."""
-_PROMPT: Final = 2.0
-"""Seconds after which a request counts no more: it waits for a webhook, which is no work of the API server's, and
+PROMPT: Final = timedelta(seconds=2)
+"""Time after which a request counts no more: it waits for a webhook, which is no work of the API server's, and
 others would wait with it. A contract has one such request at most."""
 _LONGEST_WAIT: Final = 30.0
 """Seconds waited at most where the API server asks for it."""
@@ -98,7 +98,7 @@ class DryRun:
             while held:
                 held.pop()()
 
-        lasting = asyncio.get_running_loop().call_later(_PROMPT, give_back)
+        lasting = asyncio.get_running_loop().call_later(PROMPT.total_seconds(), give_back)
         try:
             yield
         finally:
