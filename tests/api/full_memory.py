@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciliation_contract.core.authorship import Author
+from reconciliation_contract.core.check import NAMED as CHECKS
+from reconciliation_contract.core.check import Refusal, Refusals
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.correction import MOST_PLACES, Correction
 from reconciliation_contract.core.departure import Departure, Departures, Took
@@ -209,6 +211,7 @@ def full_memory(*, adopted: bool = False) -> Memory:
         begun=tuple(after(n) for n in range(BEGUN)),
         departures=departures().kept(),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},
+        refusals=Refusals(HASHES[0], 100, 90, (Refusal(LONG, LONG, LONG),) * CHECKS),
         suspended=True,
         observed_generation=3,
         handled_request="2026-11-23T04:00:00Z",

@@ -12,6 +12,7 @@ from reconciliation_contract.api import recall
 from reconciliation_contract.api.fields import TEXT_LENGTH
 from reconciliation_contract.api.size import BUDGET, TEXTS, fit, measure
 from reconciliation_contract.api.status import render
+from reconciliation_contract.core.check import NAMED, Refusal, Refusals
 from reconciliation_contract.core.departure import Departure
 from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.inventory import Entry
@@ -78,6 +79,7 @@ def everyday() -> Memory:
         dependencies=tuple(replace(found, message="", ready=True) for found in full.dependencies[:4]),
         conditions={name: Condition("True", "PromisesKept", SAID, T0) for name in CONDITIONS},
         incidents=(),
+        refusals=None,
         suspended=False,
         drift=replace(
             full.drift, findings=(), drifted=0, correction=None, problem="", paused="", unlisted="", uncompared=""
@@ -118,6 +120,12 @@ def _drifted(text: str) -> Drift | None:
     return replace(found, problem=text, findings=tuple(named))
 
 
+def _refused(text: str) -> Refusals:
+    """As many refused manifests as are told of, with usual names."""
+    named = (Refusal(f"Deployment/apps/checkout-{n}", f"deploy/checkout-{n}.yaml", text) for n in range(NAMED))
+    return Refusals(HASHES[0], 100, 90, tuple(named))
+
+
 def told_by(text: str) -> Memory:
     """A contract of which nothing is well, with everybody telling at length what is wrong."""
     full, calm = full_memory(), everyday()
@@ -145,6 +153,7 @@ def told_by(text: str) -> Memory:
         conditions={name: Condition("False", "PromiseBroken", text, T0) for name in CONDITIONS},
         departures=replace(calm.departures, pending=(departure,), overdue=(departure,)),
         drift=_drifted(text),
+        refusals=_refused(text),
         incidents=tuple(
             replace(one, message=text, cause="commit 0a1b2c3d", closed_at=None, revision=calm.history[0].revision)
             for one in full.incidents[:2]

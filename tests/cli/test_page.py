@@ -10,6 +10,7 @@ import pytest
 from reconciliation_contract.cli.page import page
 from reconciliation_contract.cli.screen import Screen, columns
 from reconciliation_contract.core.authorship import Author
+from reconciliation_contract.core.check import Refusal, Refusals
 from reconciliation_contract.core.departure import Departure, Departures
 from reconciliation_contract.core.difference import Difference
 from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
@@ -209,6 +210,27 @@ def test_what_is_not_as_git_wants_it() -> None:
                                                          /spec/paused is true, Git wants absent
                        Secret/apps/db           Changed  /data/password differs
                        6 more
+        """
+        )
+        in page
+    )
+
+
+def test_what_the_api_server_refuses() -> None:
+    """Each manifest with its file and the reason; what is not kept is counted."""
+    named = (
+        Refusal("Deployment/apps/web", "deploy/web.yaml", "Invalid: spec.replicas"),
+        Refusal("Widget/w", "", "no"),
+    )
+
+    page = shown(replace(healthy(), refusals=Refusals(GOOD, 9, 4, named)))
+
+    assert (
+        text(
+            """
+        Refused        Deployment/apps/web  deploy/web.yaml  Invalid: spec.replicas
+                       Widget/w                              no
+                       2 more
         """
         )
         in page

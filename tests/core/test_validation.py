@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.check import Check, Forthcoming, Validation, forthcoming, summary
+from reconciliation_contract.core.check import (
+    NAMED,
+    Check,
+    Forthcoming,
+    Refusal,
+    Refusals,
+    Validation,
+    forthcoming,
+    summary,
+)
 from reconciliation_contract.core.manifest import Manifest, ObjectKey
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
@@ -150,6 +159,26 @@ def test_the_time_when_all_had_passed_is_a_stage(found: Validation, stamped: boo
 
     assert after is not None
     assert after.stages.validated == (Moment(at(3), Witness.OPERATOR) if stamped else None)
+
+
+def test_every_refused_manifest_is_remembered() -> None:
+    """By name as far as there is room, with all counted; also when nobody looks any more, as after a restart."""
+    found = validated(check(), *(check(f"w{n}", refused=f"no {n}") for n in range(NAMED + 2)))
+    first = failing().but(seen__validation=found).decide().memory
+
+    refused = Case(memory=first).decide().memory.refusals
+
+    assert refused is not None
+    assert (refused.total, refused.refused, len(refused.named)) == (NAMED + 3, NAMED + 2, NAMED)
+    assert refused.named[1] == Refusal("Deployment/apps/w1", "deploy/web.yaml", "no 1")
+
+
+@pytest.mark.parametrize("hash_", ["A", "C"])
+def test_refused_manifests_are_forgotten_with_their_revision(hash_: str) -> None:
+    """They say nothing of another one."""
+    known = Refusals(sha(hash_), 1, 1, (Refusal("Deployment/apps/web", "", "no"),))
+
+    assert failing().but(memory__refusals=known).decide().memory.refusals is None
 
 
 def test_the_condition_says_what_the_verdict_does() -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
+from reconciliation_contract.api import status_validation
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
@@ -58,6 +59,7 @@ def parse(status: object) -> Memory:
         departures=_read_departures(read_map(raw, "deletion")),
         suspended=raw.get("suspended") is True,
         drift=_read_drift(read_map(raw, "drift")),
+        refusals=status_validation.parse(read_map(raw, "validation"), delivery),
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )

@@ -130,7 +130,10 @@ def _plain(wire: Wire) -> Wire:
     drift = wire.get("drift", {})
     objects = [_without(found, "fields") for found in drift.get("objects", [])]
     incidents = [_without(incident, "nextStep", "outcome") for incident in wire.get("incidents", [])]
+    validation = wire.get("validation", {})
+    refused = validation.get("objects", [])[:_LATEST]
     known = {
+        "validation": validation | {"objects": refused} if refused else validation,
         "incidents": incidents,
         "drift": drift | {"objects": objects[:_LATEST]} if objects else drift,
         "dependencies": without,
@@ -148,10 +151,11 @@ def _mute(wire: Wire) -> Wire:
 
 
 def _with_one_object(wire: Wire) -> Wire:
-    """Name one object that drifted and one that is not gone, and count the others."""
-    parts = {name: wire[name] for name in ("drift", "deletion") if name in wire}
-    if len(objects := parts.get("drift", {}).get("objects", [])) > 1:
-        parts["drift"] = parts["drift"] | {"objects": objects[:1]}
+    """Name one object that drifted, one that is refused and one that is not gone, and count the others."""
+    parts = {name: wire[name] for name in ("drift", "validation", "deletion") if name in wire}
+    for name in ("drift", "validation"):
+        if len(objects := parts.get(name, {}).get("objects", [])) > 1:
+            parts[name] = parts[name] | {"objects": objects[:1]}
     if len(pending := parts.get("deletion", {}).get("pending", [])) > 1:
         more = parts["deletion"].get("more", 0) + len(pending) - 1
         parts["deletion"] = parts["deletion"] | {"pending": pending[:1], "more": more}
@@ -176,6 +180,8 @@ def _decisive(wire: Wire) -> Wire:
         known["deletion"] = deletion | {name: [*map(_without_messages, those)] for name, those in departed.items()}
     if incidents := wire.get("incidents"):
         known["incidents"] = [_without_messages(incident) for incident in incidents]
+    if validation := wire.get("validation"):
+        known["validation"] = _without(validation, "objects")
     if drift := wire.get("drift"):
         named = [_without(found, "by", "at") for found in drift.get("objects", [])]
         # With a problem there was no comparison, so there is nothing to name.

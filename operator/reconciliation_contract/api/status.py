@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from reconciliation_contract.api import status_validation
 from reconciliation_contract.api.duration import format_duration
 from reconciliation_contract.api.size import Wire, clip, fit
 from reconciliation_contract.core.cause import classify
@@ -64,6 +65,7 @@ def whole(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "deletion": _deletion(memory.departures),
             "suspended": memory.suspended or None,
             "drift": _drift(memory.drift) if memory.drift else None,
+            "validation": status_validation.render(memory.refusals) if memory.refusals else None,
             "statistics": _statistics(memory),
             "dependencies": [_dependency(found) for found in memory.dependencies[:_DEPENDENCIES]],
             "incidents": [_incident(incident) for incident in memory.incidents],

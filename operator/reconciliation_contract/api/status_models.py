@@ -23,6 +23,7 @@ from reconciliation_contract.api.fields import (
 )
 from reconciliation_contract.api.status_drift import DriftStatus
 from reconciliation_contract.api.status_live import DeletionStatus
+from reconciliation_contract.api.status_validation import ValidationStatus
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
@@ -367,6 +368,8 @@ class Status(Wire):
     drift: DriftStatus | None = None
     """How the cluster differed from Git at the last comparison, whenever that was: another one that finds the same
     writes nothing."""
+    validation: ValidationStatus | None = None
+    """The refused manifests of the newest revision, where there are any."""
     statistics: StatisticsStatus | None = None
     """Figures over the deliveries of the history."""
     dependencies: Annotated[list[DependencyStatus], Field(max_length=16, json_schema_extra=ATOMIC)] | None = None

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from reconciliation_contract.cli.screen import Cell, Screen, Tone, table
 from reconciliation_contract.cli.view import ago, brief
+from reconciliation_contract.core.check import Refusals
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.drift import Drift, Finding
 
@@ -32,6 +33,14 @@ def _fields(finding: Finding, now: datetime) -> Iterator[list[Cell]]:
         first, last = [Cell(""), Cell("")], Cell("")
     if finding.more:
         yield [*first, Cell(f"{finding.more} more fields"), last]
+
+
+def refused(screen: Screen, found: Refusals, indent: str) -> list[str]:
+    """A line for each manifest that the API server does not take, with its file and the reason."""
+    rows = [[Cell(each.object, Tone.BAD), Cell(each.file), Cell(brief(each.message))] for each in found.named]
+    lines = table(screen, rows, indent)
+    more = found.refused - len(found.named)
+    return [*lines, f"{indent}{more} more"] if more > 0 else lines
 
 
 def departing(screen: Screen, departures: Departures, now: datetime, indent: str) -> list[str]:

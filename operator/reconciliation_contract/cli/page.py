@@ -9,7 +9,7 @@ from typing import Final
 
 from reconciliation_contract.cli.advice import advise
 from reconciliation_contract.cli.listing import TONES
-from reconciliation_contract.cli.object import departing, drifted
+from reconciliation_contract.cli.object import departing, drifted, refused
 from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, clean, paragraph, table
 from reconciliation_contract.cli.view import View, ago, brief, date, short, took
 from reconciliation_contract.core import reasons
@@ -40,6 +40,7 @@ def page(screen: Screen, view: View, program: str, now: datetime) -> list[str]:
         _head(screen, view),
         _delivery(screen, view, memory.delivery, now) if memory.delivery else [],
         _promises(screen, memory.judgements),
+        _labelled(screen, "Refused", refused(screen, memory.refusals, _INDENT)) if memory.refusals else [],
         _labelled(screen, "Drift", drifted(screen, memory.drift, now, _INDENT)) if memory.drift else [],
         _labelled(screen, "Not gone yet", departing(screen, memory.departures, now, _INDENT)),
         _rollback(screen, view, memory.rollback, now) if memory.rollback else [],

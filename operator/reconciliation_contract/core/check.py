@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reconciliation_contract.core.manifest import Manifest, ObjectKey
 
-NAMED: Final = 5
+NAMED: Final = 10
 """Refused manifests that are kept by name; more are only counted."""
 
 
@@ -35,6 +35,26 @@ class Check:
     def passed(self) -> bool:
         """Whether the API server takes it."""
         return not (self.refused or self.unchecked or self.late)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A manifest that the API server does not take, in words."""
+
+    object: str
+    file: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What is remembered of a revision that has any."""
+
+    hash: str
+    total: int
+    """All manifests of the revision."""
+    refused: int
+    named: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)

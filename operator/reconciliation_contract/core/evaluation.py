@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciliation_contract.core import conditions, incident, proof, rollback, succession, sync, verdict
+from reconciliation_contract.core import conditions, incident, proof, rollback, succession, sync, validation, verdict
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.counting import resumed
@@ -46,6 +46,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
         memory = sync.remember(contract, _forget(contract, memory), seen, now)
         memory = proof.prove(contract, succession.follow(contract, memory, seen, now), seen, now)
         memory = replace(memory, departures=_departures(contract, memory, seen, now))
+        memory = replace(memory, refusals=validation.refusals(memory, seen))
     if contract.suspended and seen.fresh:
         memory = verdict.pause(memory)
     memory = resumed(contract, memory, now)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciliation_contract.core.check import Refusals
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.drift import Drift
@@ -201,6 +202,8 @@ class Memory:
     """The contract was suspended at the last look."""
     drift: Drift | None = None
     """How the cluster differed from Git at the last comparison; None where nothing was compared."""
+    refusals: Refusals | None = None
+    """The refused manifests of the current delivery; None where there are none."""
     observed_generation: int = 0
     handled_request: str = ""
 

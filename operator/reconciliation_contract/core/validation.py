@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.check import Check, Validation
+from reconciliation_contract.core.check import Check, Refusal, Refusals, Validation
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Memory
@@ -47,6 +47,17 @@ def judge(contract: Contract, memory: Memory, seen: Observation, _now: datetime)
         message = f"{found.unanswered} of {found.total} could not be tried: {found.why_unchecked}"
         return _said(within, Verdict.UNKNOWN, reasons.NOT_CHECKED, message)
     return _said(within, Verdict.KEPT, reasons.WITHIN_BUDGET, _kept(found, within), measured)
+
+
+def refusals(memory: Memory, seen: Observation) -> Refusals | None:
+    """What to remember of the refused manifests of the current delivery."""
+    found, delivery, known = seen.validation, memory.delivery, memory.refusals
+    if delivery is None:
+        return None
+    if found is None or found.hash != delivery.hash or found.ended_at is None:
+        return known if known and known.hash == delivery.hash else None
+    named = tuple(Refusal(str(check.key), check.file, check.refused) for check in found.refused)
+    return Refusals(found.hash, found.total, found.refusals, named) if named else None
 
 
 def _said(

@@ -1,0 +1,64 @@
+"""What the status says of refused manifests, as the CRD has it: the model, how it is written and read back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from reconciliation_contract.api.fields import ATOMIC, Count, Text, Wire, Word
+from reconciliation_contract.api.raw import Raw, read_list, read_number, read_text
+from reconciliation_contract.core.check import NAMED, Refusal, Refusals
+from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.timeline import Delivery
+
+_PATH: Final = 253
+_MESSAGE: Final = 160
+
+
+class RefusedManifest(Wire):
+    """One manifest that the API server does not take."""
+
+    object: Word
+    """Kind, namespace and name."""
+    file: Word | None = None
+    """The file it comes from, where the build says."""
+    message: Text | None = None
+    """Why it is refused."""
+
+
+class ValidationStatus(Wire):
+    """Manifests of the newest revision that the API server does not take. Left out where there are none."""
+
+    manifests: Count
+    """All manifests of the revision."""
+    refused: Count
+    """Those that are refused."""
+    objects: Annotated[list[RefusedManifest], Field(max_length=NAMED, json_schema_extra=ATOMIC)] | None = None
+    """The first of them, in the order in which Flux applies."""
+
+
+def render(found: Refusals) -> dict[str, Any]:
+    """Write them."""
+    counted = {"manifests": found.total, "refused": found.refused}
+    return counted | ({"objects": [_object(each) for each in found.named]} if found.named else {})
+
+
+def _object(each: Refusal) -> dict[str, Any]:
+    wire = {
+        "object": bounded(each.object, _PATH),
+        "file": bounded(each.file, _PATH),
+        "message": bounded(each.message, _MESSAGE),
+    }
+    return {name: text for name, text in wire.items() if text}
+
+
+def parse(raw: Raw, delivery: Delivery | None) -> Refusals | None:
+    """Read them back: they are those of the current delivery. None where there are none."""
+    if not raw or delivery is None:
+        return None
+    named = (
+        Refusal(*(read_text(each, key) for key in ("object", "file", "message")))
+        for each in read_list(raw, "objects")
+    )
+    return Refusals(delivery.hash, read_number(raw, "manifests"), read_number(raw, "refused"), tuple(named)[:NAMED])
