@@ -72,7 +72,7 @@ def judged(found: Validation | None, **changes: Any) -> Judgement | None:
             validated(*(check(f"w{n}", refused="no") for n in range(9))),
             Verdict.BROKEN,
             reasons.REFUSED,
-            "w0 (deploy/web.yaml): no; Deployment/apps/w1 (deploy/web.yaml): no; 7 more",
+            "w0 (deploy/web.yaml): no; 8 more",
         ),
         (
             validated(check(seconds=31)),

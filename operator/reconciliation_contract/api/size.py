@@ -73,6 +73,7 @@ def fit(wire: Wire) -> Wire:
 
 def _shorter(wire: Wire) -> Iterator[Wire]:
     yield wire
+    yield (wire := _with_few_refused(wire))
     for limit in _LIMITS:
         yield _with_messages(_cut(wire, limit) | _told(wire), wire)
     for limit in _LIMITS:
@@ -95,6 +96,13 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
     for kept in range(len(bare.get("history", [])) - 1, -1, -1):
         yield (bare := _with(bare, "history", bare["history"][:kept]))
     yield _decisive(bare)
+
+
+def _with_few_refused(wire: Wire) -> Wire:
+    """Name some refused manifests, and count the others: the first is in the verdict's words as well."""
+    validation = wire.get("validation", {})
+    refused = [_cut(found, _LIMITS[-2]) for found in validation.get("objects", [])[:_LATEST]]
+    return wire | {"validation": validation | {"objects": refused}} if refused else wire
 
 
 def _told(wire: Wire) -> Wire:
@@ -130,10 +138,7 @@ def _plain(wire: Wire) -> Wire:
     drift = wire.get("drift", {})
     objects = [_without(found, "fields") for found in drift.get("objects", [])]
     incidents = [_without(incident, "nextStep", "outcome") for incident in wire.get("incidents", [])]
-    validation = wire.get("validation", {})
-    refused = validation.get("objects", [])[:_LATEST]
     known = {
-        "validation": validation | {"objects": refused} if refused else validation,
         "incidents": incidents,
         "drift": drift | {"objects": objects[:_LATEST]} if objects else drift,
         "dependencies": without,

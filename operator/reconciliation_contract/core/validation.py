@@ -20,8 +20,6 @@ from reconciliation_contract.core.text import bounded
 
 _MESSAGE: Final = 130
 """Longest reason of one refused manifest in a message, in characters."""
-_SHOWN: Final = 2
-"""Refused manifests in a message."""
 
 
 def judge(contract: Contract, memory: Memory, seen: Observation, _now: datetime) -> Judgement | None:
@@ -76,10 +74,9 @@ def _kept(found: Validation, within: timedelta) -> str:
 
 
 def _refusals(found: Validation) -> str:
-    """Name the first refused manifests, with file and reason."""
-    named = "; ".join(_refusal(check) for check in found.refused[:_SHOWN])
-    more = found.refusals - min(len(found.refused), _SHOWN)
-    return f"{found.refusals} of {found.total} refused: {named}" + (f"; {more} more" if more else "")
+    """Name the first refused manifest, with file and reason; the status has a list of them."""
+    first, more = _refusal(found.refused[0]), found.refusals - 1
+    return f"{found.refusals} of {found.total} refused: {first}" + (f"; {more} more" if more else "")
 
 
 def _refusal(check: Check) -> str:
