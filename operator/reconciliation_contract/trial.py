@@ -170,7 +170,7 @@ class Trial:
         built = await self._builder.build(Artifact.of(found), raw, user, strict=flux.strict)
         # It reads all objects, which may be many.
         coming = await asyncio.to_thread(forthcoming, built.objects)
-        applier = Applier(user, bool(named), forces(raw), within, coming)
+        applier = Applier(user, bool(named), forces(raw), within, coming, flux.overrides)
         return Subject(raw, (SOURCES[where.kind], where.namespace, where.name), built, applier)
 
     async def _stands(self, subject: Subject, hash_: str) -> bool:
@@ -244,7 +244,7 @@ class Trial:
             return Finding(str(manifest.key), Kind.CHANGED), outcome
         if outcome.result is None or outcome.skipped:
             return None, outcome
-        return _finding(manifest, live, outcome.result, exempt), outcome
+        return _finding(manifest, live, outcome.result, exempt, applier.overrides), outcome
 
 
 def _inventory(found: Kustomization) -> Inventory | None:
@@ -255,13 +255,15 @@ def _trouble(outcome: Outcome) -> str:
     return outcome.refused or outcome.unchecked or ("no answer in time" if outcome.late else "")
 
 
-def _finding(manifest: Manifest, live: Raw, result: Raw, exempt: Exemptions) -> Finding | None:
+def _finding(
+    manifest: Manifest, live: Raw, result: Raw, exempt: Exemptions, overrides: Sequence[str]
+) -> Finding | None:
     """How a live object differs from what applying the manifest would make of it."""
     want, have = comparable(result), comparable(live)
     owned = entries(live)
     found = list(differences(want, have, _DIFFERENCES))
     if not is_merged(manifest.body, live):
-        paths = dict.fromkeys(list(surplus(comparable(manifest.body), have, owned))[:_DIFFERENCES])
+        paths = dict.fromkeys(list(surplus(comparable(manifest.body), have, owned, overrides))[:_DIFFERENCES])
         found += [Difference(path, None, _at(have, path)) for path in paths]
     left = exempt.remaining(found, manifest.key, live)
     author = next((who for each in left if (who := author_of(each.path, live, owned))), None)

@@ -67,6 +67,9 @@ def test_what_flux_would_remove_is_surplus() -> None:
 
     assert list(surplus(manifest, LIVE, [entry("kubectl-edit", owned), scaler])) == [("metadata", "labels", "who")]
     assert list(surplus(manifest, LIVE, [entry("somebody", owned)])) == []
+    for operation in ("Apply", "Update"):
+        told = [entry("somebody-else", owned, operation=operation), scaler]
+        assert list(surplus(manifest, LIVE, told, ["somebody"])) == [("metadata", "labels", "who")]
     assert list(surplus(manifest, LIVE, [entry("kubectl", owned, subresource="scale")])) == []
 
 

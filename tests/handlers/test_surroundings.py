@@ -283,6 +283,26 @@ async def test_whether_health_checks_are_cancelled(name: str) -> None:
         assert found.surroundings.facts.kustomize.cancels_health_checks is expected
 
 
+OVERRIDES: dict[str, tuple[list[dict[str, Any]] | ClusterError, tuple[str, ...]]] = {
+    "none": ([deployment(KUSTOMIZE)], ()),
+    "two": ([deployment(KUSTOMIZE, "--override-manager=b", "--override-manager", "a")], ("a", "b")),
+    "another in one shard of two": (
+        [deployment(KUSTOMIZE, "--override-manager=a"), deployment("kustomize-controller-1")],
+        (),
+    ),
+    "not to be seen": (FORBIDDEN, ()),
+}
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+async def test_whose_fields_flux_was_told_to_take_over(name: str) -> None:
+    """A field of such a manager is removed by Flux, so it is drift; shards that disagree tell nothing."""
+    deployments, expected = OVERRIDES[name]
+
+    async with looking(seeing(deployments=deployments)) as found:
+        assert found.surroundings.facts.kustomize.overrides == expected
+
+
 HOOKS: dict[str, tuple[list[dict[str, Any]] | ClusterError, bool | None]] = {
     "there is none": ([], False),
     "it names the source": ([receiver({"name": "shop", "namespace": "apps"})], True),

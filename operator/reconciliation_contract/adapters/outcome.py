@@ -44,6 +44,8 @@ class Applier:
     """Time for one manifest."""
     coming: Forthcoming = field(default_factory=Forthcoming)
     """What the same revision makes before the rest."""
+    overrides: tuple[str, ...] = ()
+    """Field managers that Flux was told to take over, besides those that it always does."""
     namespace: str = ""
     """Where objects go that name no namespace; empty where they must name one."""
 

@@ -28,6 +28,8 @@ class Started:
     """A variable without value or default fails a build; None where that is not known."""
     cancels_health_checks: bool | None = None
     """A new revision ends the health check of the one before; None where that is not known."""
+    overrides: tuple[str, ...] = ()
+    """Field managers whose fields it takes over, besides those that it always does."""
 
 
 def started(deployments: Sequence[Raw]) -> Started:
@@ -37,18 +39,21 @@ def started(deployments: Sequence[Raw]) -> Started:
     accounts = {argument(each, "default-service-account") for each in deployments}
     strict = {_is_strict(each) for each in deployments}
     cancels = all(_gates(each).get(_CANCELS, False) for each in deployments)
-    return Started(_agreed(accounts) or "", _agreed(strict), cancels)
+    overrides = {tuple(sorted(set(arguments(each, "override-manager")))) for each in deployments}
+    return Started(_agreed(accounts) or "", _agreed(strict), cancels, _agreed(overrides) or ())
 
 
 def argument(deployment: Raw, name: str) -> str:
-    """The last value of an argument, written with or without ``=``; empty where it is not given."""
-    words = [*_words(deployment), ""]
-    value = ""
-    for word, following in pairwise(words):
+    """The last value of an argument; empty where it is not given."""
+    return ("", *arguments(deployment, name))[-1]
+
+
+def arguments(deployment: Raw, name: str) -> Iterator[str]:
+    """All values of an argument, written with or without ``=``."""
+    for word, following in pairwise([*_words(deployment), ""]):
         flag, equals, said = word.partition("=")
         if flag == f"--{name}":
-            value = said if equals else following
-    return value
+            yield said if equals else following
 
 
 def _agreed(values: set[_T]) -> _T | None:

@@ -49,11 +49,12 @@ class Entry:
         """Whether it is what Flux applied."""
         return self.author.manager == FLUX and self.operation == "Apply"
 
-    @property
-    def is_taken_over(self) -> bool:
-        """Whether Flux removes what only this entry owns."""
+    def is_taken_over(self, overrides: Sequence[str] = ()) -> bool:
+        """Whether Flux removes what only this entry owns; ``overrides`` as of `surplus`."""
+        more = [(name, operation) for name in overrides for operation in ("Apply", "Update")]
         return not self.subresource and any(
-            self.operation == operation and self.author.manager.startswith(name) for name, operation in _TAKEN_OVER
+            self.operation == operation and self.author.manager.startswith(name)
+            for name, operation in (*_TAKEN_OVER, *more)
         )
 
 
@@ -112,11 +113,16 @@ def _names_item(key: str, place: int, item: Any) -> bool:
     )
 
 
-def surplus(manifest: Mapping[str, Any], live: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[Path]:
-    """Fields that Git does not have and Flux removes, since only a manager that it takes over owns them."""
-    others = [entry for entry in entries if not entry.is_taken_over and not entry.is_flux]
+def surplus(
+    manifest: Mapping[str, Any], live: Mapping[str, Any], entries: Sequence[Entry], overrides: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Fields that Git does not have and Flux removes, since only a manager that it takes over owns them.
+
+    ``overrides`` are the managers that kustomize-controller was told to take over besides (``--override-manager``).
+    """
+    others = [entry for entry in entries if not entry.is_taken_over(overrides) and not entry.is_flux]
     for entry in entries:
-        if not entry.is_taken_over:
+        if not entry.is_taken_over(overrides):
             continue
         for path in _leaves((), entry.fields, live):
             if not _has(manifest, live, path) and not any(owns(other.fields, path, live) for other in others):
