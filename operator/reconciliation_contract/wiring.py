@@ -53,7 +53,7 @@ def utc_now() -> datetime:
 def sinks(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Sink]:
     """Make the sinks that are set. Raises `SinkError` where one can never work."""
     if settings.flux_events:
-        yield FluxSink(settings.flux_events, socket.gethostname())
+        yield FluxSink(settings.flux_events, socket.gethostname(), commit_statuses=settings.flux_commit_statuses)
     if settings.alertmanager:
         yield AlertmanagerSink(settings.alertmanager, settings.alertmanager_token_file, clock)
     if settings.cloudevents:

@@ -185,6 +185,19 @@ async def test_what_the_other_side_says_decides(make: str, status: int, kind: ty
     assert len(receiver.came) == 1
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_commit_status_is_set_only_where_that_is_wanted(wanted: bool) -> None:
+    """By the metadata that Flux's own events carry; with it a provider would replace Flux's own status."""
+    async with receiving() as receiver:
+        sink = FluxSink(receiver.url, "pod-1", commit_statuses=wanted)
+        await sink.send([opening()])
+        await sink.close()
+
+    revision = receiver.taken[0]["metadata"].get("kustomize.toolkit.fluxcd.io/revision", "")
+    assert revision == (INCIDENT.revision if wanted else "")
+    assert INCIDENT.revision
+
+
 async def test_only_flux_means_a_duplicate_by_429() -> None:
     """Its notification-controller has the event then; another receiver that is busy has nothing yet."""
     async with receiving(429) as receiver:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
@@ -24,6 +25,7 @@ from tests.support.receiver import TOKEN, Receiver, receiving_elsewhere
 pytestmark = pytest.mark.e2e
 
 NOTIFICATION = "notification.toolkit.fluxcd.io/v1beta3"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 RECOVERY = 180.0
 """Seconds in which a fix is delivered and has stayed well for the minute after which it is told."""
 
@@ -70,6 +72,12 @@ def statuses(git_host: Receiver) -> Counter[tuple[str, str]]:
     """Commit statuses that were set: commit and description."""
     posts = [post for post in git_host.came if isinstance(post.body, dict) and "context" in post.body]
     return Counter((post.path.rpartition("/")[2], post.body["description"]) for post in posts)
+
+
+def contexts(git_host: Receiver) -> set[tuple[str, str, str]]:
+    """Name, commit and state of the commit statuses that were set."""
+    posts = [post for post in git_host.came if isinstance(post.body, dict) and "context" in post.body]
+    return {(post.body["context"], post.path.rpartition("/")[2], post.body["state"]) for post in posts}
 
 
 def test_a_reader_gets_one_opening_and_one_recovery(
@@ -124,6 +132,43 @@ def test_a_reader_gets_one_opening_and_one_recovery(
     said = {description for _, description in statuses(readers.git_host)}
     assert not [words for words in said if "contract" in words]
     assert (bad, "health check failed") in statuses(readers.git_host)
+
+
+def test_a_git_host_has_our_status_beside_that_of_flux(
+    cluster: Cluster, workspace: Workspace, start_operator: StartOperator
+) -> None:
+    """With the example, a Git host is told of both, each under its own name, at the commit that it is about."""
+    space = workspace
+    with receiving_elsewhere(200) as git_host:
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "git-host"},
+            "stringData": {"token": "t"},
+        }
+        apply(cluster, space, secret)
+        provider = {"type": "github", "address": f"{git_host.url}owner/shop", "secretRef": {"name": "git-host"}}
+        notify(cluster, space, "flux", provider, exclusionList=[r"^\[contract/"])
+        for found in yaml.safe_load_all((EXAMPLES / "flux-commit-status.yaml").read_text()):
+            found["metadata"]["namespace"] = space.namespace
+            if found["kind"] == "Provider":
+                found["spec"] |= provider
+            apply(cluster, space, found)
+        start_operator(f"--flux-events={cluster.events_url}", "--flux-commit-statuses")
+        repository = space.repository("shop")
+        good = repository.commit({"deploy/web.yaml": deployment("1")}, "Release 1")
+        space.follow("shop", repository)
+        space.wait_good("shop", good)
+
+        bad = repository.commit({"deploy/web.yaml": deployment("never-ready")}, "Release 2")
+        ours = f"contract/{space.namespace}/shop"
+        wait_until(lambda: (ours, bad, "failure") in contexts(git_host), 90, "our status")
+
+        found = {(name, commit, state) for name, commit, state in contexts(git_host) if name != ours}
+        assert {name.rpartition("/")[0] for name, _, _ in found} == {"kustomization/shop"}
+        assert {state for _, commit, state in found if commit == bad} == {"failure"}
+        assert "success" in {state for _, commit, state in found if commit == good}
+        assert not [entry for entry in contexts(git_host) if entry[0] == ours and entry[1] != bad]
 
 
 def test_what_comes_twice_is_read_once(cluster: Cluster, workspace: Workspace) -> None:

@@ -118,6 +118,8 @@ def _notifying(run: argparse.ArgumentParser) -> None:
         ("--cloudevents", "a receiver of CloudEvents"),
     ):
         found.add_argument(flag, type=_endpoint, default="", metavar="URL", help=text)
+    text = "let --flux-events set commit statuses; first see docs/alerts.md, or they replace Flux's own"
+    found.add_argument("--flux-commit-statuses", action="store_true", help=text)
     for name in ("alertmanager", "cloudevents"):
         found.add_argument(f"--{name}-token-file", default="", metavar="FILE", help=f"bearer token for --{name}")
     text = "URLs of chat, mail or pagers in Apprise's form, one a line (needs the extra 'notify')"
@@ -160,6 +162,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         default_service_account=arguments.default_service_account,
         fleet_brake=arguments.fleet_brake,
         flux_events=arguments.flux_events,
+        flux_commit_statuses=arguments.flux_commit_statuses,
         alertmanager=arguments.alertmanager,
         alertmanager_token_file=arguments.alertmanager_token_file,
         cloudevents=arguments.cloudevents,

@@ -4,8 +4,8 @@ Format: Event of ``event.toolkit.fluxcd.io/v1beta1``. An Alert knows only Flux's
 Kustomization; the prefix of its message tells it from Flux's own. The controller drops an event that it has had
 within five minutes (429), by object, message and the metadata ``token``.
 
-The revision is not in the metadata under Flux's key: providers of commit statuses would write our verdict over
-Flux's own, which has the same context.
+The revision is in the metadata under Flux's key only where that is asked for: providers of commit statuses would
+write our verdict over Flux's own, which has the same context unless `commitStatusExpr` makes another.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ class FluxSink:
     """An Alert hears of the namespaces that it names."""
     repeats: Final = 0.0
 
-    def __init__(self, url: str, instance: str) -> None:
+    def __init__(self, url: str, instance: str, *, commit_statuses: bool = False) -> None:
         self._poster = Poster(url, known=(_DUPLICATE,))
         self._instance = instance
+        self._commit_statuses = commit_statuses
 
     async def send(self, notices: Sequence[Notice]) -> None:
         """Post one after the other: each is an event of its own."""
@@ -56,6 +57,7 @@ class FluxSink:
             "promise": notice.promise,
             "severity": notice.severity.value,
             "contractRevision": notice.revision,
+            "revision": notice.revision if self._commit_statuses else "",
         }
         return {
             "involvedObject": lean(about),
