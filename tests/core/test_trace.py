@@ -25,14 +25,14 @@ def memory(delivery: Delivery | None, **changes: object) -> Memory:
 
 
 def test_a_healthy_delivery_is_a_trace_of_its_stages() -> None:
-    """Each stretch begins where the one before it ended."""
+    """Each stretch begins where the one before it ended, the first at the earliest time of the push."""
     trace = ended(core.CONTRACT, memory(APPLIED), memory(HEALTHY))
 
     assert trace is not None
     stretches = [(span.name, span.start, span.end) for span in trace.children]
-    assert (trace.root.start, trace.root.end, trace.root.problem) == (at(2), at(50), "")
+    assert (trace.root.start, trace.root.end, trace.root.problem) == (at(0), at(50), "")
     assert stretches == [
-        ("detect", at(2), at(5)),
+        ("detect", at(0), at(5)),
         ("start", at(5), at(6)),
         ("apply", at(6), at(20)),
         ("check health", at(20), at(50)),

@@ -10,14 +10,14 @@
     roll back                                    ├─────────┤      where it came to that
 
 The identities follow from the contract's uid and the delivery, so whoever exports it, and however often, it is the
-same trace. The times are those of the timeline.
+same trace. The times are those of the timeline; the push is at the earliest that it can have been, as in the status.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
@@ -92,7 +92,7 @@ def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime
     undo = undone(memory)
     result = Result.ROLLED_BACK if undo else Result.HEALTHY if delivery.stages.healthy else Result.SUPERSEDED
     root = Span(
-        "delivery", _bits(f"{seed}/delivery", 8), begin.at, max(begin.at, end),
+        "delivery", _bits(f"{seed}/delivery", 8), begin.first, max(begin.first, end),
         _attributes(contract, delivery, memory, result), "" if result is Result.HEALTHY else result.value,
     )  # fmt: skip
     return Trace(_bits(seed, 16), root, tuple(_children(seed, delivery, undo, begin)))
@@ -100,7 +100,7 @@ def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime
 
 def _children(seed: str, delivery: Delivery, undo: Rollback | None, begin: Moment) -> Iterator[Span]:
     reached = [(name, moment) for name in _STRETCHES if (moment := getattr(delivery.stages, name))]
-    for (_, start), (name, end) in pairwise([("", begin), *reached]):
+    for (_, start), (name, end) in pairwise([("", replace(begin, at=begin.first)), *reached]):
         title = _STRETCHES[name]
         witness = {"reconciliation.witness": end.witness.value}
         yield Span(title, _bits(f"{seed}/{title}", 8), start.at, max(start.at, end.at), witness)
