@@ -15,7 +15,7 @@ from reconciliation_contract.api import flux
 from reconciliation_contract.api import source as source_api
 from reconciliation_contract.api.contract import parse
 from reconciliation_contract.api.raw import read_map, read_text
-from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.contract import Contract, InvalidContract, RollbackMode
 from reconciliation_contract.core.dependency import root_cause
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import (
@@ -76,6 +76,14 @@ def _is_other(known: Contract | InvalidContract | Kustomization | Source, uid: s
     return uid not in ("", known.uid)
 
 
+def _may_roll_back(contract: Contract) -> bool:
+    return contract.rollback.mode is not RollbackMode.DISABLED and not contract.suspended
+
+
+def _seniority(contract: Contract) -> tuple[datetime, str]:
+    return (contract.created_at, contract.name)
+
+
 class Store:
     """The one place that remembers objects. It belongs to one event loop and is not thread-safe."""
 
@@ -109,9 +117,13 @@ class Store:
             self._unbind(key, known)  # what it cares for stays: nobody looks again after a write of our own
         self.contracts[key] = Record(parsed, version, read_map(raw, "status"))
         self._uids[parsed.uid] = key
-        if isinstance(parsed, Contract):
-            self._bound[parsed.namespace, parsed.kustomization].add(key)
-        return {key}
+        if not isinstance(parsed, Contract):
+            return {key}
+        bound = self._bound[parsed.namespace, parsed.kustomization]
+        bound.add(key)
+        # Who acts for a Kustomization depends on the specs of all its contracts.
+        same = known and (known.contract.uid, known.contract.generation) == (parsed.uid, parsed.generation)
+        return {key} if same else set(bound)
 
     def drop_contract(self, key: Key, uid: str = "") -> set[Key]:
         """Forget a contract that is gone; with a uid only that one, not one made anew under its name."""
@@ -122,7 +134,8 @@ class Store:
         self._uids.pop(known.contract.uid, None)
         self._unbind(key, known)
         self._interest(key, frozenset())
-        return {key}
+        gone = known.contract
+        return {key} | (self._bound[gone.namespace, gone.kustomization] if isinstance(gone, Contract) else set())
 
     def _unbind(self, key: Key, record: Record) -> None:
         if isinstance(record.contract, Contract):
@@ -201,8 +214,21 @@ class Store:
             fresh=self.fresh,
             outages=tuple(self.outages.values()),
             acts=acts,
+            rival=self._rival(contract, kustomization),
             refused=refused,
         )
+
+    def _rival(self, contract: Contract, kustomization: Kustomization | None) -> str:
+        """Name the contract that acts for the Kustomization instead: whose pin it uses, else the oldest that may."""
+        where = kustomization.source if kustomization else None
+        source = self.sources[GIT_REPOSITORY].get((where.namespace, where.name)) if where else None
+        owner = self._uids.get(source.contract_uid) if source else None
+        if owner:
+            return "" if owner == (contract.namespace, contract.name) else owner[1]
+        others = (self.contracts[key].contract for key in self._bound[contract.namespace, contract.kustomization])
+        acting = [each for each in others if isinstance(each, Contract) and _may_roll_back(each)]
+        first = min(acting, key=_seniority, default=contract)
+        return "" if _seniority(contract) <= _seniority(first) else first.name
 
     def note(self, dependency: Dependency, at: datetime) -> None:
         """Remember outages; what cannot be told is none."""

@@ -79,6 +79,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "set CancelHealthCheckOnNewRevision",
     ),
     reasons.OBSERVE_ONLY: ({"seen__acts": False}, {"seen__acts": True}, "give it the role to act"),
+    reasons.ANOTHER_CONTRACT: ({"seen__rival": "shop-b"}, {"seen__rival": ""}, "delete one of the two"),
     reasons.NO_HEALTH_CHECKS: (
         {"kustomization__checks_health": False},
         {"kustomization__checks_health": True},

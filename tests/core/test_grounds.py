@@ -35,6 +35,7 @@ def failed(**changes: Any) -> dict[str, Any]:
 
 OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "the mode is Disabled": ({"contract__rollback__mode": RollbackMode.DISABLED}, reasons.ROLLBACK_DISABLED),
+    "another contract acts": ({"seen__rival": "shop-b"}, reasons.ANOTHER_CONTRACT),
     "the operator only observes": ({"seen__acts": False}, reasons.ROLLBACK_DISABLED),
     "a person paused": ({"contract__requests": Requests(paused_until=at(101))}, reasons.PAUSED),
     "a person released this revision": ({"contract__requests": Requests(release=sha("B"))}, reasons.RELEASED),

@@ -30,6 +30,7 @@ TESTS = [found for row in ROWS for found in re.findall(r"`(tests/[\w/]+\.py)::(\
 ALONE: dict[str, dict[str, Any]] = {
     "_disabled": {"contract__rollback__mode": RollbackMode.DISABLED},
     "_observing": {"seen__acts": False},
+    "_rivalled": {"seen__rival": "shop-b"},
     "_paused": {"contract__requests": Requests(paused_until=at(101))},
     "_repeated": {"memory__bad": (sha("B"),)},
     "_released": {"contract__requests": Requests(release=sha("B"))},

@@ -142,6 +142,7 @@ REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
     "it was done before": {"memory__bad": (sha("B"),)},
     "the Kustomization is suspended": {"kustomization__suspended": True},
     "the operator only observes": {"seen__acts": False},
+    "another contract acts": {"seen__rival": "shop-b"},
     "the same person released it": {
         "contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("A"), release=sha("B"))
     },

@@ -227,7 +227,7 @@ async def test_what_a_working_watch_has_lost_is_read(plural: str, known: int, ui
         assert version(swept.store, plural) == "7"
         assert listing.found == [(plural, KEY)]
         assert swept.missed == ["lost"]
-        assert ({KEY} in swept.told) is (plural == CONTRACTS)
+        assert any(KEY in keys for keys in swept.told) is (plural == CONTRACTS)
 
 
 async def test_a_watch_that_brings_nothing_is_not_outdone_by_reading() -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from reconciliation_contract.core import reasons, shard
 from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.duration import spoken
+from reconciliation_contract.core.grounds import rivalled
 from reconciliation_contract.core.observation import Kustomization, Observation, Source
 
 JITTER: Final = 1.05
@@ -204,6 +205,10 @@ def _observing(setup: Setup) -> str:
     )
 
 
+def _rivalled(setup: Setup) -> str:
+    return "" if setup.contract.rollback.mode is RollbackMode.DISABLED else rivalled(setup.seen)
+
+
 OBSTACLES: Final[dict[str, Rule]] = {
     reasons.CONTRACT_INSIDE: _inside,
     reasons.SUSPENDED: _suspended,
@@ -215,6 +220,7 @@ OBSTACLES: Final[dict[str, Rule]] = {
 """What stands against a promise, the gravest first."""
 REMARKS: Final[dict[str, Rule]] = {
     reasons.OBSERVE_ONLY: _observing,
+    reasons.ANOTHER_CONTRACT: _rivalled,
     reasons.NO_HEALTH_CHECKS: _health,
     reasons.PRUNE_DISABLED: _prune,
     reasons.RETRY_INTERVAL: _retry_interval,

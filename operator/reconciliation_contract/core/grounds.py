@@ -72,6 +72,13 @@ def changed(bad: str, seen: Observation, *, asked: bool = False) -> str:
     return ""
 
 
+def rivalled(seen: Observation) -> str:
+    """Why acting is left to another contract of the same Kustomization; empty if it is not."""
+    if not seen.rival:
+        return ""
+    return f"contract {seen.rival} acts for this Kustomization; delete one of the two, or disable rollback in one"
+
+
 def unpinnable(seen: Observation) -> str:
     """Why its source cannot be pinned to an earlier revision; empty if it can."""
     source, kustomization = seen.source, seen.kustomization
@@ -115,6 +122,10 @@ def _disabled(case: Case) -> str:
 
 def _observing(case: Case) -> str:
     return "" if case.seen.acts else "the operator runs with --observe-only"
+
+
+def _rivalled(case: Case) -> str:
+    return rivalled(case.seen)
 
 
 def _paused(case: Case) -> str:
@@ -194,6 +205,7 @@ def _braked(case: Case) -> str:
 GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     (reasons.ROLLBACK_DISABLED, _disabled),
     (reasons.ROLLBACK_DISABLED, _observing),
+    (reasons.ANOTHER_CONTRACT, _rivalled),
     (reasons.PAUSED, _paused),
     (reasons.ALREADY_ROLLED_BACK, _repeated),
     (reasons.RELEASED, _released),

@@ -261,6 +261,8 @@ class Observation:
     """The last outage of each dependency that had one since the operator began."""
     acts: bool = True
     """The operator may act; otherwise it only observes."""
+    rival: str = ""
+    """Another contract that acts for the Kustomization; empty where this one may."""
     account: str = ""
     """The service account whose rights acts use; empty for the operator's own."""
     refused: str = ""

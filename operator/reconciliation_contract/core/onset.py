@@ -12,7 +12,15 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.counting import recount
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, Effect
-from reconciliation_contract.core.grounds import Case, braked, changed, objection, persistent_from, unpinnable
+from reconciliation_contract.core.grounds import (
+    Case,
+    braked,
+    changed,
+    objection,
+    persistent_from,
+    rivalled,
+    unpinnable,
+)
 from reconciliation_contract.core.memory import (
     Good,
     Memory,
@@ -164,7 +172,8 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         return None
     good, footing = _known(memory, requests)
     why = (
-        unpinnable(seen)
+        rivalled(seen)
+        or unpinnable(seen)
         or changed(delivery.hash, seen, asked=True)
         or ("" if seen.acts else "the operator runs with --observe-only")
     )

@@ -41,7 +41,7 @@ from reconciliation_contract.core.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.grounds import braked, changed, unfitness
+from reconciliation_contract.core.grounds import braked, changed, rivalled, unfitness
 from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
@@ -173,7 +173,8 @@ def _change(memory: Memory, rollback: Rollback, seen: Observation) -> str:
     asked = rollback.reason == reasons.REQUESTED
     unfit = "" if asked else unfitness(memory.good, rollback.bad.hash, seen)
     uncounted = "" if asked else _uncounted(memory, rollback)
-    return changed(rollback.bad.hash, seen, asked=asked) or _strange(rollback, seen) or unfit or uncounted
+    moved = rivalled(seen) or changed(rollback.bad.hash, seen, asked=asked)
+    return moved or _strange(rollback, seen) or unfit or uncounted
 
 
 def _uncounted(memory: Memory, rollback: Rollback) -> str:
