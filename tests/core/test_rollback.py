@@ -5,6 +5,8 @@ An act belongs to the state with which a pass begins, so that it has always been
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciliation_contract.core import reasons
@@ -14,6 +16,7 @@ from reconciliation_contract.core.effects import (
     TellLeft,
 )
 from reconciliation_contract.core.memory import BAD_REVISIONS, RollbackState
+from reconciliation_contract.core.observation import Condition
 from tests.core.rollback_situations import (
     A_FAILS,
     ACTIVE,
@@ -176,6 +179,35 @@ def test_the_way_back_is_measured_from_the_decision() -> None:
     assert told is not None
     assert told.verdict == "Kept"
     assert told.measured == at(97) - at(90)
+
+
+@pytest.mark.parametrize(("seconds", "note"), [(97, ""), (140, " (Flux took it up after 50s)")])
+def test_the_way_back_says_how_long_flux_let_it_wait(seconds: float, note: str) -> None:
+    """As when it was checking the health of the bad revision; a few seconds are not worth a word."""
+    ready = standing("A", 145, source=PIN, hold={MARK: sha("B")}, attempted=since("A", seconds))
+
+    told = rolling_back(SWITCHING, seen__kustomization=ready, now=at(150)).decide().memory.judgement("Rollback")
+
+    assert told is not None
+    assert told.message.partition("of 2m")[2] == note
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        ({"ready": Condition("Unknown", "Progressing", "Running health checks")}, True),
+        ({"ready": Condition("False", "HealthCheckFailed", "timeout")}, False),
+        ({"ready": Condition("Unknown", "Progressing", "Building"), "attempted": since("A", 96)}, False),
+        ({"ready": Condition("Unknown", "Progressing", "Building"), "checks_health": False}, False),
+    ],
+)
+def test_a_health_check_that_holds_up_the_way_back_is_told(changes: dict[str, Any], waits: bool) -> None:
+    """With its longest time, while Flux is at work on the bad revision and nothing else."""
+    case = rolling_back(SWITCHING, **arriving(**changes))
+
+    message = case.decide().memory.conditions["RolledBack"].message
+
+    assert ("Flux first ends its health check of main@sha1:" in message) is waits
 
 
 def test_what_was_given_up_is_not_judged() -> None:

@@ -47,7 +47,7 @@ from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
 from reconciliation_contract.core.release import abandon, hopeless, release
 from reconciliation_contract.core.request import names
-from reconciliation_contract.core.standing import Standing, Step, enter, standing_of
+from reconciliation_contract.core.standing import Standing, Step, enter, standing_of, waiting
 
 RESPECTED = "somebody changed the Kustomization's source; that is respected"
 GONE = "the Kustomization is gone"
@@ -242,7 +242,8 @@ def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     arrived = _arrived(rollback, kustomization)
     if arrived:
         return enter(memory, arrived, RollbackState.ACTIVE)
-    return _persevere(contract, memory, rollback, kustomization, now)
+    took = _persevere(contract, memory, rollback, kustomization, now)
+    return replace(took, standing=took.standing or waiting(rollback, kustomization))
 
 
 def _arrived(rollback: Rollback, kustomization: Kustomization) -> Rollback | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.effects import Effect
+from reconciliation_contract.core.feasibility import effective_timeout
 from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
+from reconciliation_contract.core.observation import Kustomization
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,33 @@ def standing_of(rollback: Rollback) -> Standing:
             return Standing(False, reasons.RELEASING, rollback.message)
         case RollbackState.FAILED:
             return Standing(False, reasons.TARGET_FAILED, rollback.message)
+
+
+_LONG: Final = timedelta(seconds=10)
+"""From the decision until Flux takes the good revision up: from then on it is worth a word."""
+
+
+def waiting(rollback: Rollback, kustomization: Kustomization) -> Standing | None:
+    """What is said while Flux, already switched, still checks the health of the bad revision; else None.
+
+    Without its gate `CancelHealthCheckOnNewRevision`, kustomize-controller ends a health check before it looks up.
+    """
+    attempted = kustomization.attempted
+    busy = kustomization.checks_health and kustomization.ready.status == "Unknown"
+    if attempted is None or attempted.value != rollback.bad.hash or not busy:
+        return None
+    limit, bad = spoken(effective_timeout(kustomization)), rollback.bad.name
+    message = f"switched to {rollback.good.name}; Flux first ends its health check of {bad}, which may take {limit}"
+    return Standing(False, reasons.ROLLING_BACK, message)
+
+
+def delayed(rollback: Rollback, kustomization: Kustomization | None) -> str:
+    """How long Flux let the good revision wait; empty where that was soon, or is not known."""
+    attempted = kustomization.attempted if kustomization else None
+    if attempted is None or attempted.value != rollback.good.hash or not attempted.exact:
+        return ""
+    passed = attempted.at - rollback.started_at
+    return f"Flux took it up after {spoken(passed)}" if passed >= _LONG else ""
 
 
 def enter(memory: Memory, rollback: Rollback, state: RollbackState, message: str = "", reason: str = "") -> Step:

@@ -13,6 +13,7 @@ from reconciliation_contract.core.dependency import blame
 from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import API_SERVER, Kustomization, Observation, Outage
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.standing import delayed
 from reconciliation_contract.core.timeline import Delivery
 from reconciliation_contract.core.validation import judge as judge_validation
 
@@ -154,7 +155,7 @@ def mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
     kept = tuple(
         _undone(j, message) if was_done else j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK
     )
-    mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, now))
+    mine = promises.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, seen, now))
     return replace(memory, judgements=(*kept, mine))
 
 
@@ -175,8 +176,9 @@ def switched(undo: Rollback, seen: Observation) -> bool:
     return undo.completed_at is not None or (kustomization is not None and kustomization.source == undo.pin)
 
 
-def _way_back(contract: Contract, undo: Rollback, now: datetime) -> Judgement:
+def _way_back(contract: Contract, undo: Rollback, seen: Observation, now: datetime) -> Judgement:
     start = timeline.Moment(undo.started_at, timeline.Witness.WATCH)
     end = timeline.Moment(undo.completed_at, timeline.Witness.WATCH) if undo.completed_at else None
-    goal = f"back at {undo.good.name}"
-    return promises.judge(promises.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal), now)
+    goal, note = f"back at {undo.good.name}", delayed(undo, seen.kustomization) if end else ""
+    course = promises.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal, note=note)
+    return promises.judge(course, now)
