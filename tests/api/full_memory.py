@@ -14,7 +14,7 @@ from reconciliation_contract.core.correction import MOST_PLACES, Correction
 from reconciliation_contract.core.departure import Departure, Departures, Took
 from reconciliation_contract.core.difference import Difference
 from reconciliation_contract.core.drift import FIELDS, NAMED, Drift, changed
-from reconciliation_contract.core.inventory import Entry
+from reconciliation_contract.core.inventory import Entry, Inventory
 from reconciliation_contract.core.manifest import ObjectKey
 from reconciliation_contract.core.memory import (
     BAD_REVISIONS,
@@ -29,10 +29,10 @@ from reconciliation_contract.core.memory import (
     Rollback,
     RollbackState,
 )
-from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
+from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, Since, SourceRef
 from reconciliation_contract.core.onset import _BEGUN as BEGUN
-from reconciliation_contract.core.onset import remains
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.remainder import remains
 from reconciliation_contract.core.text import LIMIT
 from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 
@@ -112,6 +112,19 @@ def _good() -> Good:
     )
 
 
+_LASTING = Since(
+    Inventory.of(
+        [
+            (f"apps_{name}_{kind}", "v1")
+            for name in ("migrate", "orders")
+            for kind in ("batch_Job", "_PersistentVolumeClaim", "apiextensions.k8s.io_CustomResourceDefinition")
+        ]
+    ),
+    T0,
+    exact=True,
+)
+
+
 def _rollback() -> Rollback:
     failures = Failures(3, after(10), after(90), "ReconciliationFailed", "field is immutable")
     return Rollback(
@@ -129,7 +142,9 @@ def _rollback() -> Rollback:
         asked_by=LONG,
         spec="0123456789abcdef",
         generation=7,
-        remains=tuple(remains(replace(kustomization(), spec="2", substitutes=True), failures, _good())),
+        remains=tuple(
+            remains(replace(kustomization(), spec="2", substitutes=True, inventory=_LASTING), failures, _good())
+        ),
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, EmitEvent, TellLeft
+from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.memory import Past, Result, RollbackState, footing_of
+from reconciliation_contract.core.observation import Since
 from reconciliation_contract.core.request import Requests, Signature
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import (
@@ -201,6 +203,12 @@ def test_nothing_begins_without_a_failed_attempt() -> None:
 
 # What a rollback does not undo ----------------------------------------------------------------------------------------
 
+
+def made(*ids: str) -> Since[Inventory]:
+    """What Flux says that it has made."""
+    return Since(Inventory.of((id_, "v1") for id_ in ids), at(90), exact=True)
+
+
 REMAINS: dict[str, tuple[dict[str, Any], str]] = {
     "the Kustomization has changed": (
         {"kustomization__spec": "new", "memory__good": good(spec="old")},
@@ -215,6 +223,22 @@ REMAINS: dict[str, tuple[dict[str, Any], str]] = {
     "an immutable field is involved": (
         {"delivery__failures__message": "spec.selector: field is immutable", "kustomization__failures": ()},
         "immutable field",
+    ),
+    "one of a StatefulSet is": (
+        {
+            "delivery__failures__message": "Forbidden: updates to statefulset spec for fields other than 'replicas'",
+            "kustomization__failures": (),
+        },
+        "immutable field",
+    ),
+    "a Job has run": ({"kustomization__inventory": made("apps_migrate_batch_Job")}, "stay run: Job/apps/migrate"),
+    "there is data": (
+        {"kustomization__inventory": made("apps_a__PersistentVolumeClaim", "apps_db_apps_StatefulSet")},
+        "data in volumes stays as it is: PersistentVolumeClaim/apps/a and 1 more",
+    ),
+    "custom resources are defined": (
+        {"kustomization__inventory": made("_w.example_apiextensions.k8s.io_CustomResourceDefinition")},
+        "a newer version: CustomResourceDefinition/w.example",
     ),
 }
 

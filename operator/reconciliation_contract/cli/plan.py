@@ -12,7 +12,7 @@ from reconciliation_contract.cli.view import View, date, short
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.memory import Memory, Revision
 from reconciliation_contract.core.observation import Kustomization
-from reconciliation_contract.core.onset import remains
+from reconciliation_contract.core.remainder import remains
 from reconciliation_contract.core.request import Signature
 
 ALWAYS: Final = "data that was changed or deleted, Jobs that ran, CustomResourceDefinitions that were upgraded"

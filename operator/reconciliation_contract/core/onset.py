@@ -22,7 +22,6 @@ from reconciliation_contract.core.grounds import (
     unpinnable,
 )
 from reconciliation_contract.core.memory import (
-    Good,
     Memory,
     Past,
     Result,
@@ -32,9 +31,10 @@ from reconciliation_contract.core.memory import (
     footing_of,
 )
 from reconciliation_contract.core.observation import Kustomization, Observation, SourceRef
+from reconciliation_contract.core.remainder import remains
 from reconciliation_contract.core.request import Requests, names
 from reconciliation_contract.core.standing import Standing, Step, standing_of
-from reconciliation_contract.core.timeline import Delivery, Failures
+from reconciliation_contract.core.timeline import Delivery
 
 HOLD: Final = "kustomize.toolkit.fluxcd.io/ssa"
 """With the value ``Ignore`` a parent Kustomization leaves the object as it is."""
@@ -144,20 +144,6 @@ def pin_of(contract: Contract, source: SourceRef, good: str) -> SourceRef:
     """Name the pinned copy: the same for the same contract and revision, and no other's."""
     digest = hashlib.sha256(contract.uid.encode()).hexdigest()[:6]
     return SourceRef(source.kind, source.namespace, f"{contract.name[:40].rstrip('-.')}-{digest}-{good[:7]}")
-
-
-def remains(kustomization: Kustomization, failures: Failures | None, good: Good | None) -> Iterator[str]:
-    """What a rollback will not undo, as far as the Kustomization tells."""
-    if good is not None and good.spec and good.spec != kustomization.spec:
-        yield "the Kustomization's own spec has changed since the good revision and stays as it is"
-    if kustomization.substitutes:
-        yield "substituted values come from ConfigMaps and Secrets as they are now"
-    if not kustomization.prunes:
-        yield "the Kustomization does not prune, so what the bad revision added stays"
-    if failures is not None and failures.reason == "ReconciliationFailed":
-        yield "objects of an apply that stopped half-way may stay; Flux does not know of them"
-    if failures is not None and "immutable" in failures.message:
-        yield "an immutable field is involved; the object may have to be replaced by hand"
 
 
 # A person's request ----------------------------------------------------------------------------------------------
