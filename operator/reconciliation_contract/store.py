@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from reconciliation_contract.api import flux
 from reconciliation_contract.api import source as source_api
@@ -33,6 +33,8 @@ from reconciliation_contract.core.observation import (
 Key = tuple[str, str]
 """Namespace and name."""
 Raw = Mapping[str, Any]
+_OUTAGES: Final = 8
+"""Outages of a dependency that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ class Store:
         """By kind."""
         self.flux_installed = True
         self.fresh = False
-        self.outages: dict[str, Outage] = {}
-        """By the name of a dependency: the last time in which it did not work."""
+        self.outages: dict[str, tuple[Outage, ...]] = {}
+        """By the name of a dependency: the last times in which it did not work, oldest first."""
         self._bound: defaultdict[Key, set[Key]] = defaultdict(set)
         self._interested: defaultdict[SourceRef, set[Key]] = defaultdict(set)
         self._interests: dict[Key, frozenset[SourceRef]] = {}
@@ -212,7 +214,7 @@ class Store:
             git=Git(),
             flux_installed=self.flux_installed,
             fresh=self.fresh,
-            outages=tuple(self.outages.values()),
+            outages=tuple(each for known in self.outages.values() for each in known),
             acts=acts,
             rival=self._rival(contract, kustomization),
             refused=refused,
@@ -232,12 +234,12 @@ class Store:
 
     def note(self, dependency: Dependency, at: datetime) -> None:
         """Remember outages; what cannot be told is none."""
-        known = self.outages.get(dependency.name)
-        lasts = known is not None and known.until is None
+        known = self.outages.get(dependency.name, ())
+        lasts = bool(known) and known[-1].until is None
         if dependency.ready is False and not lasts:
-            self.outages[dependency.name] = Outage(dependency.name, at)
-        elif dependency.ready is not False and known and lasts:
-            self.outages[dependency.name] = replace(known, until=at)
+            self.outages[dependency.name] = (*known, Outage(dependency.name, at))[-_OUTAGES:]
+        elif dependency.ready is not False and lasts:
+            self.outages[dependency.name] = (*known[:-1], replace(known[-1], until=at))
 
     def _named(self, name: str) -> Kustomization | None:
         namespace, _, own = name.partition("/")

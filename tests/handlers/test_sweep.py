@@ -342,11 +342,11 @@ async def test_when_the_api_server_did_not_answer_is_remembered() -> None:
 
         listing.errors[CONTRACTS] = Unavailable("list", "contracts", "no answer")
         await passing(60)
-        assert swept.store.outages[API_SERVER].until is None
+        assert swept.store.outages[API_SERVER][-1].until is None
 
         listing.errors.clear()
         await passing(31)
-        outage = swept.store.outages[API_SERVER]
+        (outage,) = swept.store.outages[API_SERVER]
         assert outage.until
         assert outage.until - outage.since >= timedelta(seconds=55)
 

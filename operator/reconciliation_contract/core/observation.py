@@ -258,7 +258,7 @@ class Observation:
     fresh: bool = True
     """The watches are alive; nothing is done on stale facts."""
     outages: tuple[Outage, ...] = ()
-    """The last outage of each dependency that had one since the operator began."""
+    """The last outages of each dependency since the operator began, oldest first."""
     acts: bool = True
     """The operator may act; otherwise it only observes."""
     rival: str = ""

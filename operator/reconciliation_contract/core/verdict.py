@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.core import availability, deletion, promises, reasons, sync, timeline
@@ -61,11 +61,15 @@ def _excused(course: promises.Course, delivery: Delivery, seen: Observation, now
     if course.start is None or course.blame or delivery.failures:
         return course
     deadline = course.start.at + course.within
+    lost: dict[str, timedelta] = {}
     for outage in seen.outages:
         begin, end = _needed(outage.name, course.start.at, deadline, delivery)
         until = outage.until or now
-        lost = min(until, end) - max(outage.since, begin)
-        if (end == deadline and outage.since <= deadline <= until) or lost * 2 >= course.within:
+        cost = max(timedelta(0), min(until, end) - max(outage.since, begin))
+        lost[outage.name] = lost.get(outage.name, timedelta(0)) + cost
+        if (end == deadline and outage.since <= deadline <= until) or (
+            cost and lost[outage.name] * 2 >= course.within
+        ):
             return replace(course, blame=_told(outage, until))
     return course
 
