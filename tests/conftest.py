@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,26 @@ def _available() -> float:
     except OSError:
         return 16
     return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 2**20
+
+
+# Measures ---------------------------------------------------------------------------------------------------------
+
+MEASURED = "measured"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured, in whichever worker."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    ends = sorted(
+        (report for report in reports if isinstance(report, pytest.TestReport) and report.when == "teardown"),
+        key=lambda report: report.nodeid,
+    )
+    if lines := [str(line) for report in ends for kind, line in report.user_properties if kind == MEASURED]:
+        terminalreporter.section("measured")
+        terminalreporter.write("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Take a line to be printed at the end of the session."""
+    return lambda line: request.node.user_properties.append((MEASURED, line))

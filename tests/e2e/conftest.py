@@ -7,7 +7,7 @@ shared one rests. What a test changes for the whole cluster, its fixture puts ba
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from tests.support.operator_process import OperatorProcess, StartOperator, opera
 HERE = Path(__file__).parent
 DEPLOY = HERE.parents[1] / "deploy"
 PODINFO = HERE.parents[2] / "shared" / "data" / "podinfo"
-MEASURED = "measured"
 OPERATORS = pytest.StashKey[list[OperatorProcess]]()
 FIRST_START = 1800
 """Seconds for a test; the first cluster on a machine builds its programs."""
@@ -46,24 +45,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         for operator in item.stash.get(OPERATORS, []):
             report.sections.append((f"end of {operator.log}", operator.tail(80)))
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests measured, in whichever worker."""
-    reports = [report for found in terminalreporter.stats.values() for report in found]
-    ends = sorted(
-        (report for report in reports if isinstance(report, pytest.TestReport) and report.when == "teardown"),
-        key=lambda report: report.nodeid,
-    )
-    if lines := [str(line) for report in ends for kind, line in report.user_properties if kind == MEASURED]:
-        terminalreporter.section("measured")
-        terminalreporter.write("".join(f"{line}\n" for line in lines))
-
-
-@pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Take a line to be printed at the end of the session."""
-    return lambda line: request.node.user_properties.append((MEASURED, line))
 
 
 # Cluster --------------------------------------------------------------------------------------------------------
