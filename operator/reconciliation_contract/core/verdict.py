@@ -64,6 +64,8 @@ def _excused(course: promises.Course, delivery: Delivery, seen: Observation, now
     lost: dict[str, timedelta] = {}
     for outage in seen.outages:
         begin, end = _needed(outage.name, course.start.at, deadline, delivery)
+        if begin >= end:
+            continue
         until = outage.until or now
         cost = max(timedelta(0), min(until, end) - max(outage.since, begin))
         lost[outage.name] = lost.get(outage.name, timedelta(0)) + cost
