@@ -10,7 +10,7 @@ import ast
 import inspect
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,12 +77,12 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 def _reasons_page() -> Iterator[str]:
     yield from ("# Reasons", "", *(inspect.getdoc(reasons) or "").splitlines())
-    for section, found in _reasons(inspect.getsource(reasons)):
+    for section, found in _reasons(inspect.getsource(reasons)).items():
         yield from ("", f"## {section}", "", "| reason | when, and what to do |", "|---|---|")
         yield from (_row(f"`{reason}`", text) for reason, text in sorted(found))
 
 
-def _reasons(source: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _reasons(source: str) -> Mapping[str, Sequence[tuple[str, str]]]:
     """Find the sections of the module, each with its reasons and what they mean."""
     heads = [
         (source[: head.start()].count("\n"), head[1]) for head in re.finditer(r"^# (\w+) -+$", source, re.MULTILINE)
@@ -96,7 +96,7 @@ def _reasons(source: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
                 found[title].append((reason, text))
             case _:
                 pass
-    yield from found.items()
+    return found
 
 
 # Commands ----------------------------------------------------------------------------------------------------------

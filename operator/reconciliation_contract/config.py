@@ -68,9 +68,9 @@ class Settings:
     fleet_brake: int = 3
     """Repositories that fail at once before no rollback begins anywhere; 0 switches it off."""
     flux_events: str = ""
+    """URL at which Flux's notification-controller takes events; empty: it is not told."""
     flux_commit_statuses: bool = False
     """Events for Flux's notification-controller are good for commit statuses, too."""
-    """URL at which Flux's notification-controller takes events; empty: it is not told."""
     alertmanager: str = ""
     """URL of Prometheus' Alertmanager; empty: it is not told."""
     alertmanager_token_file: str = ""

@@ -80,11 +80,12 @@ class Lookout:
 
     def facts(self, contract: Key, source: Source | None, wanted: str) -> Git:
         """What is known for a contract's source now; ``wanted`` is a commit whose time it needs (or empty)."""
-        place = place_of(source) if source and source.url and not source.hidden else None
+        if source and source.hidden:
+            self.forget(contract)
+            return Git(commits={wanted: Unreadable(source.hidden)}, problem=source.hidden)
+        place = place_of(source) if source and source.url else None
         if self._of.get(contract) != place:
             self.forget(contract)
-        if source and source.hidden:
-            return Git(commits={wanted: Unreadable(source.hidden)}, problem=source.hidden)
         if place is None or source is None:
             return Git()
         post = self._posts.get(place)

@@ -21,7 +21,6 @@ from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import (
     GIT_REPOSITORY,
     SOURCE_KINDS,
-    Dependency,
     Git,
     Kustomization,
     Observation,
@@ -119,13 +118,10 @@ class Store:
             self._unbind(key, known)  # what it cares for stays: nobody looks again after a write of our own
         self.contracts[key] = Record(parsed, version, read_map(raw, "status"))
         self._uids[parsed.uid] = key
-        if not isinstance(parsed, Contract):
-            return {key}
-        bound = self._bound[parsed.namespace, parsed.kustomization]
-        bound.add(key)
-        # Who acts for a Kustomization depends on the specs of all its contracts.
+        if isinstance(parsed, Contract):
+            self._bound[parsed.namespace, parsed.kustomization].add(key)
         same = known and (known.contract.uid, known.contract.generation) == (parsed.uid, parsed.generation)
-        return {key} if same else set(bound)
+        return {key} if same else {key} | self._fellows(parsed)
 
     def drop_contract(self, key: Key, uid: str = "") -> set[Key]:
         """Forget a contract that is gone; with a uid only that one, not one made anew under its name."""
@@ -136,8 +132,13 @@ class Store:
         self._uids.pop(known.contract.uid, None)
         self._unbind(key, known)
         self._interest(key, frozenset())
-        gone = known.contract
-        return {key} | (self._bound[gone.namespace, gone.kustomization] if isinstance(gone, Contract) else set())
+        return {key} | self._fellows(known.contract)
+
+    def _fellows(self, contract: Contract | InvalidContract) -> set[Key]:
+        """All contracts of its Kustomization: which of them acts depends on the specs of all."""
+        if isinstance(contract, InvalidContract):
+            return set()
+        return set(self._bound[contract.namespace, contract.kustomization])
 
     def _unbind(self, key: Key, record: Record) -> None:
         if isinstance(record.contract, Contract):
@@ -227,19 +228,19 @@ class Store:
         owner = self._uids.get(source.contract_uid) if source else None
         if owner:
             return "" if owner == (contract.namespace, contract.name) else owner[1]
-        others = (self.contracts[key].contract for key in self._bound[contract.namespace, contract.kustomization])
+        others = (self.contracts[key].contract for key in self._fellows(contract))
         acting = [each for each in others if isinstance(each, Contract) and _may_roll_back(each)]
         first = min(acting, key=_seniority, default=contract)
         return "" if _seniority(contract) <= _seniority(first) else first.name
 
-    def note(self, dependency: Dependency, at: datetime) -> None:
-        """Remember outages; what cannot be told is none."""
-        known = self.outages.get(dependency.name, ())
+    def note(self, name: str, ready: bool | None, at: datetime) -> None:
+        """Remember the outages of a dependency; what cannot be told is none."""
+        known = self.outages.get(name, ())
         lasts = bool(known) and known[-1].until is None
-        if dependency.ready is False and not lasts:
-            self.outages[dependency.name] = (*known, Outage(dependency.name, at))[-_OUTAGES:]
-        elif dependency.ready is not False and lasts:
-            self.outages[dependency.name] = (*known[:-1], replace(known[-1], until=at))
+        if ready is False and not lasts:
+            self.outages[name] = (*known, Outage(name, at))[-_OUTAGES:]
+        elif ready is not False and lasts:
+            self.outages[name] = (*known[:-1], replace(known[-1], until=at))
 
     def _named(self, name: str) -> Kustomization | None:
         namespace, _, own = name.partition("/")

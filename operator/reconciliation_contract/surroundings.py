@@ -132,7 +132,7 @@ class Surroundings:
                 _log.warning("the surroundings cannot be seen", extra={"error": str(error)})
             else:
                 for controller in facts.controllers:
-                    self._store.note(controller, self._clock())
+                    self._store.note(controller.name, controller.ready, self._clock())
                 if facts != self.facts:
                     self.facts = facts
                     self._tell(set(self._store.contracts))

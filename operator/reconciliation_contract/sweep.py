@@ -24,7 +24,7 @@ from reconciliation_contract.adapters.cluster import (
     Resource,
 )
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.observation import API_SERVER, Dependency, Kustomization, Source
+from reconciliation_contract.core.observation import API_SERVER, Kustomization, Source
 from reconciliation_contract.errors import ClusterError, Missing, Unavailable
 from reconciliation_contract.store import Key, Record, Store
 
@@ -142,7 +142,7 @@ class Sweep:
             self._tell(set(self._store.contracts))
         if await self._progresses(behind):
             self._alive_at, self._problem = self._clock(), ""
-            self._store.note(Dependency(API_SERVER, True, ""), self._alive_at)
+            self._store.note(API_SERVER, True, self._alive_at)
         if not self.synced.is_set() and "" not in behind.values():
             self.synced.set()
             self._tell(set(self._store.contracts))
@@ -205,7 +205,7 @@ class Sweep:
 
     def _darken(self) -> None:
         """Note that the API server does not answer, from the first time on."""
-        self._store.note(Dependency(API_SERVER, False, "no answer"), self._clock())
+        self._store.note(API_SERVER, False, self._clock())
 
     def _stale(self) -> bool:
         age = self.age()

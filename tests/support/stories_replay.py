@@ -18,7 +18,7 @@ from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import API_SERVER, Dependency, Observation
+from reconciliation_contract.core.observation import API_SERVER, Observation
 from reconciliation_contract.store import Key, Record, Store, key_of
 from tests.support.builders import NAME, NAMESPACE, T0, Object, digest, revision
 from tests.support.builders_check import Impossible
@@ -113,8 +113,9 @@ class Replay:
         if store is None:
             return
         store.fresh = self._fresh
-        for dependency in (Dependency(API_SERVER, self._fresh, ""), *stage.around.controllers):
-            store.note(dependency, now)
+        store.note(API_SERVER, self._fresh, now)
+        for controller in stage.around.controllers:
+            store.note(controller.name, controller.ready, now)
         if not self._fresh:
             return
         if stage.contract:

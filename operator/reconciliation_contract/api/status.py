@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciliation_contract.api import status_validation
 from reconciliation_contract.api.duration import format_duration
-from reconciliation_contract.api.size import Wire, clip, fit
+from reconciliation_contract.api.size import Wire, clip, fit, lean
 from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.correction import Correction
 from reconciliation_contract.core.departure import Departure, Departures
@@ -50,7 +50,7 @@ def render(memory: Memory, kustomization: Kustomization | None) -> Wire:
 
 def whole(memory: Memory, kustomization: Kustomization | None) -> Wire:
     """Write everything, however large it gets."""
-    return _lean(
+    return lean(
         {
             "observedGeneration": memory.observed_generation,
             "lastHandledReconcileAt": memory.handled_request or None,
@@ -76,10 +76,6 @@ def whole(memory: Memory, kustomization: Kustomization | None) -> Wire:
 def timestamp(at: datetime) -> str:
     """Write a time stamp: RFC 3339, UTC, milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _lean(wire: Wire) -> Wire:
-    return {key: value for key, value in wire.items() if value not in (None, "", [], {})}
 
 
 def _revision(name: str) -> str:
@@ -114,13 +110,13 @@ def _good(good: Good) -> Wire:
         "manifests": good.manifests[:80],
         "specDigest": good.spec,
     }
-    return _lean(wire) | {"healthChecked": good.checked}
+    return lean(wire) | {"healthChecked": good.checked}
 
 
 def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
     start = origin(delivery) or (delivery.stages.detected if delivery.commit_problem else None)
     stages = {name: getattr(delivery.stages, name) for name in STAGES}
-    return _lean(
+    return lean(
         {
             "revision": _revision(delivery.revision),
             "subject": bounded(delivery.subject, 200),
@@ -143,7 +139,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
 def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -> Wire:
     measured = start is not None and name in MEASURED_STAGES and delivery.reached(stage)
     span = Span.between(start, stage).longest if measured and start is not None else None
-    return _lean(
+    return lean(
         {
             "at": timestamp(stage.at),
             "source": stage.witness.value,
@@ -168,7 +164,7 @@ def _failures(failures: Failures) -> Wire:
 
 
 def _judgement(judgement: Judgement) -> Wire:
-    return _lean(
+    return lean(
         {
             "name": judgement.promise.value,
             "verdict": judgement.verdict.value,
@@ -182,7 +178,7 @@ def _judgement(judgement: Judgement) -> Wire:
 
 
 def _past(past: Past) -> Wire:
-    return _lean(
+    return lean(
         {
             "revision": _revision(past.revision),
             "subject": bounded(past.subject, 72),
@@ -204,9 +200,9 @@ def _rollback(memory: Memory) -> Wire:
     }
     undo = memory.rollback
     if undo is None:
-        return _lean(bad)
+        return lean(bad)
     end = undo.completed_at
-    return _lean(
+    return lean(
         {
             "state": undo.state.value,
             "from": _revision(undo.bad.name),
@@ -231,7 +227,7 @@ def _rollback(memory: Memory) -> Wire:
 
 def _deletion(found: Departures) -> Wire:
     took = found.slowest
-    return _lean(
+    return lean(
         {
             "inventory": found.inventory,
             "left": found.left or None,
@@ -247,7 +243,7 @@ def _deletion(found: Departures) -> Wire:
 
 
 def _departure(found: Departure) -> Wire:
-    return _lean(
+    return lean(
         {
             "id": found.entry.id[:_IDENTITY],
             "v": found.entry.version[:_WORD],
@@ -267,7 +263,7 @@ def _drift(drift: Drift) -> Wire:
         "unlisted": bounded(drift.unlisted),
         "correction": _correction(drift.correction) if drift.correction else None,
     }
-    return _lean(wire) | {"compared": drift.compared, "drifted": drift.drifted}
+    return lean(wire) | {"compared": drift.compared, "drifted": drift.drifted}
 
 
 def _correction(asked: Correction) -> Wire:
@@ -275,11 +271,11 @@ def _correction(asked: Correction) -> Wire:
 
 
 def _finding(finding: Finding) -> Wire:
-    return _lean(
+    return lean(
         {
             "object": bounded(finding.object, _PATH),
             "kind": finding.kind.value,
-            "fields": [_lean({"path": f.path, "want": f.want, "have": f.have}) for f in finding.fields],
+            "fields": [lean({"path": f.path, "want": f.want, "have": f.have}) for f in finding.fields],
             "more": finding.more or None,
             "by": finding.by,
             "at": timestamp(finding.at) if finding.at else None,
@@ -302,7 +298,7 @@ def _statistics(memory: Memory) -> Wire | None:
 
 def _dependency(found: Dependency) -> Wire:
     ready = "Unknown" if found.ready is None else str(found.ready)
-    return _lean({"name": found.name, "ready": ready, "message": bounded(found.message)})
+    return lean({"name": found.name, "ready": ready, "message": bounded(found.message)})
 
 
 def _incident(incident: Incident) -> Wire:
@@ -312,7 +308,7 @@ def _incident(incident: Incident) -> Wire:
         "unclearSince": incident.unclear_since,
         "toldAt": incident.told_at,
     }
-    return _lean(
+    return lean(
         {
             "key": incident.key[:_PATH],
             "promise": incident.promise[:_WORD],

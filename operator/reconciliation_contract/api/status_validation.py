@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
+from reconciliation_contract.api import size
 from reconciliation_contract.api.fields import ATOMIC, Count, Text, Wire, Word
 from reconciliation_contract.api.raw import Raw, read_list, read_number, read_text
 from reconciliation_contract.core.check import NAMED, Refusal, Refusals
@@ -38,19 +39,20 @@ class ValidationStatus(Wire):
     """The first of them, in the order in which Flux applies."""
 
 
-def render(found: Refusals) -> dict[str, Any]:
+def render(found: Refusals) -> size.Wire:
     """Write them."""
-    counted = {"manifests": found.total, "refused": found.refused}
-    return counted | ({"objects": [_object(each) for each in found.named]} if found.named else {})
+    objects = [_object(each) for each in found.named]
+    return size.lean({"manifests": found.total, "refused": found.refused, "objects": objects})
 
 
-def _object(each: Refusal) -> dict[str, Any]:
-    wire = {
-        "object": bounded(each.object, _PATH),
-        "file": bounded(each.file, _PATH),
-        "message": bounded(each.message, _MESSAGE),
-    }
-    return {name: text for name, text in wire.items() if text}
+def _object(each: Refusal) -> size.Wire:
+    return size.lean(
+        {
+            "object": bounded(each.object, _PATH),
+            "file": bounded(each.file, _PATH),
+            "message": bounded(each.message, _MESSAGE),
+        }
+    )
 
 
 def parse(raw: Raw, delivery: Delivery | None) -> Refusals | None:

@@ -7,6 +7,7 @@ looked at (no rights, no Lease) is unknown and blames nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Final
 
 from reconciliation_contract.core.observation import (
@@ -95,6 +96,18 @@ def needs(delivery: Delivery) -> tuple[str, ...]:
     if delivery.stages.detected is None:
         return _FOR_DETECTION
     return () if delivery.failures else _FOR_APPLYING
+
+
+def needed(name: str, start: datetime, deadline: datetime, delivery: Delivery) -> tuple[datetime, datetime]:
+    """From when to when a delivery in time would need a dependency; an empty stretch where it does not."""
+    detected = delivery.stages.detected.at if delivery.stages.detected else deadline
+    match name:
+        case "source-controller":
+            return start, min(detected, deadline)
+        case "kustomize-controller":
+            return detected, max(detected, deadline)
+        case _:
+            return start, deadline
 
 
 def _api_server(seen: Observation) -> Iterator[Dependency]:

@@ -87,12 +87,13 @@ def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime
     end = cut or _ending(memory)
     if delivery.adopted or begin is None or end is None:
         return None
+    begin = replace(begin, at=begin.first)
     began = delivery.started_at.astimezone(UTC).isoformat(timespec="milliseconds")
     seed = f"{contract.uid}/{delivery.hash}/{began}"
     undo = undone(memory)
     result = Result.ROLLED_BACK if undo else Result.HEALTHY if delivery.stages.healthy else Result.SUPERSEDED
     root = Span(
-        "delivery", _bits(f"{seed}/delivery", 8), begin.first, max(begin.first, end),
+        "delivery", _bits(f"{seed}/delivery", 8), begin.at, max(begin.at, end),
         _attributes(contract, delivery, memory, result), "" if result is Result.HEALTHY else result.value,
     )  # fmt: skip
     return Trace(_bits(seed, 16), root, tuple(_children(seed, delivery, undo, begin)))
@@ -100,7 +101,7 @@ def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime
 
 def _children(seed: str, delivery: Delivery, undo: Rollback | None, begin: Moment) -> Iterator[Span]:
     reached = [(name, moment) for name in _STRETCHES if (moment := getattr(delivery.stages, name))]
-    for (_, start), (name, end) in pairwise([("", replace(begin, at=begin.first)), *reached]):
+    for (_, start), (name, end) in pairwise([("", begin), *reached]):
         title = _STRETCHES[name]
         witness = {"reconciliation.witness": end.witness.value}
         yield Span(title, _bits(f"{seed}/{title}", 8), start.at, max(start.at, end.at), witness)

@@ -9,7 +9,7 @@ from typing import Final
 
 from reconciliation_contract.core import availability, deletion, promises, reasons, sync, timeline
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.dependency import blame
+from reconciliation_contract.core.dependency import blame, needed
 from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import API_SERVER, Kustomization, Observation, Outage
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
@@ -63,7 +63,7 @@ def _excused(course: promises.Course, delivery: Delivery, seen: Observation, now
     deadline = course.start.at + course.within
     lost: dict[str, timedelta] = {}
     for outage in seen.outages:
-        begin, end = _needed(outage.name, course.start.at, deadline, delivery)
+        begin, end = needed(outage.name, course.start.at, deadline, delivery)
         if begin >= end:
             continue
         until = outage.until or now
@@ -74,18 +74,6 @@ def _excused(course: promises.Course, delivery: Delivery, seen: Observation, now
         ):
             return replace(course, blame=_told(outage, until))
     return course
-
-
-def _needed(name: str, start: datetime, deadline: datetime, delivery: Delivery) -> tuple[datetime, datetime]:
-    """From when to when a delivery in time would need a dependency; an empty stretch where it does not."""
-    detected = delivery.stages.detected.at if delivery.stages.detected else deadline
-    match name:
-        case "source-controller":
-            return start, min(detected, deadline)
-        case "kustomize-controller":
-            return detected, max(detected, deadline)
-        case _:
-            return start, deadline
 
 
 def _told(outage: Outage, until: datetime) -> str:
