@@ -8,19 +8,22 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from playground.cluster import Cluster
+from tests.support.certificate import issue
 from tests.support.flux_account import kustomize
-from tests.support.flux_objects import QUICK, Object, Workspace, condition, config_map, new_namespace, verdict
+from tests.support.flux_objects import (
+    QUICK,
+    Workspace,
+    condition,
+    config_map,
+    new_namespace,
+    promise,
+    verdict,
+)
 from tests.support.operator_process import StartOperator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("validation")]
@@ -29,24 +32,6 @@ HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 WITHIN = "3s"
 FIRST = {f"deploy/{name}.yaml": config_map(name, a="1") for name in "abcd"}
 SECOND = {f"deploy/{name}.yaml": config_map(name, a="2") for name in "abcd"}
-
-
-def certificate() -> str:
-    """A certificate for loopback that is its own CA, as PEM; nobody will come to see its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook")]), datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return built.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @contextlib.contextmanager
@@ -81,7 +66,7 @@ def hook(cluster: Cluster, namespace: str, port: int) -> Iterator[None]:
         "name": "silent.validation.example",
         "clientConfig": {
             "url": f"https://127.0.0.1:{port}/",
-            "caBundle": base64.b64encode(certificate().encode()).decode(),
+            "caBundle": base64.b64encode(issue("hook", address="127.0.0.1").certificate_pem.encode()).decode(),
         },
         "rules": [rule],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
@@ -101,12 +86,6 @@ def hook(cluster: Cluster, namespace: str, port: int) -> Iterator[None]:
         yield
     finally:
         cluster.api.delete(f"{HOOKS}/{name}")
-
-
-def promise(status: Object, name: str) -> Object:
-    """What a status says of a promise; empty where it says nothing."""
-    found = status.get("delivery", {}).get("promises") or []
-    return next((item for item in found if item["name"] == name), {})
 
 
 def test_a_webhook_that_hangs_costs_only_whom_it_is_for(

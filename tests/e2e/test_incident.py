@@ -20,7 +20,7 @@ from playground.waiting import wait_until
 from tests.support.alertmanager import alertmanager
 from tests.support.flux_objects import Workspace, deployment
 from tests.support.operator_process import StartOperator
-from tests.support.receiver import TOKEN, Receiver, receiving_elsewhere
+from tests.support.receiver import TOKEN, Post, Receiver, receiving_elsewhere
 
 pytestmark = pytest.mark.e2e
 
@@ -68,16 +68,21 @@ def notify(cluster: Cluster, space: Workspace, name: str, provider: dict[str, An
         apply(cluster, space, {"apiVersion": NOTIFICATION, "kind": kind, "metadata": {"name": name}, "spec": body})
 
 
+def statuses_of(git_host: Receiver) -> list[Post]:
+    """What set a commit status."""
+    return [post for post in git_host.came if isinstance(post.body, dict) and "context" in post.body]
+
+
 def statuses(git_host: Receiver) -> Counter[tuple[str, str]]:
     """Commit statuses that were set: commit and description."""
-    posts = [post for post in git_host.came if isinstance(post.body, dict) and "context" in post.body]
-    return Counter((post.path.rpartition("/")[2], post.body["description"]) for post in posts)
+    return Counter((post.path.rpartition("/")[2], post.body["description"]) for post in statuses_of(git_host))
 
 
 def contexts(git_host: Receiver) -> set[tuple[str, str, str]]:
     """Name, commit and state of the commit statuses that were set."""
-    posts = [post for post in git_host.came if isinstance(post.body, dict) and "context" in post.body]
-    return {(post.body["context"], post.path.rpartition("/")[2], post.body["state"]) for post in posts}
+    return {
+        (post.body["context"], post.path.rpartition("/")[2], post.body["state"]) for post in statuses_of(git_host)
+    }
 
 
 def test_a_reader_gets_one_opening_and_one_recovery(

@@ -16,7 +16,7 @@ from playground.cluster import Cluster
 from playground.waiting import wait_until
 from reconciliation_contract.adapters.manifests.checkout import copy
 from tests.support.flux_account import kustomize
-from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, verdict
+from tests.support.flux_objects import Workspace, condition, config_map, deployment, promise, verdict
 from tests.support.operator_process import StartOperator
 
 pytestmark = pytest.mark.e2e
@@ -24,12 +24,6 @@ pytestmark = pytest.mark.e2e
 FILES = (".gitignore", ".github/ci.yaml", ".sops.yaml", "docs/a.yaml", "deploy/a.yaml", "deploy/b/.sops.yaml")
 FILES += ("deploy/logo.png", "deploy/b/c.yaml")
 ONLY = {".sourceignore": "# one directory, and a file of another\n/*\n!/deploy\ndeploy/b/\n!/docs/a.yaml\n"}
-
-
-def promise(status: Object, name: str) -> Object:
-    """What a status says of a promise; empty where it says nothing."""
-    found = status.get("delivery", {}).get("promises") or []
-    return next((item for item in found if item["name"] == name), {})
 
 
 @pytest.mark.usefixtures("validation")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, verdict
+from tests.support.flux_objects import Workspace, condition, config_map, deployment, promise, verdict
 from tests.support.flux_objects_watch import Recorder
 from tests.support.operator_process import OperatorProcess
 
@@ -55,11 +55,6 @@ def reason(workspace: Workspace, name: str, kind: str = "Ready") -> tuple[str, s
     """Status and reason of a condition."""
     found = condition(workspace.contract_status(name), kind)
     return str(found.get("status")), str(found.get("reason"))
-
-
-def promise(status: Object, name: str) -> Object:
-    """One promise of the current delivery."""
-    return next(dict(item) for item in status["delivery"]["promises"] if item["name"] == name)
 
 
 def test_what_is_missing_or_wrong_is_said_and_picked_up(

@@ -26,14 +26,21 @@ def said(api: ApiServer, name: str) -> str:
     return str(condition(api.get(CONTRACTS, "apps", name), "Feasible").get("message", ""))
 
 
+async def prove_both(flux: Flux) -> None:
+    """Make everything and a younger contract, and wait until both know a good revision."""
+    await prove(flux)
+    spec = {"kustomizationRef": {"name": flux.name}, "rollback": QUICK}
+    flux.api.create(CONTRACTS, flux.namespace, TWIN, spec, metadata={})
+    await eventually(
+        lambda: A in str(status_of(flux.api, TWIN).get("lastGoodRevision")), "it to know a good revision"
+    )
+
+
 async def test_only_the_oldest_contract_acts() -> None:
     """A persistent failure is rolled back once; the younger measures, and names the other and what to do."""
     async with ApiServer() as api, running(api):
         flux = Flux(api)
-        await prove(flux)
-        spec = {"kustomizationRef": {"name": "shop"}, "rollback": QUICK}
-        api.create(CONTRACTS, "apps", TWIN, spec, metadata={})
-        await eventually(lambda: A in str(status_of(api, TWIN).get("lastGoodRevision")), "it to know a good revision")
+        await prove_both(flux)
 
         await fail(flux)
         await activate(flux)
@@ -51,10 +58,7 @@ async def test_the_younger_acts_once_it_is_alone() -> None:
     """As soon as the older leaves rollbacks to others, without another event of Flux."""
     async with ApiServer() as api, running(api):
         flux = Flux(api)
-        await prove(flux)
-        spec = {"kustomizationRef": {"name": "shop"}, "rollback": QUICK}
-        api.create(CONTRACTS, "apps", TWIN, spec, metadata={})
-        await eventually(lambda: A in str(status_of(api, TWIN).get("lastGoodRevision")), "it to know a good revision")
+        await prove_both(flux)
         older = api.get(CONTRACTS, "apps", "shop")["spec"]
 
         api.change(CONTRACTS, "apps", "shop", {"spec": {**older, "rollback": {"mode": "Disabled"}}})

@@ -82,10 +82,15 @@ def assert_same_second(ours: str, flux: str) -> None:
     assert 0 <= late <= 1, f"we say {ours}, Flux says {flux}"
 
 
-def verdict(status: Mapping[str, Any], promise: str) -> str:
-    """The verdict on a promise of the current delivery; empty while there is none."""
+def promise(status: Mapping[str, Any], name: str) -> Object:
+    """What a status says of a promise of the current delivery; empty while there is nothing."""
     found = status.get("delivery", {}).get("promises") or []
-    return next((str(item["verdict"]) for item in found if item["name"] == promise), "")
+    return next((item for item in found if item["name"] == name), {})
+
+
+def verdict(status: Mapping[str, Any], name: str) -> str:
+    """The verdict on a promise of the current delivery; empty while there is none."""
+    return str(promise(status, name).get("verdict", ""))
 
 
 def requested(thing: Mapping[str, Any]) -> str:
