@@ -28,11 +28,13 @@ from reconciliation_contract.core.memory import (
     Revision,
     Rollback,
     RollbackState,
+    Taken,
 )
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, Since, SourceRef
 from reconciliation_contract.core.onset import _BEGUN as BEGUN
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.remainder import remains
+from reconciliation_contract.core.request import NAMES
 from reconciliation_contract.core.text import LIMIT
 from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 
@@ -224,6 +226,8 @@ def full_memory(*, adopted: bool = False) -> Memory:
         ),
         drift=_drift(paused=LONG if adopted else ""),
         begun=tuple(after(n) for n in range(BEGUN)),
+        taken=tuple(Taken(name, LONG, after(n), LONG) for n, name in enumerate(NAMES)),
+        handled=dict.fromkeys(NAMES, "01234567"),
         departures=departures().kept(),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},
         refusals=Refusals(HASHES[0], 100, 90, (Refusal(LONG, LONG, LONG),) * CHECKS),

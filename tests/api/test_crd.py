@@ -165,6 +165,7 @@ def test_every_list_says_how_it_is_merged(schema: Schema) -> None:
     assert all("x-kubernetes-list-type" in node for node in lists.values())
     assert {path: key for path, key in keys.items() if key} == {
         "status.conditions": ["type"],
+        "status.requests": ["name"],
         "status.delivery.promises": ["name"],
     }
     assert all(set(keys[path]) <= set(node["items"].get("required", [])) for path, node in lists.items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciliation_contract.api.request import hash_in, parse_requests
-from reconciliation_contract.core.request import Requests, Signature, names
+from reconciliation_contract.core.request import NAMES, Requests, Signature, names
+from reconciliation_contract.core.text import bounded
 
 BAD, GOOD = "a3" * 20, "b4" * 20
 KEYS = [f"reconciliation.dev/{name}" for name in ("approve", "rollback", "release", "hold", "forget", "pause-until")]
@@ -70,6 +70,11 @@ def test_a_revision_is_named_by_its_hash(case: str) -> None:
     assert hash_in(text) == expected
 
 
+def written(key: str, text: str) -> dict[str, str]:
+    """What is kept of a request that makes no sense."""
+    return {key: bounded(text)} if text else {}
+
+
 @pytest.mark.parametrize("key", ["approve", "release", "forget"])
 @pytest.mark.parametrize("case", HASHES)
 def test_requests_about_one_revision_name_it(key: str, case: str) -> None:
@@ -78,7 +83,8 @@ def test_requests_about_one_revision_name_it(key: str, case: str) -> None:
 
     asked = parse_requests({f"reconciliation.dev/{key}": text})
 
-    assert asked == Requests(**{key: expected})
+    unclear = {} if expected else written(key, text)
+    assert asked == Requests(**{key: expected}, unclear=unclear)
 
 
 @pytest.mark.parametrize("case", ROLLBACKS)
@@ -89,6 +95,7 @@ def test_a_rollback_names_both_its_ends(case: str) -> None:
     asked = parse_requests({"reconciliation.dev/rollback": text})
 
     assert (asked.rollback_from, asked.rollback_to) == expected
+    assert asked.unclear == ({} if any(expected) else written("rollback", text))
 
 
 @pytest.mark.parametrize("text", PAUSES)
@@ -96,12 +103,18 @@ def test_a_pause_has_an_end(text: str) -> None:
     """A pause ends at a time with a zone; without one it does not begin."""
     asked = parse_requests({"reconciliation.dev/pause-until": text})
 
-    assert asked == Requests(paused_until=PAUSES[text])
+    assert asked == Requests(paused_until=PAUSES[text], unclear={} if PAUSES[text] else written("pause", text))
 
 
 SIGNED = {
     f"{BAD} by zoe: prices are wrong": (BAD, Signature("zoe", "prices are wrong")),
     f"{BAD} by zoe": (BAD, Signature("zoe")),
+    f"{BAD} by zoe at 2026-11-23T06:00:00Z: prices": (
+        BAD,
+        Signature("zoe", "prices", datetime(2026, 11, 23, 6, tzinfo=UTC)),
+    ),
+    f"{BAD} at 2026-11-23T06:00:00Z": (BAD, Signature(at=datetime(2026, 11, 23, 6, tzinfo=UTC))),
+    f"{BAD} by zoe at noon": (BAD, Signature("zoe at noon")),
     f"{BAD}: prices are wrong": (BAD, Signature(why="prices are wrong")),
     f"{BAD}: broken by max: look": (BAD, Signature(why="broken by max: look")),
     f"main@sha1:{BAD} by system:serviceaccount:apps:ci: rule: 5": (
@@ -121,7 +134,9 @@ def test_a_request_is_signed_in_its_own_value(key: str, value: str) -> None:
 
     asked = parse_requests({f"reconciliation.dev/{key}": value})
 
-    assert asked == Requests(**{key: hash_}, signatures={key: signature})
+    unclear = {} if hash_ else written(key, value)
+    assert asked == Requests(**{key: hash_}, signatures={key: signature}, unclear=unclear)
+    assert parse_requests({f"reconciliation.dev/{key}": asked.written(key)}).signature(key) == signature
 
 
 def test_ranges_and_times_are_signed_too() -> None:
@@ -183,7 +198,7 @@ def test_everything_can_be_asked_at_once() -> None:
 
     until, signed = datetime(2026, 11, 23, 6, tzinfo=UTC), {"forget": Signature("zoe", "prices are wrong")}
     assert asked == Requests(BAD, BAD, GOOD, "a3a3a3a", "audit", GOOD, until, signed)
-    assert all(getattr(asked, field.name) for field in fields(asked))
+    assert all(asked.written(name) for name in NAMES)
 
 
 @pytest.mark.parametrize("key", ["approved", "Rollback", "hold ", "until"])

@@ -17,7 +17,7 @@ from reconciliation_contract.core.departure import Departure
 from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.inventory import Entry
 from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.memory import HISTORY, Memory, Past, Result, Revision
+from reconciliation_contract.core.memory import HISTORY, Memory, Past, Result, Revision, Taken
 from reconciliation_contract.core.observation import Condition
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Stages
@@ -76,6 +76,8 @@ def everyday() -> Memory:
         rollback=None,
         bad=(HASHES[3],),
         begun=(T0,),
+        taken=(),
+        handled={},
         dependencies=tuple(replace(found, message="", ready=True) for found in full.dependencies[:4]),
         conditions={name: Condition("True", "PromisesKept", SAID, T0) for name in CONDITIONS},
         incidents=(),
@@ -104,6 +106,8 @@ def troubled() -> Memory:
         judgements=tuple(broken),
         drift=calm.drift,
         rollback=replace(full.rollback, reason="HealthCheckFailed", remains=full.rollback.remains[:1]),
+        taken=(Taken("approve", "01234567 by zoe at 2026-11-23T04:00:00Z: the registry is back", T0),),
+        handled={"approve": "01234567"},
         conditions=calm.conditions | {name: full.conditions[name] for name in ("Ready", "Healthy", "RolledBack")},
         incidents=full.incidents[:1],
     )

@@ -16,7 +16,7 @@ from reconciliation_contract.core.difference import Difference
 from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
 from reconciliation_contract.core.inventory import entry
 from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.core.memory import Memory, RollbackState, Taken
 from tests.cli.objects import GOOD, NOW, before, condition, delivery, failing, healthy, objected, rolled, view
 
 PROGRAM = "flux-contract"
@@ -264,3 +264,24 @@ def test_what_is_not_gone_yet() -> None:
 def test_a_cluster_that_is_as_git_wants_it_takes_no_line() -> None:
     """The promise says so already."""
     assert "Drift " not in shown(replace(healthy(), drift=Drift(GOOD, 4)))
+
+
+def test_what_people_asked_for() -> None:
+    """The newest request stands first, with who, when and why; one that stands no more says so."""
+    memory = replace(
+        healthy(),
+        taken=(
+            Taken("forget", "bb22bb22 by zoe: the registry is back", before(3600)),
+            Taken("pause", "2h", before(60), "asks for nothing; write a time such as 2026-11-28T18:00:00Z"),
+        ),
+        handled={"pause": "01234567"},
+    )
+
+    words = " ".join(shown(memory).split())
+
+    told = (
+        "Requests pause 2h asks for nothing; write a time such as 2026-11-28T18:00:00Z "
+        "(2026-11-23 12:09:00 UTC (60s ago)) "
+        "forget bb22bb22 by zoe: the registry is back (2026-11-23 11:10:00 UTC (60m ago), withdrawn since) Next"
+    )
+    assert told in words

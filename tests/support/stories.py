@@ -67,6 +67,8 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
         "undoes the rollback",
         "approves COMMIT",
         "releases COMMIT",
+        "forgets COMMIT",
+        "pauses rollbacks",
         "deletes the contract",
         "suspends the contract",
         "resumes the contract",

@@ -201,10 +201,13 @@ class Stage:
                 return
         contract = builders.changed(self._existing(self.contract))
         match deed.deed:
-            case "approves COMMIT" | "releases COMMIT":
+            case "approves COMMIT" | "releases COMMIT" | "forgets COMMIT":
                 request = deed.deed.partition("s ")[0]
                 annotations = contract["metadata"].setdefault("annotations", {})
                 annotations[f"reconciliation.dev/{request}"] = sha(deed.commit)
+            case "pauses rollbacks":
+                until = {"reconciliation.dev/pause-until": builders.stamp(now + timedelta(hours=1))}
+                contract["metadata"].setdefault("annotations", {}).update(until)
             case "deletes the contract":
                 contract["metadata"]["deletionTimestamp"] = builders.stamp(now)
             case _:

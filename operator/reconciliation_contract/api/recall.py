@@ -30,9 +30,11 @@ from reconciliation_contract.core.memory import (
     Revision,
     Rollback,
     RollbackState,
+    Taken,
 )
 from reconciliation_contract.core.observation import Condition, Dependency, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.request import NAMES
 from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 
 E = TypeVar("E", bound=StrEnum)
@@ -51,6 +53,8 @@ def parse(status: object) -> Memory:
         rollback=rollback,
         bad=bad,
         begun=tuple(at for item in _plain(read_map(raw, "rollback"), "begun") if (at := moment(item))),
+        taken=tuple(taken for item in read_list(raw, "requests")[: len(NAMES)] if (taken := _read_taken(item))),
+        handled={name: found for name in NAMES if (found := read_text(read_map(raw, "handledRequests"), name))},
         conditions={
             read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
         },
@@ -265,6 +269,13 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
         generation=read_number(raw, "generation"),
     )
     return undo, bad
+
+
+def _read_taken(raw: Raw) -> Taken | None:
+    name, at = read_text(raw, "name"), moment(raw.get("at"))
+    if name not in NAMES or at is None:
+        return None
+    return Taken(name, read_text(raw, "asked"), at, read_text(raw, "message"))
 
 
 def _read_revision(raw: Raw, key: str) -> Revision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from reconciliation_contract.api.raw import moment
@@ -36,10 +37,12 @@ def signed(value: str, signature: Signature) -> str:
 
 
 def unsigned(value: str) -> tuple[str, Signature]:
-    """Read what is asked and who asks: ``<what> by <who>: <why>``, of which each part may be missing."""
+    """Read what is asked and who asks: ``<what> by <who> at <time>: <why>``, of which each part may be missing."""
     asked, _, why = value.partition(": ")
-    what, _, by = f" {asked} ".partition(" by ")
-    return what.strip(), Signature(bounded(by, _LONGEST_NAME), bounded(why))
+    before, _, time = f" {asked.rstrip()}".rpartition(" at ")
+    at = moment(time)
+    what, _, by = f" {before if at else asked} ".partition(" by ")
+    return what.strip(), Signature(bounded(by, _LONGEST_NAME), bounded(why), at)
 
 
 def parse_requests(annotations: Mapping[str, str]) -> Requests:
@@ -49,7 +52,7 @@ def parse_requests(annotations: Mapping[str, str]) -> Requests:
     hold, holder = _hold(annotations.get(HOLD, ""))
     start, _, end = asked[ROLLBACK].partition("..")
     signatures = {_NAMES[key]: signature for key, (_, signature) in found.items()} | {"hold": holder}
-    return Requests(
+    requests = Requests(
         approve=hash_in(asked[APPROVE]),
         rollback_from=hash_in(start) if hash_in(end) else "",
         rollback_to=hash_in(end) if hash_in(start) else "",
@@ -59,6 +62,9 @@ def parse_requests(annotations: Mapping[str, str]) -> Requests:
         paused_until=moment(asked[PAUSE]),
         signatures={name: signature for name, signature in signatures.items() if signature != Signature()},
     )
+    written = {name: annotations.get(key, "").strip() for key, name in _NAMES.items()}
+    unclear = {name: bounded(value) for name, value in written.items() if value and not requests.written(name)}
+    return replace(requests, unclear=unclear)
 
 
 def _hold(value: str) -> tuple[str, Signature]:

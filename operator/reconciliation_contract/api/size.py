@@ -22,6 +22,7 @@ TEXTS: Final = frozenset(
         "subject",
         "commitProblem",
         "requestedBy",
+        "asked",
         "notUndone",
         "problem",
         "unlisted",
@@ -87,7 +88,7 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
     history = bare.get("history", [])
     for kept in range(len(history) - 1, _LATEST - 1, -1):
         yield (bare := _with(bare, "history", history[:kept]))
-    yield (bare := _mute(bare))
+    yield (bare := _without(_mute(bare), "requests"))
     for limit in _LIMITS:
         yield (bare := _cut(bare, limit))
     yield (bare := _cut(bare, _BARE))
@@ -145,11 +146,12 @@ def _plain(wire: Wire) -> Wire:
     incidents = [_without(incident, "nextStep", "outcome") for incident in wire.get("incidents", [])]
     known = {
         "incidents": incidents,
+        "requests": [taken for taken in wire.get("requests", []) if taken["name"] in wire.get("handledRequests", {})],
         "drift": drift | {"objects": objects[:_LATEST]} if objects else drift,
         "dependencies": without,
         "delivery": delivery | {"promises": promises} if promises else delivery,
     }
-    return wire | {name: part for name, part in known.items() if part}
+    return lean(wire | {name: part for name, part in known.items() if part or name in wire})
 
 
 def _mute(wire: Wire) -> Wire:

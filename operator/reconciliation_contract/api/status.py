@@ -18,7 +18,7 @@ from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.correction import Correction
 from reconciliation_contract.core.departure import Departure, Departures
 from reconciliation_contract.core.drift import Drift, Finding
-from reconciliation_contract.core.memory import Good, Incident, Memory, Past
+from reconciliation_contract.core.memory import Good, Incident, Memory, Past, Taken
 from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
@@ -62,6 +62,8 @@ def whole(memory: Memory, kustomization: Kustomization | None) -> Wire:
             "delivery": _delivery(memory.delivery, memory.judgements) if memory.delivery else None,
             "history": [_past(past) for past in memory.history],
             "rollback": _rollback(memory),
+            "handledRequests": dict(sorted(memory.handled.items())),
+            "requests": [_taken(taken) for taken in memory.taken],
             "deletion": _deletion(memory.departures),
             "suspended": memory.suspended or None,
             "drift": _drift(memory.drift) if memory.drift else None,
@@ -221,6 +223,17 @@ def _rollback(memory: Memory) -> Wire:
             "specDigest": undo.spec,
             "generation": undo.generation or None,
             **bad,
+        }
+    )
+
+
+def _taken(taken: Taken) -> Wire:
+    return lean(
+        {
+            "name": taken.name,
+            "asked": bounded(taken.text),
+            "at": timestamp(taken.at),
+            "message": taken.problem,
         }
     )
 

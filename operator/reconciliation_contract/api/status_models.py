@@ -27,6 +27,7 @@ from reconciliation_contract.api.status_validation import ValidationStatus
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
+from reconciliation_contract.core.request import NAMES
 from reconciliation_contract.core.timeline import Witness
 
 
@@ -289,6 +290,19 @@ class RollbackStatus(Wire):
     """When the last rollbacks began that nobody asked for, oldest first. The budget is counted from them."""
 
 
+class RequestStatus(Wire):
+    """A person's request that was taken up."""
+
+    name: Word
+    """What was asked for, by the name of its annotation without reconciliation.dev/; pause is pause-until."""
+    asked: Text | None = None
+    """About what it was, who asked, when and why."""
+    at: AwareDatetime
+    """When the operator took it up."""
+    message: Text | None = None
+    """Why it asks for nothing, where it was not understood."""
+
+
 class IncidentStatus(Wire):
     """A time in which something is truly broken, for one cause."""
 
@@ -361,6 +375,12 @@ class Status(Wire):
     """The last finished deliveries, newest first."""
     rollback: RollbackStatus | None = None
     """The rollback in force, and the revisions rolled back from so far."""
+    handled_requests: Annotated[dict[str, Word], Field(max_length=len(NAMES))] | None = None
+    """Digests of the requests whose annotations stand as they were taken up, by name: they do not act again."""
+    requests: (
+        Annotated[list[RequestStatus], Field(max_length=len(NAMES), json_schema_extra=list_map("name"))] | None
+    ) = None
+    """The last request of each kind that people made by annotations, kept with who, when and why."""
     deletion: DeletionStatus | None = None
     """What has left the Kustomization's inventory with the current delivery."""
     suspended: bool | None = None

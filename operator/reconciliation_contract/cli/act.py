@@ -110,7 +110,7 @@ def resume(session: Session, arguments: Arguments) -> Exit:
 
 
 def _signature(session: Session, arguments: Arguments) -> Signature:
-    return Signature(session.connection.user(), (arguments.why or "").strip())
+    return Signature(session.connection.user(), (arguments.why or "").strip(), session.now())
 
 
 def _followed(session: Session, view: View, arguments: Arguments, goal: Goal) -> Exit:

@@ -15,7 +15,7 @@ from reconciliation_contract.cli.view import View, ago, brief, date, short, took
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.duration import spoken
-from reconciliation_contract.core.memory import Good, Rollback, RollbackState
+from reconciliation_contract.core.memory import Good, Memory, Rollback, RollbackState
 from reconciliation_contract.core.promises import Judgement, Verdict
 from reconciliation_contract.core.timeline import STAGES, Delivery, Moment
 
@@ -45,6 +45,7 @@ def page(screen: Screen, view: View, program: str, now: datetime) -> list[str]:
         _labelled(screen, "Not gone yet", departing(screen, memory.departures, now, _INDENT)),
         _rollback(screen, view, memory.rollback, now) if memory.rollback else [],
         _good(screen, memory.good, now) if memory.good else [],
+        _requests(screen, memory, now),
         _conditions(screen, view),
         _advice(screen, view, program, now),
     ]
@@ -154,6 +155,15 @@ def _course(view: View, undo: Rollback, now: datetime) -> str:
 def _good(screen: Screen, good: Good, now: datetime) -> list[str]:
     checked = "its health was checked" if good.checked else "applied; its health was not checked"
     return _field(screen, "Last good", f"{short(good.revision)}, since {date(good.since, now)}, {checked}")
+
+
+def _requests(screen: Screen, memory: Memory, now: datetime) -> list[str]:
+    lines: list[str] = []
+    for taken in sorted(memory.taken, key=lambda taken: taken.at, reverse=True):
+        told = f"{taken.name} {taken.text} {taken.problem}".strip()
+        standing = "" if taken.name in memory.handled else ", withdrawn since"
+        lines += _field(screen, "" if lines else "Requests", f"{told} ({date(taken.at, now)}{standing})")
+    return lines
 
 
 # Conditions and advice ---------------------------------------------------------------------------------------------

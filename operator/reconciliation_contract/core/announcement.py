@@ -45,7 +45,19 @@ def announcements(before: Memory, after: Memory, kustomization: Kustomization | 
     incidents = tuple(_incidents(before, after))
     uid = kustomization.uid if kustomization else ""
     there = tuple(replace(event, kustomization_uid=uid) for event in incidents if uid)
-    return (*_deliveries(before, after), *_promises(before, after), *_standing(before, after), *incidents, *there)
+    rest = (*_deliveries(before, after), *_promises(before, after), *_standing(before, after))
+    return (*_requests(before, after), *rest, *incidents, *there)
+
+
+def _requests(before: Memory, after: Memory) -> Iterator[EmitEvent]:
+    known = {(taken.name, taken.at) for taken in before.taken}
+    for taken in after.taken:
+        if (taken.name, taken.at) in known:
+            continue
+        if taken.problem:
+            yield EmitEvent(True, reasons.REQUEST_UNCLEAR, f"{taken.name}: {taken.text} {taken.problem}")
+        else:
+            yield EmitEvent(False, reasons.REQUEST_TAKEN, f"{taken.name}: {taken.text}")
 
 
 def _incidents(before: Memory, after: Memory) -> Iterator[EmitEvent]:

@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciliation_contract.core import conditions, incident, proof, rollback, succession, sync, validation, verdict
+from reconciliation_contract.core import (
+    conditions,
+    incident,
+    proof,
+    rollback,
+    succession,
+    sync,
+    uptake,
+    validation,
+    verdict,
+)
 from reconciliation_contract.core.announcement import announcements
 from reconciliation_contract.core.contract import Contract, InvalidContract
 from reconciliation_contract.core.counting import resumed
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import dependencies
 from reconciliation_contract.core.effects import AllowDeletion, Effect
-from reconciliation_contract.core.memory import (
-    Memory,
-)
+from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Step
@@ -43,7 +51,8 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     asked_for = contract.requested_at if not contract.suspended else ""  # what is suspended takes no request up
     memory = replace(memory, handled_request=asked_for or memory.handled_request)
     if seen.fresh and not contract.suspended:
-        memory = sync.remember(contract, _forget(contract, memory), seen, now)
+        memory = _forget(contract, uptake.follow(memory, contract.requests, now), now)
+        memory = sync.remember(contract, memory, seen, now)
         memory = proof.prove(contract, succession.follow(contract, memory, seen, now), seen, now)
         memory = replace(memory, departures=_departures(contract, memory, seen, now))
         memory = replace(memory, refusals=validation.refusals(memory, seen))
@@ -75,8 +84,11 @@ def _departures(contract: Contract, memory: Memory, seen: Observation, now: date
     return seen.departures.count_for(memory.delivery.started_at, contract.promises.deletion, now).kept()
 
 
-def _forget(contract: Contract, memory: Memory) -> Memory:
+def _forget(contract: Contract, memory: Memory, now: datetime) -> Memory:
     """Lift the ban on a second rollback where a person asks for it, but not during the first."""
     asked, undo = contract.requests.forget, memory.rollback
-    kept = tuple(h for h in memory.bad if not names(asked, h) or (undo is not None and undo.bad.hash == h))
-    return replace(memory, bad=kept)
+    waits = undo is not None and names(asked, undo.bad.hash)
+    if not asked or waits or uptake.is_taken(memory, contract.requests, "forget"):
+        return memory
+    kept = tuple(hash_ for hash_ in memory.bad if not names(asked, hash_))
+    return uptake.take(replace(memory, bad=kept), contract.requests, "forget", now)

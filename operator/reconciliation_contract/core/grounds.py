@@ -195,7 +195,7 @@ def _spent(case: Case) -> str:
     recent = [at for at in case.memory.begun if case.now - at < policy.budget_per]
     if len(recent) < policy.budget:
         return ""
-    return f"{len(recent)} rollbacks in {spoken(policy.budget_per)} are enough; a person must look"
+    return f"the budget of {policy.budget} in {spoken(policy.budget_per)} is spent; a person must look"
 
 
 def _braked(case: Case) -> str:

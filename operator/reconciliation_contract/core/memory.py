@@ -136,6 +136,19 @@ class Rollback:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A person's request that was taken up; see `uptake`."""
+
+    name: str
+    text: str
+    """What was asked, by whom and why."""
+    at: datetime
+    """When it was taken up."""
+    problem: str = ""
+    """Why it asks for nothing; empty where it was understood."""
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """A time in which a promise is truly broken for one cause, from the first sign to the recovery."""
 
@@ -191,6 +204,10 @@ class Memory:
     """Hashes of the revisions rolled back from, oldest first."""
     begun: tuple[datetime, ...] = ()
     """When the last rollbacks that nobody asked for began, oldest first."""
+    taken: tuple[Taken, ...] = ()
+    """The last request of each kind, oldest first."""
+    handled: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the requests that stand as they were taken up, by their names: they do not act again."""
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     """How what delivery depends on stood when all of it had been looked at."""

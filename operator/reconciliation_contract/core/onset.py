@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core import reasons, uptake
 from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.counting import recount
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, Effect
@@ -154,6 +154,8 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
     requests, delivery, kustomization = contract.requests, memory.delivery, seen.kustomization
     if delivery is None or not requests.rollback_to or not names(requests.rollback_from, delivery.hash):
         return None
+    if uptake.is_taken(memory, requests, "rollback"):
+        return None
     if delivery.hash in memory.bad or names(requests.release, delivery.hash) or kustomization is None:
         return None
     good, footing = _known(memory, requests)
@@ -176,7 +178,8 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         asked_by=f"{who}: {signed.why}" if signed.why else who,
         remains=tuple(remains(kustomization, None, memory.good)),
     )
-    return Step(replace(memory, rollback=rollback), (), standing_of(rollback))
+    taken = uptake.take(memory, requests, "rollback", now)
+    return Step(replace(taken, rollback=rollback), (), standing_of(rollback))
 
 
 def _known(memory: Memory, requests: Requests) -> tuple[Revision | None, str]:

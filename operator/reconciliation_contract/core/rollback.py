@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core import reasons, uptake
 from reconciliation_contract.core.cause import classify
 from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.duration import spoken
@@ -47,7 +47,7 @@ from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
 from reconciliation_contract.core.release import abandon, hopeless, release
 from reconciliation_contract.core.request import names
-from reconciliation_contract.core.standing import Standing, Step, enter, standing_of, waiting
+from reconciliation_contract.core.standing import Standing, Step, enter, proposal, standing_of, waiting
 
 RESPECTED = "somebody changed the Kustomization's source; that is respected"
 GONE = "the Kustomization is gone"
@@ -100,13 +100,14 @@ def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     if change:
         return Step(replace(memory, rollback=None), (), Standing(False, reasons.CANCELLED, change))
     requests = contract.requests
-    if names(requests.approve, rollback.bad.hash):
+    approved, used = names(requests.approve, rollback.bad.hash), uptake.is_taken(memory, requests, "approve")
+    if approved and not used:
         signed = requests.signature("approve")
         who = f"{signed.by or 'somebody'} (approved)" + (f": {signed.why}" if signed.why else "")
-        approved = replace(rollback, started_at=now, asked_by=who)
-        return enter(memory, approved, RollbackState.INTENDED)
+        begun = replace(rollback, started_at=now, asked_by=who)
+        return enter(uptake.take(memory, requests, "approve", now), begun, RollbackState.INTENDED)
     # A hold can be left by a rollback that was given up in the same moment; nothing is to be undone yet.
-    return Step(memory, (AllowDeletion(),) if contract.finalized else ())
+    return Step(memory, (AllowDeletion(),) if contract.finalized else (), proposal(memory, rollback, used=approved))
 
 
 def _reconsidered(

@@ -12,6 +12,7 @@ from reconciliation_contract.core.effects import Effect
 from reconciliation_contract.core.feasibility import effective_timeout
 from reconciliation_contract.core.memory import Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import Kustomization
+from reconciliation_contract.core.uptake import taken_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,16 @@ def standing_of(rollback: Rollback) -> Standing:
             return Standing(False, reasons.RELEASING, rollback.message)
         case RollbackState.FAILED:
             return Standing(False, reasons.TARGET_FAILED, rollback.message)
+
+
+def proposal(memory: Memory, rollback: Rollback, *, used: bool) -> Standing:
+    """What is said of a proposal, with how to approve of it where the approval that stands was used before."""
+    if not used:
+        return standing_of(rollback)
+    at = taken_at(memory, "approve")
+    when = f" at {at:%Y-%m-%d %H:%M} UTC" if at else " before"
+    how = f"the approval that stands was used{when}: remove the annotation reconciliation.dev/approve and set it anew"
+    return Standing(False, reasons.AWAITING_APPROVAL, f"{rollback.bad.name} keeps failing; {how}")
 
 
 _LONG: Final = timedelta(seconds=10)
