@@ -270,8 +270,8 @@ class Reconciler:
                 await self._finalize(record, key, hold=False)
             case EnsurePin(pin, source, hash_):
                 await reach.flux.ensure_pin(contract, pin, source, hash_)
-            case DeletePin(pin):
-                await self._unpin(contract, pin)
+            case DeletePin(pin, owner):
+                await self._unpin(contract, pin, owner)
             case SwitchSource():
                 self._take(await reach.flux.switch(contract, effect))
             case Disown():
@@ -282,13 +282,13 @@ class Reconciler:
             case RequestReconcile():
                 await reach.flux.request(contract, effect)
 
-    async def _unpin(self, contract: Contract, pin: SourceRef) -> None:
+    async def _unpin(self, contract: Contract, pin: SourceRef, owner: str) -> None:
         """Remove the pinned copy, unless the Kustomization uses it after all: its watch can lag behind our act."""
         user = await self._reach.flux.user_of(contract, pin)
         if user is not None:
             self._take(user)
             raise Conflict("delete", f"GitRepository {pin.namespace}/{pin.name}", "the Kustomization uses it")
-        await self._reach.flux.delete_pin(contract, pin)
+        await self._reach.flux.delete_pin(contract, pin, owner)
 
     def _take(self, kustomization: Raw) -> None:
         """See what the API server has just shown, without waiting for the watch."""

@@ -121,7 +121,8 @@ class Store:
         if isinstance(parsed, Contract):
             self._bound[parsed.namespace, parsed.kustomization].add(key)
         same = known and (known.contract.uid, known.contract.generation) == (parsed.uid, parsed.generation)
-        return {key} if same else {key} | self._fellows(parsed)
+        before = self._fellows(known.contract) if known else set()
+        return {key} if same else {key} | self._fellows(parsed) | before
 
     def drop_contract(self, key: Key, uid: str = "") -> set[Key]:
         """Forget a contract that is gone; with a uid only that one, not one made anew under its name."""
@@ -202,10 +203,12 @@ class Store:
         ref = self.tracked(contract, memory)
         source = self.sources.get(ref.kind, {}).get((ref.namespace, ref.name)) if ref else None
         if ref:
-            self._interest(key, frozenset({ref}))
-        pins = [self.sources[GIT_REPOSITORY][pin] for pin in sorted(self._pins[contract.uid])]
-        needed = memory.rollback.pin if memory.rollback else None
+            self._interest(key, frozenset({ref, memory.rollback.pin} if memory.rollback else {ref}))
         kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
+        rival, needed = self._rival(contract, kustomization), memory.rollback.pin if memory.rollback else None
+        pins = [self.sources[GIT_REPOSITORY][pin] for pin in sorted(self._pins[contract.uid])]
+        used = kustomization.source if kustomization and not rival and _may_roll_back(contract) else None
+        pins += [orphan for where in {used, needed} if (orphan := self._orphan(where))]
         return Observation(
             kustomization=kustomization,
             blocked_by=root_cause(kustomization, self._named) if kustomization else "",
@@ -217,7 +220,7 @@ class Store:
             fresh=self.fresh,
             outages=tuple(each for known in self.outages.values() for each in known),
             acts=acts,
-            rival=self._rival(contract, kustomization),
+            rival=rival,
             refused=refused,
         )
 
@@ -232,6 +235,11 @@ class Store:
         acting = [each for each in others if isinstance(each, Contract) and _may_roll_back(each)]
         first = min(acting, key=_seniority, default=contract)
         return "" if _seniority(contract) <= _seniority(first) else first.name
+
+    def _orphan(self, where: SourceRef | None) -> Source | None:
+        """The pinned copy of a contract that is gone without having given it back, as from a restored backup."""
+        source = self.sources[GIT_REPOSITORY].get((where.namespace, where.name)) if where else None
+        return source if source and source.contract_uid and source.contract_uid not in self._uids else None
 
     def note(self, name: str, ready: bool | None, at: datetime) -> None:
         """Remember the outages of a dependency; what cannot be told is none."""

@@ -161,7 +161,7 @@ async def test_only_our_own_copy_is_deleted() -> None:
     deleted = []
     for found in (owned("uid-1"), owned("uid-2"), None):
         async with scripted(answering(found)) as (cluster, script):
-            await Flux(cluster).delete_pin(contract(), PIN)
+            await Flux(cluster).delete_pin(contract(), PIN, contract().uid)
             deleted.append([asked.body for asked in script.asked if asked.method == "DELETE"])
 
     assert deleted == [[{"preconditions": {"uid": "uid-9"}}], [], []]

@@ -18,7 +18,7 @@ from reconciliation_contract.core.effects import (
 from reconciliation_contract.core.memory import RollbackState
 from reconciliation_contract.core.observation import Failure
 from reconciliation_contract.core.request import Requests, Signature
-from tests.support.builders import KUSTOMIZATION_UID, at, sha
+from tests.support.builders import CONTRACT_UID, KUSTOMIZATION_UID, at, sha
 from tests.support.builders_core import (
     HOLD,
     MARK,
@@ -34,7 +34,7 @@ from tests.support.builders_core import (
 PROPOSED, INTENDED, SWITCHING = RollbackState.PROPOSED, RollbackState.INTENDED, RollbackState.SWITCHING
 ACTIVE, RELEASING, FAILED = RollbackState.ACTIVE, RollbackState.RELEASING, RollbackState.FAILED
 NONE = None
-MAKE, DROP = EnsurePin(PIN, OWN, sha("A")), DeletePin(PIN)
+MAKE, DROP = EnsurePin(PIN, OWN, sha("A")), DeletePin(PIN, CONTRACT_UID)
 HELD, LET_GO = HoldDeletion(), AllowDeletion()
 THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B")})
 HELD_THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B"), HOLD: "Ignore"})

@@ -13,7 +13,7 @@ from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.memory import Past, Result, RollbackState, footing_of
 from reconciliation_contract.core.observation import Since
 from reconciliation_contract.core.request import Requests, Signature
-from tests.support.builders import at, revision, sha
+from tests.support.builders import CONTRACT_UID, at, revision, sha
 from tests.support.builders_core import (
     CONTRACT,
     OWN,
@@ -36,7 +36,7 @@ def test_a_stray_pin_is_removed() -> None:
 
     effects = case.decide().effects
 
-    assert DeletePin(PIN) in effects
+    assert DeletePin(PIN, CONTRACT_UID) in effects
 
 
 def test_a_stray_pin_in_use_is_left() -> None:
@@ -47,7 +47,7 @@ def test_a_stray_pin_in_use_is_left() -> None:
 
     effects = case.decide().effects
 
-    assert DeletePin(PIN) not in effects
+    assert DeletePin(PIN, CONTRACT_UID) not in effects
 
 
 def test_an_observing_operator_removes_no_stray() -> None:
@@ -65,7 +65,7 @@ def test_a_deletion_without_a_rollback_cleans_up_first() -> None:
 
     effects = [e for e in case.decide().effects if not isinstance(e, EmitEvent)]
 
-    assert effects == [DeletePin(PIN), AllowDeletion()]
+    assert effects == [DeletePin(PIN, CONTRACT_UID), AllowDeletion()]
 
 
 def test_a_finalizer_that_nothing_needs_is_taken_off() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.handlers.embedded import running
-from tests.handlers.story import A, activate, fail, prove
+from tests.handlers.story import A, B, C, activate, fail, prove, source_of
 from tests.support.api_server import CONTRACTS, KUSTOMIZATIONS, SOURCES, ApiServer
 from tests.support.api_server_flux import QUICK, Flux, condition
 from tests.support.virtual_time import eventually, passing
@@ -16,7 +18,7 @@ TWIN = "a-twin"
 """Sorted by name it is the first, by age the second."""
 
 
-def status_of(api: ApiServer, name: str) -> dict[str, object]:
+def status_of(api: ApiServer, name: str) -> dict[str, Any]:
     """The status of a contract."""
     return dict(api.get(CONTRACTS, "apps", name).get("status") or {})
 
@@ -68,3 +70,57 @@ async def test_the_younger_acts_once_it_is_alone() -> None:
         await fail(flux)
         await eventually(lambda: status_of(api, TWIN).get("rollback", {}).get("state"), "its rollback")
         assert flux.state == ""
+
+
+async def test_the_younger_acts_once_the_older_makes_no_sense() -> None:
+    """What an older contract can no longer do is taken over at once, without another event of Flux."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove_both(flux)
+
+        api.change(CONTRACTS, "apps", "shop", {"spec": {"rollback": {"after": {"duration": "never"}}}})
+        await passing(5)
+
+        assert "acts for this" not in said(api, TWIN)
+
+
+@pytest.mark.parametrize("name", ["shop", "restored"])
+async def test_what_a_lost_contract_left_is_taken_over(name: str) -> None:
+    """Restored from a backup, with another uid: the rollback goes on, a fix ends it and nothing is left."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+
+        api.objects.remove(CONTRACTS, ("apps", "shop"))
+        await passing(5)
+        spec = {"kustomizationRef": {"name": flux.name}, "rollback": QUICK}
+        api.create(CONTRACTS, flux.namespace, name, spec, metadata={})
+        await eventually(lambda: status_of(api, name).get("rollback", {}).get("state") == "Active", "it to go on")
+        assert status_of(api, name)["rollback"]["badRevisions"] == [f"sha1:{B}"]
+        assert flux.pins
+
+        flux.fetch(C)
+        await eventually(lambda: not flux.pins, "the pinned copy to go")
+        assert source_of(flux) == flux.name
+        await eventually(lambda: "state" not in status_of(api, name)["rollback"], "it to be over")
+
+
+async def test_what_a_lost_contract_left_is_nobodys_without_rollback() -> None:
+    """Whoever disables rollbacks was asked for no right to change the Kustomization, so nothing is taken over."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+
+        api.objects.remove(CONTRACTS, ("apps", "shop"))
+        spec = {"kustomizationRef": {"name": flux.name}, "rollback": {"mode": "Disabled"}}
+        api.create(CONTRACTS, flux.namespace, "other", spec, metadata={})
+        flux.fetch(C)
+        await passing(600)
+
+        assert len(flux.pins) == 1
+        assert source_of(flux) != flux.name
+        assert status_of(api, "other").get("rollback") is None

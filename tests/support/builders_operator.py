@@ -92,8 +92,8 @@ class Operator:
         match effect:
             case EnsurePin(pin, source, hash_):
                 await self._flux.ensure_pin(contract, pin, source, hash_)
-            case DeletePin(pin):
-                await self._flux.delete_pin(contract, pin)
+            case DeletePin(pin, owner):
+                await self._flux.delete_pin(contract, pin, owner)
             case SwitchSource():
                 await self._flux.switch(contract, effect)
             case Disown():

@@ -311,7 +311,7 @@ class Stage:
                 raw["metadata"] |= builders.metadata(pin.name, f"uid-of-{pin.name}")
                 self.pins.setdefault(pin.name, raw)
                 return f"pin {self._commits[hash_]}"
-            case DeletePin(pin):
+            case DeletePin(pin, _):
                 self.pins.pop(pin.name, None)
                 return "unpin"
             case SwitchSource():

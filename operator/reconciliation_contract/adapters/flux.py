@@ -95,18 +95,18 @@ class Flux:
             body = pinned(original, pin, hash_, contract)
             await self._cluster.create(GIT_REPOSITORIES, pin.namespace, body, user=user)
         except Conflict:
-            if not await self._owned(contract, pin):
+            if not await self._owned(contract.uid, pin):
                 detail = "an object of that name belongs to somebody else; rename or remove it"
                 raise Refused("create", f"GitRepository {pin.namespace}/{pin.name}", detail) from None
 
-    async def _owned(self, contract: Contract, pin: SourceRef) -> str:
-        """Uid of the pinned copy where it exists and is this contract's; else empty."""
+    async def _owned(self, owner: str, pin: SourceRef) -> str:
+        """Uid of the pinned copy where it exists and was made by the contract with this uid; else empty."""
         try:
             found = await self._cluster.get(GIT_REPOSITORIES, pin.namespace, pin.name)
         except Missing:
             return ""
         meta = read_map(found, "metadata")
-        ours = read_text(read_map(meta, "annotations"), OWNER_ANNOTATION) == contract.uid
+        ours = read_text(read_map(meta, "annotations"), OWNER_ANNOTATION) == owner
         return read_text(meta, "uid") if ours else ""
 
     async def user_of(self, contract: Contract, pin: SourceRef) -> Raw | None:
@@ -119,9 +119,9 @@ class Flux:
             return None
         return found
 
-    async def delete_pin(self, contract: Contract, pin: SourceRef) -> None:
-        """Remove the pinned copy; one that is gone, or not ours, is left."""
-        uid = await self._owned(contract, pin)
+    async def delete_pin(self, contract: Contract, pin: SourceRef, owner: str) -> None:
+        """Remove the pinned copy that ``owner`` (a contract's uid) made; one that is gone, or another's, is left."""
+        uid = await self._owned(owner, pin)
         if uid:
             await self._cluster.delete(GIT_REPOSITORIES, pin.namespace, pin.name, uid, user=self._user(contract))
 

@@ -37,6 +37,8 @@ class DeletePin:
     """Remove the pinned copy of the source."""
 
     pin: SourceRef
+    owner: str
+    """Uid of the contract that made it: this one, or one that is gone without having removed it."""
 
 
 @dataclass(frozen=True, slots=True)

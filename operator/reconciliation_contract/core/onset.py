@@ -65,7 +65,9 @@ def begin(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
 def _strays(seen: Observation) -> tuple[Effect, ...]:
     """Remove pinned copies that nothing needs, left by a crash at the wrong moment."""
     used = seen.kustomization.source if seen.kustomization else None
-    return tuple(DeletePin(pin.reference) for pin in seen.strays if seen.acts and pin.reference != used)
+    return tuple(
+        DeletePin(pin.reference, pin.contract_uid) for pin in seen.strays if seen.acts and pin.reference != used
+    )
 
 
 def _lost(seen: Observation) -> Rollback | None:

@@ -30,7 +30,7 @@ def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     if kustomization is not None and _same(kustomization, rollback) and kustomization.claim is not None:
         return Step(memory, (Disown(kustomization.resource_version, kustomization.claim),))
     if seen.pin is not None:
-        return Step(memory, (DeletePin(rollback.pin),))
+        return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),))
     effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.finalized else ()
     return Step(replace(memory, rollback=None), effects, Standing(False, reasons.RELEASED, rollback.message))
 

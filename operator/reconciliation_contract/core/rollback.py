@@ -127,7 +127,7 @@ def _withdrawn(
     """Give the rollback up before its act: its revision is not bad, and it costs nothing of the budget."""
     standing = Standing(False, reason, why)
     if seen.pin:
-        return Step(memory, (DeletePin(rollback.pin),), standing)
+        return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),), standing)
     bad = tuple(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash)
     begun = tuple(at for at in memory.begun if at != rollback.started_at)
     return Step(replace(memory, rollback=None, bad=bad, begun=begun), (), standing)
