@@ -169,6 +169,7 @@ class Reconciler:
             self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
             uid = seen.kustomization.uid if seen.kustomization else ""
             self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
+            self._reach.notifier.announce(record.contract, memory, decision.memory, seen.source, now)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
@@ -207,6 +208,7 @@ class Reconciler:
             sinks=self._reach.notifier.sinks,
             told=self._reach.notifier.told(key),
             storms=self._reach.notifier.storms(key),
+            announced=self._reach.notifier.announced(key),
         )
         self._fleet.note(key)
         return replace(seen, brake=self._fleet.brake(key, now))

@@ -20,6 +20,7 @@ from reconciliation_contract.adapters.notification.cloudevents import CloudEvent
 from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import Incident
+from reconciliation_contract.core.milestone import Milestone, Step
 from reconciliation_contract.core.notice import Notice, identity, notice
 from tests.support.builders_core import CONTRACT
 from tests.support.receiver import receiving
@@ -40,6 +41,17 @@ INCIDENT = Incident(
     told_at=OPENED,
 )
 OVER = replace(INCIDENT, count=2, closed_at=START, told_at=START + timedelta(minutes=1))
+MILESTONE = Milestone(
+    id="0123456789abcdef",
+    step=Step.UPGRADED,
+    namespace="apps",
+    contract="shop",
+    kustomization="shop",
+    revision="main@sha1:" + "a" * 40,
+    artifact="pkg:github/owner/shop@" + "a" * 40,
+    at=START,
+    started_at=OPENED,
+)
 PLUGINS = "ignore::DeprecationWarning:apprise.*"
 """Apprise loads all its plugins at the first URL; some use modules that Python has deprecated."""
 SECRET = "s3cr3t-of-the-test"
@@ -151,6 +163,58 @@ async def test_a_cloud_event_holds_a_cdevent() -> None:
     assert set(subject["content"]) == {"description", "environment", "service"}
     assert set(opened["data"]) == {"context", "subject", "customData", "customDataContentType"}
     assert over["data"]["customData"]["closedAt"] == "2026-01-05T12:00:00.000Z"
+
+
+REQUIRED = {
+    "context": {"version", "id", "source", "type", "timestamp"},
+    "subject": {"id", "type", "content"},
+    "content": {"environment", "artifactId"},
+    "environment": {"id"},
+}
+"""What ``service.deployed``, ``.upgraded`` and ``.rolledback`` 0.2.0 require: schemas/service*.json of CDEvents 0.4.1."""
+KNOWN = {
+    "context": REQUIRED["context"] | {"schemaUri", "chainId", "links"},
+    "subject": REQUIRED["subject"] | {"source"},
+    "content": REQUIRED["content"],
+    "environment": REQUIRED["environment"] | {"source"},
+    "data": {"context", "subject", "customData", "customDataContentType"},
+}
+"""What they let be there at all."""
+
+
+@pytest.mark.parametrize("step", Step)
+async def test_a_milestone_is_a_cdevent_about_a_service(step: Step) -> None:
+    """Complete by the schema, with nothing that it does not know; agreeing with the event around it."""
+    made = replace(MILESTONE, step=step, left="main@sha1:" + "b" * 40 if step is Step.ROLLED_BACK else "")
+    async with receiving() as receiver:
+        sink = CloudEventsSink(receiver.url, "")
+        await sink.announce(made)
+        await sink.close()
+
+    (event,) = receiver.taken
+    data = event["data"]
+    content = data["subject"]["content"]
+    parts = {**data, "data": data, "content": content, "environment": content["environment"]}
+    assert not {name: missing for name, keys in REQUIRED.items() if (missing := keys - set(parts[name]))}
+    assert not {name: unknown for name, keys in KNOWN.items() if (unknown := set(parts[name]) - keys)}
+    assert event["type"] == data["context"]["type"] == f"dev.cdevents.service.{step.value}.0.2.0"
+    assert (event["id"], event["source"]) == (data["context"]["id"], data["context"]["source"])
+    assert (event["subject"], event["time"]) == (data["subject"]["id"], data["context"]["timestamp"])
+    assert data["subject"]["type"] == "service"
+    assert data["customData"].get("rolledBackFrom", "") == made.left
+
+
+async def test_a_milestone_names_the_service_as_an_incident_does() -> None:
+    """So that what is broken can be found among what was deployed."""
+    async with receiving() as receiver:
+        sink = CloudEventsSink(receiver.url, "")
+        await sink.announce(MILESTONE)
+        await sink.send([opening()])
+        await sink.close()
+
+    deployed, broken = (body["data"]["subject"] for body in receiver.taken)
+    assert {"id": deployed["id"], "source": deployed["source"]} == broken["content"]["service"]
+    assert deployed["content"]["environment"] == broken["content"]["environment"]
 
 
 # Trouble ------------------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ def _delivery(*, adopted: bool) -> Delivery:
         commit_problem=LONG,
         counted_from=after(5),
         reported=(PromiseName.VALIDATION, PromiseName.AVAILABILITY),
+        announced=True,
     )
 
 
@@ -144,6 +145,7 @@ def _rollback() -> Rollback:
         asked_by=LONG,
         spec="0123456789abcdef",
         generation=7,
+        announced=True,
         remains=tuple(
             remains(replace(kustomization(), spec="2", substitutes=True, inventory=_LASTING), failures, _good())
         ),

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.e2e
 
 NOTIFICATION = "notification.toolkit.fluxcd.io/v1beta3"
 EXAMPLES = Path(__file__).parents[2] / "examples"
+KINDS = ("incident", "service")
+"""What CDEvents are about here."""
 RECOVERY = 180.0
 """Seconds in which a fix is delivered and has stayed well for the minute after which it is told."""
 
@@ -131,8 +133,16 @@ def test_a_reader_gets_one_opening_and_one_recovery(
     assert bad[:12] in bodies[0]["message"]
     assert '"Release 2"' in bodies[0]["message"]
     assert [body["status"] for body in readers.pager.taken] == ["firing", "resolved"]
-    events = {body["id"]: body["type"].split(".")[3] for body in readers.bus.taken}
-    assert list(events.values()) == ["detected", "resolved"]
+    events = {body["id"]: body for body in readers.bus.taken}
+    incidents, services = (
+        [body for body in events.values() if body["type"].split(".")[2] == about] for about in KINDS
+    )
+    assert [body["type"].split(".")[3] for body in incidents] == ["detected", "resolved"]
+    assert [body["type"].split(".")[3] for body in services] == ["deployed", "rolledback", "upgraded"]
+    artifacts = [body["data"]["subject"]["content"]["artifactId"] for body in services]
+    assert [artifact.partition("?")[0] for artifact in artifacts] == [
+        f"pkg:generic/shop@{x}" for x in (good, good, fix)
+    ]
     assert len(readers.bus.taken) <= len(events) + 1
     said = {description for _, description in statuses(readers.git_host)}
     assert not [words for words in said if "contract" in words]

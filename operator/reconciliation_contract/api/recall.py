@@ -159,6 +159,7 @@ def _read_delivery(raw: Raw) -> Delivery | None:
         commit_problem=read_text(raw, "commitProblem"),
         counted_from=moment(raw.get("countedFrom")),
         reported=_plain(raw, "reported"),
+        announced=raw.get("announced") is True,
         resumed=raw.get("resumed") is True,
         binding=read_text(raw, "binding"),
         undetected_since=moment(raw.get("undetectedSince")),
@@ -267,6 +268,7 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
         remains=tuple(item for item in _plain(raw, "notUndone")),
         spec=read_text(raw, "specDigest"),
         generation=read_number(raw, "generation"),
+        announced=raw.get("announced") is True,
     )
     return undo, bad
 

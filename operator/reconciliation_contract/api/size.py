@@ -177,16 +177,17 @@ def _with_one_object(wire: Wire) -> Wire:
 
 
 def _decisive(wire: Wire) -> Wire:
-    """Leave out what is well, and texts of which little is left.
+    """Leave out what is well, texts of which little is left, and that milestones were taken.
 
-    Nothing that follows from other fields: it would be written again as soon as the rest has become shorter.
+    At most, those are announced again after a restart, under the same names. Nothing that follows from other fields:
+    it would be written again as soon as the rest has become shorter.
     """
     failing = [part for part in wire.get("dependencies", []) if part.get("ready") != "True"]
     known = _with(wire, "dependencies", failing[:1])
     if delivery := wire.get("delivery"):
-        known["delivery"] = _without(delivery, "subject")
+        known["delivery"] = _without(delivery, "subject", "announced")
     if undo := wire.get("rollback"):
-        known["rollback"] = _without(undo, "message", "notUndone")
+        known["rollback"] = _without(undo, "message", "notUndone", "announced")
     if deletion := wire.get("deletion"):
         departed = {name: deletion[name] for name in ("pending", "overdue") if name in deletion}
         known["deletion"] = deletion | {name: [*map(_without_messages, those)] for name, those in departed.items()}

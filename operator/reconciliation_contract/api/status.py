@@ -134,6 +134,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
             "failures": _failures(delivery.failures) if delivery.failures else None,
             "promises": [_judgement(judgement) for judgement in judgements],
             "reported": list(delivery.reported),
+            "announced": delivery.announced or None,
         }
     )
 
@@ -222,6 +223,7 @@ def _rollback(memory: Memory) -> Wire:
             "notUndone": list(undo.remains),
             "specDigest": undo.spec,
             "generation": undo.generation or None,
+            "announced": undo.announced or None,
             **bad,
         }
     )

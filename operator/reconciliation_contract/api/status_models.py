@@ -192,6 +192,8 @@ class DeliveryStatus(Wire):
     """How each promise stands for this revision."""
     reported: Annotated[list[Word], Field(max_length=len(PromiseName), json_schema_extra=ATOMIC)] | None = None
     """Broken promises that people were told of by an incident, or need not be."""
+    announced: bool | None = None
+    """The sink for CloudEvents has taken that it is healthy."""
 
 
 class Past(Wire):
@@ -286,6 +288,8 @@ class RollbackStatus(Wire):
     """Digest of the Kustomization's own spec, without its source and intervals, on which it was decided."""
     generation: Count | None = None
     """The Kustomization's generation on which the switch was decided."""
+    announced: bool | None = None
+    """The sink for CloudEvents has taken that it is complete."""
     begun: Annotated[list[AwareDatetime], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
     """When the last rollbacks began that nobody asked for, oldest first. The budget is counted from them."""
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from reconciliation_contract.core import (
     conditions,
     incident,
+    milestone,
     proof,
     rollback,
     succession,
@@ -63,7 +64,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     took = Step(memory) if idle else rollback.step(contract, memory, seen, now)
     memory = verdict.mark(contract, took.memory, seen, now) if seen.fresh and not contract.suspended else took.memory
     memory = replace(memory, conditions=conditions.derive(contract, memory, seen, took.standing, now))
-    memory = incident.follow(contract, memory, seen, now)
+    memory = milestone.acknowledge(contract, incident.follow(contract, memory, seen, now), seen)
     rechecks = [
         took.recheck_at,
         *incident.rechecks(contract, memory),

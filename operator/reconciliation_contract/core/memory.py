@@ -128,6 +128,8 @@ class Rollback:
     """Digest of the Kustomization's own spec as it was decided on; empty where it is not known."""
     generation: int = 0
     """The Kustomization's generation on which the switch was decided; 0 before that."""
+    announced: bool = False
+    """Whoever keeps a record of deployments has taken that it is complete."""
 
     @property
     def asked(self) -> bool:

@@ -300,3 +300,5 @@ class Observation:
     """By incident and sink: how many messages were taken, as far as the status does not say so yet."""
     storms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By incident and sink: the storm in which it was told, likewise."""
+    announced: frozenset[str] = frozenset()
+    """Milestones of deliveries that were taken, likewise."""

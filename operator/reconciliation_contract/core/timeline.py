@@ -111,6 +111,8 @@ class Delivery:
     """Failed attempts before it do not count; None where all do."""
     reported: tuple[str, ...] = ()
     """Promises whose breaking people were told of by an incident."""
+    announced: bool = False
+    """Whoever keeps a record of deployments has taken that it is healthy."""
     resumed: bool = False
     """Followed anew after another commit came and went unnoticed by Flux: what it had reached is no new sample."""
     binding: str = ""

@@ -1,10 +1,12 @@
-"""Tells people of incidents, in the background: a sink that is slow, down or wrong delays nothing but itself.
+"""Tells people of incidents, and tools of deliveries, in the background.
 
-::
+A sink that is slow, down or wrong delays nothing but itself::
 
     pass ── note ──▶ outlet of each sink ──▶ sink
       ▲                 │ waits a little, gathers storms, tries again
       └──── told ◀──────┘ what was taken; the next pass writes it into the status
+
+Milestones of deliveries go the same way, by an announcer for each sink that keeps a record of them.
 
 What is due stands in the status, so nothing here must survive: whatever is lost is noted again by the next pass. The
 pass that made a message due has it sent soon; one that merely finds it so leaves whoever did the time to send it and
@@ -15,13 +17,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 from reconciliation_contract.adapters.metrics import Metrics
-from reconciliation_contract.adapters.notification import Sink
+from reconciliation_contract.adapters.notification import Recorder, Sink
 from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.memory import Incident
+from reconciliation_contract.core.memory import Incident, Memory
+from reconciliation_contract.core.milestone import milestones, unannounced
 from reconciliation_contract.core.notice import identity
+from reconciliation_contract.core.observation import Source
+from reconciliation_contract.notifier.announcer import Announcer
+from reconciliation_contract.notifier.attempts import LONGEST, Attempts
 from reconciliation_contract.notifier.ledger import Item, Key, Ledger
 from reconciliation_contract.notifier.outlet import Outlet
 
@@ -32,12 +40,22 @@ ANOTHERS: Final = 20.0
 
 
 class Notifier:
-    """All outlets."""
+    """All queues."""
 
     def __init__(self, sinks: Sequence[Sink], tell: Callable[[set[Key]], None], metrics: Metrics) -> None:
         self._ledger = Ledger()
-        self._outlets = [Outlet(sink, self._ledger, tell, metrics) for sink in sinks]
+        self._outlets: list[Outlet] = []
+        self._announcers: list[Announcer] = []
         self.sinks = tuple(sink.name for sink in sinks)
+        for sink in sinks:
+            # A sink that forgets would take what is open for over.
+            attempts = Attempts(sink.name, metrics, sink.repeats / 2 or LONGEST)
+            queues: list[Outlet | Announcer] = [outlet := Outlet(sink, attempts, self._ledger, tell, metrics)]
+            self._outlets.append(outlet)
+            if isinstance(sink, Recorder):
+                queues.append(announcer := Announcer(sink, attempts, tell, metrics))
+                self._announcers.append(announcer)
+            metrics.sense_sink(sink.name, partial(_failing, attempts, queues))
 
     def told(self, key: Key) -> Mapping[str, Mapping[str, int]]:
         """What sinks took of a contract's incidents, as far as the status does not say so."""
@@ -69,19 +87,50 @@ class Notifier:
                 mine = item.incident.count > known.get(item.id, 0)
                 outlet.offer(item, GATHER if mine else ANOTHERS)
 
+    def announced(self, key: Key) -> frozenset[str]:
+        """Which milestones of a contract all recorders took, as far as the status does not say so."""
+        taken = [announcer.taken(key) for announcer in self._announcers]
+        return frozenset.intersection(*taken) if taken else frozenset()
+
+    def announce(
+        self, contract: Contract, before: Memory, after: Memory, source: Source | None, now: datetime
+    ) -> None:
+        """Take what a contract's delivery had come to before a pass, and has now; announce what is lacking.
+
+        ``source`` is where its revisions come from.
+        """
+        if not self._announcers or after.delivery is None:
+            return
+        key, known = (contract.namespace, contract.name), {each.id for each in milestones(contract, before)}
+        lacking = unannounced(contract, after, source, now)
+        done = {each.id for each in milestones(contract, after)} - {each.id for each in lacking}
+        for announcer in self._announcers:
+            announcer.know(key, {each.id for each in lacking}, done)
+            for each in lacking:
+                announcer.offer(each, ANOTHERS if each.id in known else 0.0)
+
     def forget(self, key: Key) -> None:
         """Forget a contract that is gone: what was open of it is told no more."""
         self._ledger.put(key, [])
         for outlet in self._outlets:
             outlet.keep(key, set())
+        for announcer in self._announcers:
+            announcer.forget(key)
 
     async def run(self) -> None:
-        """Run all outlets, for ever."""
+        """Run all queues, for ever."""
         async with asyncio.TaskGroup() as group:
             for outlet in self._outlets:
                 group.create_task(outlet.run(), name=f"outlet {outlet.sink.name}")
+            for announcer in self._announcers:
+                group.create_task(announcer.run(), name=f"announcer {announcer.sink.name}")
 
     async def close(self) -> None:
         """Free what the sinks hold."""
         for outlet in self._outlets:
             await outlet.sink.close()
+
+
+def _failing(attempts: Attempts, queues: Sequence[Outlet | Announcer]) -> float:
+    """For how many seconds a sink has not taken what there is for it."""
+    return attempts.failing() if any(queues) else 0.0

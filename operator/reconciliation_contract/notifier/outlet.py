@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-import random
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 from reconciliation_contract.adapters.metrics import Metrics
-from reconciliation_contract.adapters.notification import Sink, SinkError, Undeliverable
+from reconciliation_contract.adapters.notification import Sink
 from reconciliation_contract.core.notice import Notice
+from reconciliation_contract.notifier.attempts import Attempts
 from reconciliation_contract.notifier.ledger import Item, Key, Ledger
 from reconciliation_contract.notifier.storm import lacking, letters
 from reconciliation_contract.notifier.waiting import Waiting
 
-_log = logging.getLogger(__name__)
-
 MOST: Final = 1000
 """Causes and single incidents that wait for one sink; of more the oldest is dropped, until a later pass notes it
 again."""
-SHORTEST: Final = 1.0
-LONGEST: Final = 300.0
-"""Seconds between two tries of a sink that fails."""
-
 SETTLING: Final = 20.0
 """Seconds after the start until all contracts have been looked at: a storm may seem to be over before that."""
 TOGETHER: Final = 250
@@ -34,20 +28,20 @@ TOGETHER: Final = 250
 class Outlet:
     """Where one sink's messages wait."""
 
-    def __init__(self, sink: Sink, ledger: Ledger, tell: Callable[[set[Key]], None], metrics: Metrics) -> None:
+    def __init__(
+        self, sink: Sink, attempts: Attempts, ledger: Ledger, tell: Callable[[set[Key]], None], metrics: Metrics
+    ) -> None:
         self.sink = sink
+        self._attempts = attempts
         self._ledger = ledger
         self._tell = tell
         self._metrics = metrics
         self._waiting = Waiting(MOST)
+        self._settled_at = 0.0
         self._wakes_at = math.inf
         self._changed = asyncio.Event()
-        self._failures = 0
-        self._failing_since = 0.0
-        self._not_before = 0.0
         self._repeat_at = 0.0 if sink.repeats else math.inf
         """When what is open is to be told again."""
-        metrics.sense_sink(sink.name, self._failing)
 
     def offer(self, item: Item, delay: float) -> None:
         """Have told what the sink lacks of an incident; offered again, it keeps its place."""
@@ -61,15 +55,13 @@ class Outlet:
         """Forget what waits about a contract, apart from these incidents."""
         self._waiting.keep(key, names)
 
-    def _failing(self) -> float:
-        """For how many seconds the sink has not taken what there is to tell."""
-        if not self._failures or not (self._waiting or self.sink.repeats):
-            return 0.0
-        return asyncio.get_running_loop().time() - self._failing_since
+    def __bool__(self) -> bool:
+        """Whether there is something to tell."""
+        return bool(self._waiting or self.sink.repeats)
 
     async def run(self) -> None:
         """Tell for ever."""
-        self._not_before = asyncio.get_running_loop().time() + SETTLING
+        self._settled_at = asyncio.get_running_loop().time() + SETTLING
         while True:
             batch = await self._next()
             if self.sink.gathers:
@@ -82,7 +74,9 @@ class Outlet:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            self._wakes_at = max(self._not_before, min(self._waiting.next(), self._repeat_at))
+            self._wakes_at = max(
+                self._settled_at, self._attempts.not_before, min(self._waiting.next(), self._repeat_at)
+            )
             try:
                 async with asyncio.timeout_at(None if math.isinf(self._wakes_at) else self._wakes_at):
                     await self._changed.wait()
@@ -124,41 +118,11 @@ class Outlet:
             self._told([item for item in part if item.id in due])
 
     async def _send(self, notices: Sequence[Notice]) -> bool:
-        """Send, and count what became of it; a message that is refused for good counts as told."""
-        try:
-            await self.sink.send(notices)
-        except Undeliverable as error:
-            self._metrics.notified(self.sink.name, "refused")
-            _log.error("a sink refuses a message", extra={"sink": self.sink.name, "error": str(error)})
-        except SinkError as error:
-            self._failed(str(error), error.retry_after)
-            return False
-        except Exception as error:  # noqa: BLE001 - ours, or a library's: this sink only
-            _log.exception("a sink failed; please report this", extra={"sink": self.sink.name})
-            self._failed(type(error).__name__)
-            return False
-        else:
-            self._metrics.notified(self.sink.name, "taken")
-        if self._failures:
-            _log.info("a sink takes messages again", extra={"sink": self.sink.name})
-        self._failures = 0
-        return True
-
-    def _failed(self, problem: str, asked: float = 0.0) -> None:
-        """Pause before the next try; the first failure of a row is logged, all are counted.
-
-        ``asked`` is for how many seconds the sink asks to be left alone.
-        """
-        self._metrics.notified(self.sink.name, "failed")
-        if not self._failures:
-            self._failing_since = asyncio.get_running_loop().time()
-            _log.warning("a sink does not take messages", extra={"sink": self.sink.name, "error": problem})
-        longest = self.sink.repeats / 2 or LONGEST  # a sink that forgets would take what is open for over
-        pause = min(longest, SHORTEST * 2 ** min(self._failures, 12))
-        self._failures += 1
-        jitter = random.uniform(0.5, 1)  # noqa: S311 - only so that not all ask at once
-        self._not_before = asyncio.get_running_loop().time() + max(pause * jitter, min(longest, asked))
-        self._repeat_at = self._not_before if self.sink.repeats else math.inf
+        """Send once; False where it is to be tried again, after a pause."""
+        taken = await self._attempts.make(partial(self.sink.send, notices))
+        if not taken and self.sink.repeats:
+            self._repeat_at = self._attempts.not_before
+        return taken
 
     def _told(self, items: Sequence[Item], storm: str = "") -> None:
         """Remember what was taken until the status says so, and have it written."""

@@ -7,8 +7,9 @@ A message may be sent again after a crash, with the same `id`: a sink passes tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from reconciliation_contract.core.milestone import Milestone
 from reconciliation_contract.core.notice import Notice
 
 
@@ -49,3 +50,15 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Free what it holds."""
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """A sink that keeps a record of deployments, too."""
+
+    @property
+    def name(self) -> str:
+        """Its name in metrics."""
+
+    async def announce(self, milestone: Milestone) -> None:
+        """Send one milestone, under the same terms as a message."""
