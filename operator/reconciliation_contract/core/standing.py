@@ -77,8 +77,10 @@ def waiting(rollback: Rollback, kustomization: Kustomization) -> Standing | None
     busy = kustomization.checks_health and kustomization.ready.status == "Unknown"
     if attempted is None or attempted.value != rollback.bad.hash or not busy:
         return None
-    limit, bad = spoken(effective_timeout(kustomization)), rollback.bad.name
-    message = f"switched to {rollback.good.name}; Flux first ends its health check of {bad}, which may take {limit}"
+    limit, since = effective_timeout(kustomization), kustomization.ready.transitioned_at
+    until = f", from {since:%H:%M:%S} to {since + limit:%H:%M:%S} UTC" if since else ""
+    check = f"its health check of {rollback.bad.name}, which may take {spoken(limit)}{until}"
+    message = f"switched to {rollback.good.name}; Flux first ends {check}"
     return Standing(False, reasons.ROLLING_BACK, message)
 
 
