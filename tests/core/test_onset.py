@@ -231,6 +231,13 @@ REMAINS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "immutable field",
     ),
+    "one that is set once is": (
+        {
+            "delivery__failures__message": 'spec.clusterIPs[0]: Invalid value: ["10.0.0.9"]: may not change once set',
+            "kustomization__failures": (),
+        },
+        "immutable field",
+    ),
     "a Job has run": ({"kustomization__inventory": made("apps_migrate_batch_Job")}, "stay run: Job/apps/migrate"),
     "there is data": (
         {"kustomization__inventory": made("apps_a__PersistentVolumeClaim", "apps_db_apps_StatefulSet")},

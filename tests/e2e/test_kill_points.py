@@ -1,4 +1,4 @@
-"""Every write of a rollback, from the intent to its end: the operator dies before it and after it, or it fails.
+"""Every write of a rollback, however it begins and ends: the operator dies before it and after it, or it fails.
 
 A proxy between the operator and the API server knows the writes. Each contract has one kill-point of its own, and all
 of them roll back side by side. A rollback is right when there was one switch there and one back, one pinned copy, and
@@ -7,26 +7,22 @@ nothing is left over.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
 from playground.cluster import Cluster
-from playground.process import ProcessDiedError
 from playground.waiting import wait_until
-from tests.support.api_server_proxy import Fault, Passing, Proxy, Rule
-from tests.support.flux_objects import Workspace, config_map, deployment
+from tests.support.api_server_proxy import Fault, Passing
+from tests.support.flux_objects import QUICK, Workspace, config_map, deployment
 from tests.support.flux_objects_watch import Recorder
-from tests.support.operator_process import ACCOUNT, OperatorProcess, operator_process
+from tests.support.killing import Killer, points, through_proxy
+from tests.support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.e2e
 
@@ -45,64 +41,18 @@ ACTS = (
     "allow deletion",
 )
 """Every write of a rollback and its release, in order."""
-POINTS: Mapping[str, tuple[str, bool]] = {
-    f"{'after' if done else 'before'}-{act.lower().replace(' ', '-')}": (act, done)
-    for act in ACTS
-    for done in (False, True)
-}
-"""By the name of its contract: the write, and whether it is done when the operator dies."""
+DELETION = (*ACTS[6:10], "allow deletion")
+"""Every write when a contract is deleted during its rollback."""
+PROPOSAL = ("status Proposed", "status Intended")
+"""The writes that are others with `mode: Manual`."""
+FAILURE = ("status Failed",)
+"""The write where the good revision cannot be fetched any more."""
 UNLUCKY = ("ann", "bob", "eve", "joe", "max", "zoe")
 SHARE = 0.4
 """Part of all writes that fail."""
 ANSWERS = (409, 429, 500, 503)
 LONGEST = 240.0
 """Seconds for what many contracts do side by side on a busy machine."""
-
-
-class Killer:
-    """Kills the operator at the point of each contract, once, and starts it again."""
-
-    def __init__(self) -> None:
-        self.operator: OperatorProcess | None = None
-        self.sprung: set[str] = set()
-        self._dead = threading.Event()
-
-    def rule(self, passing: Passing) -> Fault | None:
-        """Die at this contract's own write, unless that has happened already."""
-        act, done = POINTS.get(passing.contract, ("", False))
-        if self._dead.is_set():
-            return Fault()  # what the dying operator still sends does not arrive
-        if passing.act != act or passing.contract in self.sprung:
-            return None
-        self.sprung.add(passing.contract)
-        return Fault(done=done)
-
-    def kill(self) -> None:
-        """Kill the operator at once: it finishes nothing."""
-        self._dead.set()
-        if self.operator and self.operator.pid:
-            os.kill(self.operator.pid, signal.SIGKILL)
-
-    def revive(self) -> None:
-        """Start the operator again if it is dead; where it dies again before it is ready, the next call does."""
-        if self._dead.is_set() and self.operator:
-            self.operator.kill()
-            self._dead.clear()
-            with suppress(ProcessDiedError):
-                self.operator.start()
-
-
-@contextmanager
-def through_proxy(cluster: Cluster, folder: Path, rule: Rule, kill: Callable[[], None]) -> Iterator[OperatorProcess]:
-    """The operator, started, with the proxy between it and the API server."""
-    with ExitStack() as stack:
-        proxy = stack.enter_context(Proxy(cluster.token_kubeconfig(ACCOUNT, ACCOUNT), rule, kill))
-        kubeconfig = proxy.kubeconfig(folder / "kubeconfig")
-        # Contracts that fail side by side are the test's doing, not an outage.
-        process = operator_process(cluster, folder / "operator.log", "--fleet-brake=0", kubeconfig=kubeconfig)
-        operator = stack.enter_context(process)
-        operator.start()
-        yield operator
 
 
 def bad(name: str) -> dict[str, str]:
@@ -127,9 +77,24 @@ def stories(workspace: Workspace, names: Sequence[str]) -> Iterator[None]:
     for name in names:
         repositories[name].commit(bad(name), "Bad")
     yield
-    for name in names:
-        repositories[name].commit({"deploy/bad.yaml": None, "deploy/map.yaml": config_map(name, fixed="1")}, "Fix")
+    mend(workspace, names)
     yield
+
+
+def rewrite(workspace: Workspace, names: Sequence[str]) -> None:
+    """Force a bad commit on each branch, and lose the good one."""
+    for name in names:
+        repository = workspace.repository(name)
+        repository.reset("main", repository.commit(bad(name), "Rewritten", branch="rewritten"))
+        repository.delete_branch("rewritten")
+        repository.forget()
+
+
+def mend(workspace: Workspace, names: Sequence[str]) -> None:
+    """Push a fix to each."""
+    for name in names:
+        files = {"deploy/bad.yaml": None, "deploy/map.yaml": config_map(name, fixed="1")}
+        workspace.repository(name).commit(files, "Fix")
 
 
 def states(workspace: Workspace) -> dict[str, str]:
@@ -165,7 +130,7 @@ def test_the_operator_may_die_before_and_after_every_write(
     cluster: Cluster, workspace: Workspace, alone: None, tmp_path: Path, measured: Callable[[str], None]
 ) -> None:
     """Twelve writes, killed before and after each: every rollback is done once, whole, and taken back whole."""
-    killer, names = Killer(), tuple(POINTS)
+    killer, names = Killer(points(ACTS)), tuple(points(ACTS))
     with (
         through_proxy(cluster, tmp_path, killer.rule, killer.kill) as operator,
         Recorder(workspace, "kustomization") as kustomizations,
@@ -189,6 +154,84 @@ def test_the_operator_may_die_before_and_after_every_write(
     for name in names:
         assert_right(name, kustomizations, sources)
     measured(f"the operator was killed {len(killer.sprung)} times; {len(names)} rollbacks, each done once")
+
+
+def test_the_operator_may_die_at_every_write_of_an_end(
+    cluster: Cluster, workspace: Workspace, alone: None, tmp_path: Path, measured: Callable[[str], None]
+) -> None:
+    """Contracts deleted during their rollbacks: each goes, and gives back everything, once."""
+    places = points(DELETION)
+    killer, names = Killer(places), tuple(places)
+    with (
+        through_proxy(cluster, tmp_path, killer.rule, killer.kill) as operator,
+        Recorder(workspace, "kustomization") as kustomizations,
+        Recorder(workspace, "source") as sources,
+    ):
+        killer.operator = operator
+        story = stories(workspace, names)
+        next(story)
+        next(story)
+        wait_until(lambda: set(states(workspace).values()) == {"Active"}, LONGEST, "every rollback to be in force")
+        for name in names:
+            workspace.delete("contract", name)
+
+        def all_are_gone() -> bool:
+            killer.revive()
+            return not workspace.all("contract") and len(workspace.all("source")) == len(names)
+
+        wait_until(all_are_gone, LONGEST, "every contract and pinned copy to be gone")
+
+    assert killer.sprung == set(names)
+    for name in names:
+        assert_right(name, kustomizations, sources)
+    measured(f"the operator was killed {len(killer.sprung)} times; {len(names)} contracts gone, each rollback undone")
+
+
+def test_the_operator_may_die_around_a_proposal_and_a_failure(
+    cluster: Cluster, workspace: Workspace, alone: None, tmp_path: Path, measured: Callable[[str], None]
+) -> None:
+    """What waits for a person is done once when he approves; what cannot be done is not, and ends with a fix."""
+    manual, failed = points(PROPOSAL, "manual-"), points(FAILURE, "lost-")
+    killer, names = Killer({**manual, **failed}), (*manual, *failed)
+    with (
+        through_proxy(cluster, tmp_path, killer.rule, killer.kill) as operator,
+        Recorder(workspace, "kustomization") as kustomizations,
+        Recorder(workspace, "source") as sources,
+    ):
+        killer.operator = operator
+
+        def all_are(state: str, *those: str) -> bool:
+            killer.revive()
+            return {states(workspace)[name] for name in those} == {state}
+
+        story = stories(workspace, tuple(manual))
+        next(story)
+        next(stories(workspace, tuple(failed)))
+        for name in manual:
+            workspace.change("contract", name, {"spec": {"rollback": {**QUICK, "mode": "Manual"}}})
+        for name in failed:
+            workspace.change("contract", name, {"spec": {"rollback": {**QUICK, "within": "15s"}}})
+        next(story)
+        rewrite(workspace, tuple(failed))
+        wait_until(lambda: all_are("Proposed", *manual), LONGEST, "every rollback to be proposed")
+        wait_until(lambda: all_are("Failed", *failed), LONGEST, "what cannot be done to be given up")
+        for name in manual:
+            approval = workspace.contract_status(name)["rollback"]["from"]
+            annotations = {"reconciliation.dev/approve": f"{approval} by zoe"}
+            workspace.change("contract", name, {"metadata": {"annotations": annotations}})
+        wait_until(lambda: all_are("Active", *manual), LONGEST, "every rollback to be in force")
+        next(story)
+        mend(workspace, tuple(failed))
+        wait_until(lambda: all_are("over", *manual), LONGEST, "every rollback to be over")
+        wait_until(lambda: all_are("", *failed), LONGEST, "what was given up to be over")
+        wait_until(lambda: len(workspace.all("source")) == len(names), LONGEST, "the pinned copies to be gone")
+
+    assert killer.sprung == set(names)
+    for name in manual:
+        assert_right(name, kustomizations, sources)
+    for name in failed:
+        assert kustomizations.values(name, lambda thing: thing["spec"]["sourceRef"]["name"]) == [name]
+    measured(f"the operator was killed {len(killer.sprung)} times around proposals and failures, each done once")
 
 
 def test_any_write_may_fail_or_seem_to(
