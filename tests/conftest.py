@@ -38,13 +38,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # Order ------------------------------------------------------------------------------------------------------------
 
 SECONDS = {
+    "e2e/test_kill_points.py": 250,
     "e2e/test_releases.py": 240,
     "e2e/test_cli.py": 151,
     "e2e/test_restart.py": 150,
     "e2e/test_drift.py": 100,
     "e2e/test_monitoring.py": 100,
     "e2e/test_incident.py": 98,
-    "e2e/test_kill_points.py": 96,
     "e2e/test_live.py": 84,
     "e2e/test_identity.py": 76,
     "e2e/test_source_controller.py": 76,
