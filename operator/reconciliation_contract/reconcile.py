@@ -167,9 +167,9 @@ class Reconciler:
             if self._settings.manifests:
                 self._reach.inspection.attend(key, record.contract, decision.memory, seen)
             self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
-            uid = seen.kustomization.uid if seen.kustomization else ""
-            self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
             self._reach.notifier.announce(record.contract, memory, decision.memory, seen.source, now)
+        uid = seen.kustomization.uid if seen.kustomization else ""
+        self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
         self._reach.metrics.passed(record.contract, memory, decision.memory)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
@@ -179,7 +179,7 @@ class Reconciler:
     def _observe(self, key: Key, record: Record, memory: Memory, now: datetime) -> Observation:
         contract = record.contract
         if not isinstance(contract, Contract):
-            return Observation()
+            return self._heard(key, Observation())
         trouble = self._trouble.get(key)
         refused = trouble.refused if trouble else ""
         seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=refused)
@@ -205,13 +205,20 @@ class Reconciler:
             cancels_health_checks=around.kustomize.cancels_health_checks,
             selectors=around.selectors,
             lacking=self._reach.surroundings.lacking(contract),
-            sinks=self._reach.notifier.sinks,
-            told=self._reach.notifier.told(key),
-            storms=self._reach.notifier.storms(key),
-            announced=self._reach.notifier.announced(key),
         )
         self._fleet.note(key)
-        return replace(seen, brake=self._fleet.brake(key, now))
+        return self._heard(key, replace(seen, brake=self._fleet.brake(key, now)))
+
+    def _heard(self, key: Key, seen: Observation) -> Observation:
+        """Add what the sinks took."""
+        notifier = self._reach.notifier
+        return replace(
+            seen,
+            sinks=notifier.sinks,
+            told=notifier.told(key),
+            storms=notifier.storms(key),
+            announced=notifier.announced(key),
+        )
 
     async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
         """Write the status if it changed, on the version that it was decided on."""
@@ -236,6 +243,8 @@ class Reconciler:
         for effect in sorted(decision.effects, key=lambda effect: not isinstance(effect, EmitEvent)):
             if isinstance(record.contract, Contract):
                 await self._guarded(key, record, record.contract, effect)
+            elif isinstance(effect, EmitEvent):
+                self._reach.events.emit(record.contract, effect)
             elif isinstance(effect, AllowDeletion):
                 await self._finalize(record, key, hold=False)
         if any(isinstance(effect, _ACTING) for effect in decision.effects):

@@ -223,6 +223,21 @@ def test_a_problem_of_the_whole_is_told(raw: dict[str, Any], problem: str) -> No
     assert contract.problem == problem
 
 
+@pytest.mark.parametrize(
+    ("alerts", "severity", "told"),
+    [({"severity": "Critical", "suspend": True}, "Critical", False), ({"severity": "Loud"}, "Warning", True)],
+)
+def test_of_an_invalid_contract_the_parts_that_make_sense_are_known(
+    alerts: Any, severity: str, *, told: bool
+) -> None:
+    """People are told of it by its own terms, where those are not what is wrong."""
+    contract = parse(_raw({"kustomizationRef": {"name": "shop"}, "suspend": 1, "alerts": alerts}))
+
+    assert isinstance(contract, InvalidContract)
+    assert (contract.kustomization, contract.alerts.severity.value) == ("shop", severity)
+    assert contract.alerts.suspended is not told
+
+
 def test_an_invalid_contract_can_still_be_deleted() -> None:
     """What its deletion needs is known of an invalid contract as well."""
     raw = _raw({}, deletionTimestamp="2026-11-23T05:00:00Z", finalizers=["reconciliation.dev/rollback"])

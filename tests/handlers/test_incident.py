@@ -8,7 +8,7 @@ import pytest
 
 from reconciliation_contract.config import Settings
 from tests.handlers.embedded import SETTINGS, running
-from tests.handlers.story import B, C, activate, deliver, fail, prove, release
+from tests.handlers.story import A, B, C, activate, deliver, fail, prove, release
 from tests.support.api_server import CONTRACTS, EVENTS, KUSTOMIZATIONS, ApiServer
 from tests.support.api_server_flux import Flux
 from tests.support.receiver import TOKEN, Receiver, receiving
@@ -280,6 +280,35 @@ async def test_a_kustomization_that_is_gone_is_told_and_is_no_recovery() -> None
         assert receiver.reasons == ["ContractOpened", "ContractOpened"]
         assert "Kustomization apps/shop does not exist" in receiver.taken[1]["message"]
         assert {str(i["key"]): i["count"] for i in incidents(flux)} == {"Delivery": 1, "Dependency/Kustomization": 1}
+
+
+async def test_a_contract_that_makes_no_sense_is_told_once_and_so_is_its_mend() -> None:
+    """Over restarts; what was delivered before is remembered, and a deletion is immediate."""
+    async with receiving() as receiver, ApiServer() as api:
+        flux = Flux(api)
+        async with running(api, settings=telling(receiver)):
+            await prove(flux)
+            api.change(CONTRACTS, "apps", "shop", {"spec": {"suspend": "perhaps"}})
+            await passing(60)
+        async with running(api, settings=telling(receiver)):
+            await passing(600)
+            assert receiver.reasons == ["ContractOpened"]
+            assert "spec.suspend is 'perhaps'; write true or false" in receiver.taken[0]["message"]
+            api.change(CONTRACTS, "apps", "shop", {"spec": {"suspend": False}})
+            await passing(30)
+        async with running(api, settings=telling(receiver)):
+            await passing(600)
+            assert receiver.reasons == BOTH
+            assert len(receiver.came) == 2
+            found = [e["reason"] for e in api.objects.list(EVENTS, "apps") if e["reason"].startswith("Incident")]
+            assert sorted(set(found)) == ["IncidentClosed", "IncidentOpened"]
+            assert A in flux.status["lastGoodRevision"]
+            api.change(CONTRACTS, "apps", "shop", {"spec": {"suspend": "perhaps"}})
+            await passing(10)
+            api.delete(CONTRACTS, "apps", "shop")
+            await passing(1)
+
+            assert not api.objects.list(CONTRACTS, "apps")
 
 
 async def test_kubernetes_has_an_event_on_both_objects() -> None:

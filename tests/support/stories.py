@@ -72,6 +72,8 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
         "deletes the contract",
         "suspends the contract",
         "resumes the contract",
+        "spoils the contract",
+        "mends the contract",
         "changes the path",
     ),
     "parent": ("reverts",),

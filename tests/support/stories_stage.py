@@ -210,6 +210,9 @@ class Stage:
                 contract["metadata"].setdefault("annotations", {}).update(until)
             case "deletes the contract":
                 contract["metadata"]["deletionTimestamp"] = builders.stamp(now)
+            case "spoils the contract":
+                contract["spec"]["suspend"] = "perhaps"
+                contract["metadata"]["generation"] += 1
             case _:
                 contract["spec"]["suspend"] = deed.deed.startswith("suspends")
                 contract["metadata"]["generation"] += 1

@@ -15,7 +15,7 @@ from typing import Any, Final
 from reconciliation_contract.adapters.cluster import EVENTS, Cluster
 from reconciliation_contract.api.flux import FIELD_MANAGER
 from reconciliation_contract.core import reasons
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.contract import Contract, Declared
 from reconciliation_contract.core.effects import EmitEvent
 from reconciliation_contract.core.text import bounded
 from reconciliation_contract.errors import ClusterError, Conflict, Missing
@@ -41,7 +41,7 @@ class Events:
         self._count = count
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def emit(self, contract: Contract, effect: EmitEvent) -> None:
+    def emit(self, contract: Declared, effect: EmitEvent) -> None:
         """Tell of a transition of a contract."""
         uid = effect.kustomization_uid
         self._tell(_on_kustomization(contract, uid) if uid else _on_contract(contract), effect)
@@ -112,7 +112,7 @@ def _name(about: Mapping[str, str], effect: EmitEvent, at: datetime) -> str:
     return f"{about['name'][:200].rstrip('-.')}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
-def _on_contract(contract: Contract) -> dict[str, str]:
+def _on_contract(contract: Declared) -> dict[str, str]:
     return {
         "apiVersion": "reconciliation.dev/v1alpha1",
         "kind": "ReconciliationContract",
@@ -122,7 +122,7 @@ def _on_contract(contract: Contract) -> dict[str, str]:
     }
 
 
-def _on_kustomization(contract: Contract, uid: str = "") -> dict[str, str]:
+def _on_kustomization(contract: Declared, uid: str = "") -> dict[str, str]:
     about = {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",

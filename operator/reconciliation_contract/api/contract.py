@@ -24,6 +24,7 @@ from reconciliation_contract.core.contract import (
     RollbackPolicy,
 )
 from reconciliation_contract.core.exemption import IgnoreRule
+from reconciliation_contract.core.text import cleaned
 
 GROUP: Final = "reconciliation.dev"
 VERSION: Final = "v1alpha1"
@@ -35,6 +36,7 @@ REQUESTED_AT: Final = "reconcile.fluxcd.io/requestedAt"
 """Annotation by which a person asks for a pass now; its value comes back in the status."""
 
 _LONGEST_REQUEST: Final = 253
+_LONGEST_NAME: Final = 253
 _EXAMPLE: Final = "name the Kustomization, as in kustomizationRef: {name: shop}"
 
 
@@ -54,18 +56,29 @@ def parse(raw: Mapping[str, Any]) -> Contract | InvalidContract:
     meta = read_map(raw, "metadata")
     identity, created = _identity(meta), moment(meta.get("creationTimestamp"))
     if created is None:
-        return InvalidContract(**identity, problem="metadata.creationTimestamp is missing or not a time stamp")
+        return _invalid(identity, raw, "metadata.creationTimestamp is missing or not a time stamp")
     if raw.get("spec") is None:
-        return InvalidContract(**identity, problem=f"spec is missing; {_EXAMPLE}")
+        return _invalid(identity, raw, f"spec is missing; {_EXAMPLE}")
     try:
         spec = Spec.model_validate(raw["spec"])
     except ValidationError as error:
         # What is going has nothing to promise any more, but may have something to give back.
         last = _last_will(read_map(raw, "spec")) if identity["deleting"] else None
         if last is None:
-            return InvalidContract(**identity, problem=_problem(error.errors(include_url=False)))
+            return _invalid(identity, raw, _problem(error.errors(include_url=False)))
         spec = last
     return _contract(identity, created, spec, meta)
+
+
+def _invalid(identity: _Identity, raw: Raw, problem: str) -> InvalidContract:
+    """How people are told of it rests on the parts that make sense by themselves."""
+    spec = read_map(raw, "spec")
+    name = cleaned(read_text(read_map(spec, "kustomizationRef"), "name"), _LONGEST_NAME)
+    try:
+        alerts = _alerts(AlertsSpec.model_validate(spec.get("alerts", {})))
+    except ValidationError:
+        alerts = AlertPolicy()
+    return InvalidContract(**identity, problem=problem, kustomization=name, alerts=alerts)
 
 
 def _last_will(raw: Raw) -> Spec | None:

@@ -181,7 +181,7 @@ class AlertRuleSpec(Wire):
 
     about: Annotated[list[Topic], Field(min_length=1, max_length=len(Topic), json_schema_extra=ATOMIC)]
     """Topics: the first part of the key that an incident has in the status. Delivery is a revision that does not
-    arrive, Dependency what delivery depends on; the others are promises."""
+    arrive, Dependency what delivery depends on, Spec a contract that makes no sense; the others are promises."""
     severity: Severity | None = None
     """How much they matter."""
     after: Patience | None = None

@@ -312,7 +312,7 @@ class IncidentStatus(Wire):
 
     key: Word
     """What tells causes apart, whatever the revision. Delivery is the way of the newest revision, Dependency/NAME
-    something that delivery depends on, anything else is the promise of that name."""
+    something that delivery depends on, Spec the contract itself, anything else is the promise of that name."""
     promise: Word
     """Name of the promise that is broken first."""
     reason: Word

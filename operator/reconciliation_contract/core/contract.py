@@ -97,6 +97,8 @@ class Topic(StrEnum):
     DRIFT = "Drift"
     DELETION = "Deletion"
     AVAILABILITY = "Availability"
+    SPEC = "Spec"
+    """The contract itself, where it makes no sense."""
 
 
 _QUIETER: Final = (Topic.DETECTION, Topic.VALIDATION, Topic.RECONCILIATION, Topic.ROLLBACK, Topic.DRIFT)
@@ -198,5 +200,12 @@ class InvalidContract:
     generation: int
     problem: str
     """What is wrong and how to mend it."""
+    kustomization: str = ""
+    """Empty where that is not said, either."""
+    alerts: AlertPolicy = field(default_factory=AlertPolicy)
+    """As declared, where they make sense by themselves."""
     deleting: bool = False
     finalized: bool = False
+
+
+Declared = Contract | InvalidContract

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -46,8 +47,7 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
     before = memory
     memory = replace(memory, observed_generation=contract.generation)
     if isinstance(contract, InvalidContract):
-        effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
-        return Decision(replace(memory, conditions=conditions.stalled(contract, memory, now)), effects)
+        return _stalled(contract, before, memory, seen, now)
     memory = replace(memory, dependencies=dependencies(seen) if seen.complete else memory.dependencies)
     asked_for = contract.requested_at if not contract.suspended else ""  # what is suspended takes no request up
     memory = replace(memory, handled_request=asked_for or memory.handled_request)
@@ -71,11 +71,26 @@ def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observa
         proof.settles_at(contract, memory, seen),
         *(j.deadline for j in memory.judgements),
     ]
-    due = min((at for at in rechecks if at is not None and at >= now), default=None)
+    due = _first(rechecks, now)
     told = announcements(before, memory, seen.kustomization)
     settled = memory.rollback == before.rollback and sync.is_written(before, memory)
     asked = sync.requests(memory, seen, now) if settled else ()
     return Decision(memory, (*took.effects, *told, *asked), due, settled)
+
+
+def _stalled(contract: InvalidContract, before: Memory, memory: Memory, seen: Observation, now: datetime) -> Decision:
+    """Wait for the author of a contract that makes no sense, who is told so; a deletion waits for nobody."""
+    memory = replace(memory, conditions=conditions.stalled(contract, memory, now))
+    memory = incident.follow(contract, memory, seen, now)
+    effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
+    return Decision(
+        memory, (*effects, *announcements(before, memory)), _first(incident.rechecks(contract, memory), now)
+    )
+
+
+def _first(rechecks: Iterable[datetime | None], now: datetime) -> datetime | None:
+    """The next time at which the world's silence alone changes something."""
+    return min((at for at in rechecks if at is not None and at >= now), default=None)
 
 
 def _departures(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Departures:

@@ -22,13 +22,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciliation_contract.core.contract import AlertTerms, Contract, Severity
+from reconciliation_contract.core.contract import AlertTerms, Declared, InvalidContract, Severity
 from reconciliation_contract.core.memory import INCIDENTS, Incident, Memory
 from reconciliation_contract.core.notice import identity, untold
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.recovery import BINDING, is_well, outcome
-from reconciliation_contract.core.trouble import Trouble, is_spoken_of, known, patience_ends, troubles
+from reconciliation_contract.core.trouble import (
+    SPEC,
+    Trouble,
+    is_spoken_of,
+    known,
+    patience_ends,
+    senseless,
+    troubles,
+)
 
 HOLD: Final = timedelta(minutes=1)
 """How long all must be well before it counts as over; doubled with every relapse."""
@@ -46,18 +54,23 @@ _SKEW: Final = timedelta(minutes=1)
 _RANK: Final = tuple(Severity)
 
 
-def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+def follow(contract: Declared, memory: Memory, seen: Observation, now: datetime) -> Memory:
     """Take every incident one step further; the same again where nothing changed."""
     heard = (_timed(_acknowledged(contract, incident, seen), now) for incident in memory.incidents)
     before = tuple(incident for incident in heard if not _terms(contract, incident.key).suspended)
     memory = replace(memory, incidents=before)
-    if not seen.fresh or contract.suspended or contract.deleting:
+    if contract.deleting:
         return memory
-    found = {trouble.key: trouble for trouble in troubles(contract, memory, seen, now)}
+    found = {trouble.key: trouble for trouble in _found(contract, memory, seen, now)}
+    blind = isinstance(contract, InvalidContract) or contract.suspended or not seen.fresh
     kept = [
         after
         for incident in before
-        for after in _step(contract, memory, incident, found.get(incident.key), seen=seen, now=now)
+        for after in (
+            (incident,)
+            if blind and incident.key != SPEC
+            else _step(contract, memory, incident, found.get(incident.key), seen=seen, now=now)
+        )
     ]
     open_ = {incident.key for incident in kept if not incident.closed_at}
     fresh = [
@@ -65,12 +78,20 @@ def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         for key, trouble in found.items()
         if key not in open_ and (begun := _begin(contract, trouble, before, now)) is not None
     ]
-    incidents = _fitted(kept, fresh, seen.sinks)
-    return _reported(contract, replace(memory, incidents=incidents), found)
+    memory = replace(memory, incidents=_fitted(kept, fresh, seen.sinks))
+    return memory if blind else _reported(contract, memory, found)
+
+
+def _found(contract: Declared, memory: Memory, seen: Observation, now: datetime) -> Iterator[Trouble]:
+    """Everything that is wrong, as far as anybody looks; whether the contract makes sense its text alone tells."""
+    if isinstance(contract, InvalidContract):
+        yield senseless(contract)
+    elif seen.fresh and not contract.suspended:
+        yield from troubles(contract, memory, seen, now)
 
 
 def _step(
-    contract: Contract,
+    contract: Declared,
     memory: Memory,
     incident: Incident,
     trouble: Trouble | None,
@@ -89,7 +110,7 @@ def _step(
         yield from _wait(incident, now)
 
 
-def rechecks(contract: Contract, memory: Memory) -> Iterator[datetime]:
+def rechecks(contract: Declared, memory: Memory) -> Iterator[datetime]:
     """When time alone changes an incident."""
     due = patience_ends(memory)
     if due is not None:
@@ -116,7 +137,7 @@ def hold(incident: Incident) -> timedelta:
 # Steps -----------------------------------------------------------------------------------------------------------
 
 
-def _acknowledged(contract: Contract, incident: Incident, seen: Observation) -> Incident:
+def _acknowledged(contract: Declared, incident: Incident, seen: Observation) -> Incident:
     """Note what the sinks have taken since."""
     name = identity(contract.uid, incident)
     taken: Mapping[str, int] = seen.told.get(name, {})
@@ -150,7 +171,7 @@ def _remembered(incident: Incident, back: bool, sinks: tuple[str, ...], now: dat
         yield incident
 
 
-def _begin(contract: Contract, trouble: Trouble, before: tuple[Incident, ...], now: datetime) -> Incident | None:
+def _begin(contract: Declared, trouble: Trouble, before: tuple[Incident, ...], now: datetime) -> Incident | None:
     """Open one, told or waiting; None for what is over and was too short to be told."""
     terms = _terms(contract, trouble.key)
     over = trouble.lasted is not None
@@ -175,7 +196,7 @@ def _begin(contract: Contract, trouble: Trouble, before: tuple[Incident, ...], n
     return incident if terms.after and not over else _tell(incident, trouble, terms, now)
 
 
-def _go_on(contract: Contract, incident: Incident, trouble: Trouble, now: datetime) -> Incident:
+def _go_on(contract: Declared, incident: Incident, trouble: Trouble, now: datetime) -> Incident:
     terms = _terms(contract, incident.key)
     if incident.well_since:
         incident = replace(incident, well_since=None, relapses=incident.relapses + 1)
@@ -236,7 +257,7 @@ def _close(incident: Incident, at: datetime, now: datetime) -> Incident:
     return replace(incident, closed_at=at, next_step="", count=incident.count + 1, told_at=now)
 
 
-def _terms(contract: Contract, key: str) -> AlertTerms:
+def _terms(contract: Declared, key: str) -> AlertTerms:
     terms = contract.alerts.terms(key)
     return replace(terms, after=max(terms.after, ABSENT)) if key in BINDING else terms
 
@@ -260,7 +281,7 @@ def _fitted(kept: list[Incident], fresh: list[Incident], sinks: tuple[str, ...])
     return tuple(sorted(first, key=lambda incident: (not incident.closed_at, incident.opened_at)))
 
 
-def _reported(contract: Contract, memory: Memory, found: Mapping[str, Trouble]) -> Memory:
+def _reported(contract: Declared, memory: Memory, found: Mapping[str, Trouble]) -> Memory:
     """Note which broken promises of the delivery people are told of, so that their end is not told anew."""
     delivery = memory.delivery
     if delivery is None:
@@ -276,7 +297,7 @@ def _reported(contract: Contract, memory: Memory, found: Mapping[str, Trouble]) 
     return memory if names == delivery.reported else replace(memory, delivery=replace(delivery, reported=names))
 
 
-def _is_too_short(contract: Contract, trouble: Trouble | None) -> bool:
+def _is_too_short(contract: Declared, trouble: Trouble | None) -> bool:
     """Whether it is over and was not worth a word."""
     if trouble is None or trouble.lasted is None:
         return False

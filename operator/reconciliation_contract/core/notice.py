@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from reconciliation_contract.core.contract import Contract, Severity
+from reconciliation_contract.core.contract import Declared, Severity
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.text import bounded
@@ -94,7 +94,7 @@ def owed(incident: Incident, have: int) -> tuple[int, ...]:
     return (*first, incident.count if have or incident.closed_at else 1)
 
 
-def notice(contract: Contract, uid: str, incident: Incident, number: int) -> Notice:
+def notice(contract: Declared, uid: str, incident: Incident, number: int) -> Notice:
     """Write message ``number`` about an incident; ``uid`` is that of the Kustomization."""
     name, kind = identity(contract.uid, incident), _kind(incident, number)
     where, lasted = f"{contract.namespace}/{contract.name}", _lasted(incident, kind)

@@ -14,7 +14,7 @@ from reconciliation_contract.core.breach import WAY, has_arrived
 from reconciliation_contract.core.memory import Incident, Memory
 from reconciliation_contract.core.observation import RIGHTS, Observation
 from reconciliation_contract.core.promises import PromiseName, Verdict
-from reconciliation_contract.core.trouble import DELIVERY, FLUX, KUSTOMIZATION, OUTAGE, SOURCE
+from reconciliation_contract.core.trouble import DELIVERY, FLUX, KUSTOMIZATION, OUTAGE, SOURCE, SPEC
 from reconciliation_contract.core.wording import named
 
 _SEEN_WHEN_FAILING: Final = ("dependsOn", RIGHTS)
@@ -23,6 +23,8 @@ _SEEN_WHEN_FAILING: Final = ("dependsOn", RIGHTS)
 
 def is_well(key: str, memory: Memory, seen: Observation) -> bool:
     """Whether it is seen that what an incident with this key is about is well; no trouble is known of it."""
+    if key == SPEC:
+        return True  # otherwise this would be its trouble
     if key in BINDING:
         return BINDING[key](seen)
     if seen.kustomization is None or seen.source is None:
@@ -59,6 +61,8 @@ def _works(name: str, memory: Memory, seen: Observation) -> bool:
 def outcome(incident: Incident, memory: Memory) -> str:
     """How something ended that is well again: by which revision, where it is one that did it."""
     delivery = memory.delivery
+    if incident.key == SPEC:
+        return ""
     if incident.key.startswith(OUTAGE):
         return f"{incident.key.removeprefix(OUTAGE)} works again"
     if delivery is None or not has_arrived(memory):

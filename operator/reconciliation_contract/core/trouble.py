@@ -4,6 +4,7 @@ Trouble is a level, not an edge. At most one is named for each cause::
 
     Delivery           the newest revision does not get to where it was promised to be, or was rolled back
     Dependency/NAME    something that delivery depends on fails, or what is to be followed is gone
+    Spec               the contract makes no sense; of all else nothing is known then
     NAME               another promise, such as Drift, is broken; or was, and people have not been told yet
 """
 
@@ -18,7 +19,7 @@ from reconciliation_contract.core import reasons
 from reconciliation_contract.core.breach import WAY, lasting, overrun, passed
 from reconciliation_contract.core.cause import excerpt
 from reconciliation_contract.core.conditions import obstacle
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.contract import Contract, InvalidContract, Topic
 from reconciliation_contract.core.departure import Fate
 from reconciliation_contract.core.dependency import needs
 from reconciliation_contract.core.grounds import persistent_from
@@ -31,6 +32,7 @@ from reconciliation_contract.core.wording import advice, broken, failing, named,
 
 DELIVERY: Final = "Delivery"
 OUTAGE: Final = "Dependency/"
+SPEC: Final = Topic.SPEC.value
 FLUX: Final = f"{OUTAGE}Flux"
 KUSTOMIZATION: Final = f"{OUTAGE}Kustomization"
 SOURCE: Final = f"{OUTAGE}Source"
@@ -81,6 +83,17 @@ def troubles(contract: Contract, memory: Memory, seen: Observation, now: datetim
         found.append(_delivery(contract, memory, delivery, on_the_way, seen))
     yield from found
     yield from _others(contract, memory, broken_now, {trouble.key for trouble in found} | known(memory))
+
+
+def senseless(contract: InvalidContract) -> Trouble:
+    """A contract that makes no sense: it waits for its author, and what it follows goes on without it."""
+    problem = f"{SPEC} broken: {bounded(contract.problem, 250)}"
+    return Trouble(
+        key=SPEC,
+        promise=SPEC,
+        reason=reasons.INVALID_SPEC,
+        message=sentences(problem, "Nothing is judged or rolled back until it is mended", advice(contract, Memory())),
+    )
 
 
 def patience_ends(memory: Memory) -> datetime | None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.cause import unreachable
-from reconciliation_contract.core.contract import Contract, RollbackMode
+from reconciliation_contract.core.contract import Contract, Declared, RollbackMode
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Memory, RollbackState
 from reconciliation_contract.core.observation import RIGHTS, Dependency, Observation
@@ -76,7 +76,7 @@ def next_step(contract: Contract, memory: Memory) -> str:
     return "It is rolled back if it keeps failing" if memory.good else "Nothing to roll back to yet"
 
 
-def advice(contract: Contract, memory: Memory) -> str:
+def advice(contract: Declared, memory: Memory) -> str:
     """Name the command that shows or does more."""
     undo = memory.rollback
     verb = "approve" if undo is not None and undo.state is RollbackState.PROPOSED else "get"

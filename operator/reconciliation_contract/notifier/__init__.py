@@ -23,7 +23,7 @@ from typing import Final
 
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import Recorder, Sink
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.contract import Contract, Declared
 from reconciliation_contract.core.memory import Incident, Memory
 from reconciliation_contract.core.milestone import milestones, unannounced
 from reconciliation_contract.core.notice import identity
@@ -69,7 +69,7 @@ class Notifier:
             name: {sink: told.storm for sink, told in sinks.items() if told.storm} for name, sinks in taken.items()
         }
 
-    def note(self, contract: Contract, uid: str, before: Sequence[Incident], after: Sequence[Incident]) -> None:
+    def note(self, contract: Declared, uid: str, before: Sequence[Incident], after: Sequence[Incident]) -> None:
         """Take a contract's incidents as they stood before a pass and now stand in the status; tell what is lacking.
 
         ``uid`` is that of the Kustomization.

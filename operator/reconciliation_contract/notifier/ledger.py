@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.contract import Declared
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.notice import Notice, identity, notice
 
@@ -17,7 +17,7 @@ class Item:
     """An incident of a contract."""
 
     key: Key
-    contract: Contract
+    contract: Declared
     uid: str
     """That of the Kustomization."""
     incident: Incident

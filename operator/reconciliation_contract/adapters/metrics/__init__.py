@@ -19,8 +19,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
 from reconciliation_contract.adapters.metrics.exposition import expose
-from reconciliation_contract.adapters.metrics.row import Declared, Row, write_row
-from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.adapters.metrics.row import Row, write_row
+from reconciliation_contract.core.contract import Declared, Severity
 from reconciliation_contract.core.drift import Drift
 from reconciliation_contract.core.ending import results, so_far
 from reconciliation_contract.core.memory import Memory, Result, RollbackState

@@ -12,11 +12,10 @@ from typing import Final
 
 from reconciliation_contract.core.compliance import is_held
 from reconciliation_contract.core.conditions import is_followed
-from reconciliation_contract.core.contract import Contract, InvalidContract, Severity
+from reconciliation_contract.core.contract import Declared, InvalidContract, Severity
 from reconciliation_contract.core.memory import Memory, RollbackState
 from reconciliation_contract.core.promises import Verdict
 
-Declared = Contract | InvalidContract
 Sample = tuple[Mapping[str, str], float]
 """Labels besides the contract's own, and the value."""
 
