@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 
@@ -89,6 +90,22 @@ async def test_what_another_replica_says_it_sent_is_not_sent() -> None:
         await passing(60)
 
     assert record.came == []
+
+
+async def test_what_a_contract_came_to_is_announced_in_order() -> None:
+    """What a crash left behind goes before what came since, though another replica might still say that it sent it."""
+    record = Record()
+    earlier, later = milestone("1"), replace(milestone("2"), at=START + timedelta(seconds=1))
+    async with announcing(record) as (announcer, _):
+        announcer.offer(earlier, 20)
+        announcer.offer(replace(earlier, id="3", contract="other"), 20)
+        await passing(5)
+        announcer.offer(later, 0)
+        await passing(1)
+        assert record.came == ["1", "2"]
+        await passing(60)
+
+    assert record.came == ["1", "2", "3"]
 
 
 async def test_a_record_that_is_down_is_tried_ever_more_rarely_and_gets_all_in_order() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -59,12 +59,15 @@ class Announcer:
             self._waiting.pop(name, None)
 
     def offer(self, milestone: Milestone, delay: float) -> None:
-        """Have one announced; offered again, it keeps its place."""
+        """Have one announced, and what its contract came to before no later; offered again, it keeps its place."""
         if milestone.id in self._taken.get(_key(milestone), ()):
             return
         due = asyncio.get_running_loop().time() + delay
         known = self._waiting.get(milestone.id)
         self._waiting[milestone.id] = _Entry(min(due, known.due) if known else due, milestone)
+        for name, entry in self._waiting.items():
+            if _key(entry.milestone) == _key(milestone) and entry.milestone.at < milestone.at:
+                self._waiting[name] = replace(entry, due=min(due, entry.due))
         if len(self._waiting) > MOST:
             del self._waiting[next(iter(self._waiting))]
             self._metrics.notified(self.sink.name, "dropped")
