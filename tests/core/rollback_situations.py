@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciliation_contract.core import reasons
@@ -43,6 +43,7 @@ OTHER = OWN.__class__("GitRepository", "apps", "other")
 WEBHOOK_DOWN = 'dry-run failed (InternalError): failed calling webhook "policy.example.org": connection refused'
 AT_B = failing().seen.kustomization
 OUTAGE = (Failure(at(98), "ReconciliationFailed", WEBHOOK_DOWN, sha("A")),)
+STRUCK = {"kustomization__failures": (*AT_B.failures, replace(OUTAGE[0], hash=sha("B")))} if AT_B else {}
 A_FAILS = (Failure(at(98), "HealthCheckFailed", "still not healthy", sha("A")),)
 
 
@@ -159,6 +160,15 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "an intent is given up when failed attempts are counted anew": Situation(
         INTENDED, {"delivery__failures": None, "kustomization__failures": ()}, NONE, says=reasons.CANCELLED
+    ),
+    "an intent is given up when an outage comes in between": Situation(
+        INTENDED, STRUCK, NONE, says=reasons.NOT_CURABLE
+    ),
+    "what a person asked for is done in an outage, too": Situation(
+        INTENDED, STRUCK | {"rollback__reason": reasons.REQUESTED}, INTENDED, (MAKE,)
+    ),
+    "before the switch an outage takes the pin back": Situation(
+        SWITCHING, STRUCK, SWITCHING, (DROP,), says=reasons.NOT_CURABLE
     ),
     "an intent is given up when the source changes": Situation(
         INTENDED, {"kustomization__source": OTHER}, NONE, says=reasons.CANCELLED

@@ -107,6 +107,12 @@ def unfitness(good: Good | None, bad: str, seen: Observation) -> str:
     return ""
 
 
+def incurable(failures: Failures) -> str:
+    """Why going back would not help, as the last attempt failed by something else; empty if it would."""
+    cause = classify(failures.reason, failures.message)
+    return "" if cause.curable else f"a rollback would not help: {cause.remedy}"
+
+
 def braked(memory: Memory, seen: Observation) -> str:
     """Why the fleet is braked, or was at the last look, so that failures may have that cause; else empty."""
     said = memory.conditions.get("RolledBack")
@@ -160,8 +166,7 @@ def _dead(case: Case) -> str:
 
 
 def _elsewhere(case: Case) -> str:
-    cause = classify(case.failures.reason, case.failures.message)
-    return "" if cause.curable else f"a rollback would not help: {cause.remedy}"
+    return incurable(case.failures)
 
 
 def _unreached(case: Case) -> str:

@@ -41,7 +41,7 @@ from reconciliation_contract.core.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.grounds import braked, changed, rivalled, unfitness
+from reconciliation_contract.core.grounds import braked, changed, incurable, rivalled, unfitness
 from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import Kustomization, Observation
 from reconciliation_contract.core.onset import HOLD, MARK, begin
@@ -117,6 +117,9 @@ def _reconsidered(
     change = _change(memory, rollback, seen) or _outdated(contract, rollback, now)
     if change:
         return _withdrawn(memory, rollback, seen, change)
+    elsewhere = "" if rollback.reason == reasons.REQUESTED else _elsewhere(memory, rollback)
+    if elsewhere:
+        return _withdrawn(memory, rollback, seen, elsewhere, reasons.NOT_CURABLE)
     brake = "" if rollback.asked else braked(memory, seen)
     return _withdrawn(memory, rollback, seen, brake, reasons.FLEET_BRAKE) if brake else None
 
@@ -183,6 +186,14 @@ def _uncounted(memory: Memory, rollback: Rollback) -> str:
     if delivery is None or delivery.hash != rollback.bad.hash or delivery.failures is not None:
         return ""
     return "failed attempts are counted anew"
+
+
+def _elsewhere(memory: Memory, rollback: Rollback) -> str:
+    """Why the last attempt at the bad revision is no fault of its own; empty if it is."""
+    delivery = memory.delivery
+    if delivery is None or delivery.hash != rollback.bad.hash or delivery.failures is None:
+        return ""
+    return incurable(delivery.failures)
 
 
 def _strange(rollback: Rollback, seen: Observation) -> str:
