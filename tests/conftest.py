@@ -55,7 +55,7 @@ SECONDS = {
     "e2e/test_ending.py": 57,
     "manifests/test_image.py": 55,
     "e2e/test_story.py": 50,
-    "e2e/test_injected_faults.py": 16,
+    "core/test_injected_faults.py": 60,
     "e2e/test_deploy.py": 3,
     "e2e/test_endpoints.py": 2,
     "e2e/test_crd.py": 2,

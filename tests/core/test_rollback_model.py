@@ -1,7 +1,8 @@
 """The rollback against a simulated world that crashes, loses events, conflicts and changes its mind.
 
-The operator here is the real one from the watch to the acts: `Store`, `evaluate`, the status and back, `Flux`. The
-world's rules are checked at every write, the promises to people whenever everything has come to rest.
+The operator here is the real one from the watch to the acts: `Store`, `Queue`, `Reconciler`, `Flux`; only the API
+server behind it, and what it sees besides, are simulated. The world's rules are checked at every write, the promises to
+people whenever everything has come to rest.
 """
 
 from __future__ import annotations
@@ -9,32 +10,33 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from reconciliation_contract.api import flux
-from reconciliation_contract.core.cause import classify
-from reconciliation_contract.core.onset import HOLD, MARK
-from reconciliation_contract.errors import ClusterError, Conflict, Unavailable
+from reconciliation_contract.core.onset import HOLD
 from tests.support import builders
-from tests.support.builders import NAME, Object, sha
+from tests.support.builders import NAME, sha
 from tests.support.builders_api import (
     CONTRACT,
     KUSTOMIZATION,
     SOURCE,
     Crashed,
-    Write,
+    Failure,
     claimed,
     finalized,
     rolled_back,
 )
-from tests.support.builders_operator import Operator
+from tests.support.builders_operator import Operator, WorldLoop
+from tests.support.builders_rules import Rules
 from tests.support.builders_world import World
 
 POLICY = {"after": {"failures": 2, "duration": "2m"}, "within": "1m", "settle": "5s"}
 FATES = ["ready", "unhealthy", "invalid", "unhealthy", "webhookless", "forbidden"]
 SOURCE_REF = {"kind": "GitRepository", "name": NAME}
+FAILURES = [Failure(409), Failure(429), *(Failure(code, done) for code in (500, 503) for done in (False, True))]
+"""A conflict, and a request that is one too many, are never done."""
+NEWS = st.sampled_from([True, True, False])
+"""Whether passes know what has happened."""
 REST_ACTIVE = 5
 """Rounds after which a rollback only waits for Flux to be Ready at the good revision."""
 REST = 40
@@ -43,8 +45,6 @@ REST = 40
 
 FAULTS: Counter[str] = Counter()
 """What was injected so far, by its name."""
-ROLLBACKS: Counter[str] = Counter()
-"""Rollbacks that were done so far, by the phase in which the revision had failed."""
 
 
 class RollbackModel(RuleBasedStateMachine):
@@ -61,10 +61,10 @@ class RollbackModel(RuleBasedStateMachine):
         annotations = {HOLD: kept} if kept else {}
         self.world = World(parent=parent, contract={"rollback": POLICY | {"mode": mode}}, annotations=annotations)
         self.theirs: dict[str, Any] = {"source": NAME, "annotations": annotations}
-        self.operator = Operator(self.world)
-        self.switches: dict[tuple[str, str], int] = {}
-        self.forgotten: set[str] = set()
-        self.world.api.watcher = self.check_write
+        self.loop = WorldLoop(self.world)
+        self.operator = Operator(self.world, self.loop)
+        self.judge = Rules(self.world)
+        self.world.api.watcher = self.judge.check
         self.world.attempt()
         self.rest()
         self.world.pass_time(6)
@@ -101,8 +101,9 @@ class RollbackModel(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def force_push(self, data: st.DataObject) -> None:
-        FAULTS["forced push"] += 1
-        self.world.head = data.draw(st.sampled_from(sorted(self.world.fate)))
+        head = data.draw(st.sampled_from(sorted(self.world.fate)))
+        FAULTS["forced push"] += head != self.world.head
+        self.world.head = head
         self.world.pass_time(1)
 
     @rule(data=st.data(), fate=st.sampled_from(FATES))
@@ -125,57 +126,65 @@ class RollbackModel(RuleBasedStateMachine):
 
     @rule(only=st.sampled_from([None, None, CONTRACT, KUSTOMIZATION, SOURCE]), lossy=st.booleans())
     def deliver(self, only: tuple[str, str] | None, lossy: bool) -> None:
-        FAULTS["lost or reordered events"] += lossy or only is not None
-        self.world.deliver(self.operator.store, only=only, lossy=lossy)
+        FAULTS["lost or reordered events"] += self.world.deliver(self.operator.store, only=only, lossy=lossy)
 
-    @rule(passes=st.integers(1, 4), crash=st.none() | st.integers(0, 7))
-    def look(self, passes: int, crash: int | None) -> None:
-        """Passes without news, the last of which may crash before or after any of its writes."""
+    @rule(passes=st.integers(1, 4), news=NEWS, crash=st.none() | st.integers(0, 7))
+    def look(self, passes: int, news: bool, crash: int | None) -> None:
+        """Passes, one of which may crash before or after any of its writes."""
         self.world.api.plan_crash(crash)
         try:
-            for _ in range(passes):
-                self.operator.look()
+            self._passes(passes, news=news)
         except Crashed:
             FAULTS["crash at a write"] += 1
-            self.operator = Operator(self.world)
+            self._start_anew()
         self.world.api.plan_crash(None)
 
-    @rule()
-    def work(self) -> None:
-        """News and passes alternate, as they mostly do."""
-        for _ in range(4):
-            self.world.deliver(self.operator.store)
+    @rule(failures=st.lists(st.sampled_from(FAILURES), min_size=1, max_size=3), passes=st.integers(1, 3), news=NEWS)
+    def writes_fail(self, failures: list[Failure], passes: int, news: bool) -> None:
+        """The next writes are answered with 409, 429 or 5xx; some of the latter are done all the same."""
+        api = self.world.api
+        api.failing = list(failures)
+        self._passes(passes, news=news)
+        for failure in failures[: len(failures) - len(api.failing)]:
+            FAULTS[f"write answered with {failure.code}{', but done' * failure.done}"] += 1
+        api.failing = []
+
+    def _passes(self, number: int, *, news: bool) -> None:
+        """Make passes, without news or as they mostly are: with what has happened since, to sources as well."""
+        for _ in range(number):
+            if news:
+                self.world.deliver(self.operator.store)
             self.operator.look()
-            self.world.fetch()
+            if news:
+                self.world.fetch()
 
     @rule()
     def restart(self) -> None:
-        FAULTS["restart"] += 1
-        self.operator = Operator(self.world)
+        FAULTS["restart"] += bool(self.world.api.news or rolled_back(self.world.contract))
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self.operator = Operator(self.world, self.loop)
 
     @rule(refuses=st.booleans())
     def rights_change(self, refuses: bool) -> None:
-        FAULTS["rights withdrawn"] += refuses
-        self.world.api.refuses = refuses
+        self._refuse(refuses)
 
-    @rule(
-        failures=st.lists(st.tuples(st.sampled_from([Conflict, Unavailable]), st.booleans()), min_size=1, max_size=3),
-        passes=st.integers(1, 3),
-    )
-    def writes_fail(self, failures: list[tuple[type[ClusterError], bool]], passes: int) -> None:
-        """The next writes are answered with 409 or 5xx, some of them done all the same."""
-        self.world.api.failing = list(failures)
-        for _ in range(passes):
-            self.operator.look()
-        FAULTS["write failed"] += len(failures) - len(self.world.api.failing)
-        self.world.api.failing = []
+    def _refuse(self, refuses: bool) -> None:
+        """Withdraw the rights to act, or give them back; it counts once, if it was felt."""
+        api = self.world.api
+        if not refuses:
+            FAULTS["rights withdrawn"] += bool(api.refusals)
+            api.refusals = 0
+        api.refuses = refuses
 
     # People and parents -----------------------------------------------------------------------------------------------
 
     @rule()
     def parent_reverts(self) -> None:
+        version = self.world.api.version
         if self.world.revert_by_parent():
-            FAULTS["parent reverts"] += 1
+            FAULTS["parent reverts"] += self.world.api.version != version
             self.theirs["source"] = NAME
 
     @rule(
@@ -199,7 +208,11 @@ class RollbackModel(RuleBasedStateMachine):
     )
     def person(self, act: str) -> None:
         """Somebody changes the Kustomization, or removes it or the contract."""
-        FAULTS[f"person: {act}"] += 1
+        version = self.world.api.version
+        self._change(act)
+        FAULTS[f"person: {act}"] += self.world.api.version != version
+
+    def _change(self, act: str) -> None:
         match act:
             case "source" | "elsewhere":
                 self.theirs["source"] = NAME if act == "source" else act
@@ -243,66 +256,19 @@ class RollbackModel(RuleBasedStateMachine):
         """Somebody asks something of the contract, about the revision that is the head now."""
         self.world.annotate(CONTRACT, {f"reconciliation.dev/{what}": sha(self.world.head)})
         if what == "forget":
-            self.forgotten.add(sha(self.world.head))
-
-    # What must hold at every write --------------------------------------------------------------------------------------
-
-    def check_write(self, write: Write) -> None:
-        """Check one write of the operator at the moment it happens."""
-        assert write.place != SOURCE, "the source that people own is not ours to write"
-        if write.place == KUSTOMIZATION:
-            self._check_switch(write.before or {}, write.after or {})
-
-    def _check_switch(self, before: Object, after: Object) -> None:
-        old, new = before["spec"]["sourceRef"]["name"], after["spec"]["sourceRef"]["name"]
-        assert before["spec"] | {"sourceRef": 0} == after["spec"] | {"sourceRef": 0}, "only the source is ours"
-        if new in (NAME, old):
-            return
-        spec, status, uid = before["spec"], before.get("status", {}), before["metadata"]["uid"]
-        bad = status["lastAttemptedRevision"].rpartition(":")[2]
-        pin = self.world.api.objects[SOURCE[0], new]
-        good = pin["spec"]["ref"]["commit"]
-        event("a rollback")
-        ROLLBACKS[status["conditions"][0]["reason"]] += 1
-        self.switches[uid, bad] = self.switches.get((uid, bad), 0) + 1
-        assert self.switches[uid, bad] == 1 or bad in self.forgotten, (
-            "at most one act for a bad revision of a Kustomization"
-        )
-        assert old == NAME, "never a rollback of a rollback"
-        assert (uid, NAME, spec["path"], good) in self.world.healthy, "the target was healthy here"
-        assert good != bad, "the target is another revision"
-        assert spec.get("suspend") is not True, "a suspended Kustomization is left alone"
-        ready = next(c for c in status["conditions"] if c["type"] == "Ready")
-        assert ready["status"] != "True", "a healthy revision is not rolled back"
-        assert after["metadata"]["annotations"][MARK] == bad, "the mark comes with the switch"
-        held = after["metadata"]["annotations"].get(HOLD)
-        assert (held == "Ignore") == self.world.parent, "the hold comes with the switch where there is a parent"
-        self._check_intent(bad)
-        now = flux.kustomization(before, self.world.now, live=False, before=None)
-        decided = (self.world.contract or {})["status"]["rollback"]
-        assert decided["specDigest"] == now.spec, "its own spec is as it was decided on"
-        assert decided["generation"] == now.generation, "the generation is as it was decided on"
-
-    def _check_intent(self, bad: str) -> None:
-        status = (self.world.contract or {})["status"]
-        recorded, failures = status["rollback"], status["delivery"].get("failures")
-        assert recorded["state"] == "Switching", "the intent was written before"
-        assert recorded["from"].endswith(bad), "the intent names this revision"
-        assert f"sha1:{bad}" in recorded["badRevisions"], "the revision is remembered as bad"
-        assert finalized(self.world.contract), "the deletion is held before anything must be undone"
-        if failures:  # Git may have a newer head that Flux has not fetched yet
-            assert classify(failures["reason"], failures["message"]).curable, "an outage rolls nothing back"
+            self.judge.forgotten.add(sha(self.world.head))
 
     # What must hold at rest ---------------------------------------------------------------------------------------------
 
     def rest(self) -> None:
         """Let everything come to rest; afterwards a pass writes nothing."""
         world = self.world
-        world.api.refuses = False
+        self._refuse(False)
         for _ in range(REST):
             written = len(world.api.writes)
             world.deliver(self.operator.store)
             self.operator.look()
+            self._clear_up()
             world.fetch()
             if len(world.api.writes) == written and not world.api.news:
                 break
@@ -312,6 +278,16 @@ class RollbackModel(RuleBasedStateMachine):
         self.operator.look()
         assert len(world.api.writes) == written, "nothing changed, so nothing is written"
 
+    def _clear_up(self) -> None:
+        """Somebody does as a contract said that left something behind, and applies the Kustomization."""
+        if not self.judge.abandoned:
+            return
+        self.judge.abandoned = False
+        FAULTS["rollback left behind"] += 1
+        if self.world.told:
+            self.world.obey()
+        self.world.disclaim()
+
     @rule()
     def come_to_rest(self) -> None:
         self.rest()
@@ -320,30 +296,32 @@ class RollbackModel(RuleBasedStateMachine):
     def _check_rest(self) -> None:
         raw, state = self.world.kustomization, rolled_back(self.world.contract)
         if state in ("", "Proposed"):
-            assert not self.world.pins or self._pinned(), "no pinned source is left over"
+            assert not self.world.pins or self.world.pinned, "no pinned source is left over"
         if not state:
             assert not finalized(self.world.contract), "nothing holds the deletion"
-        if raw and not self._pinned():
+        if raw and not self.world.pinned:
             kept = raw["metadata"].get("annotations", {})
             assert kept == self.theirs["annotations"], "the annotations are as people left them"
             assert raw["spec"]["sourceRef"]["name"] == self.theirs["source"], "the source is as people left it"
             assert not claimed(raw), "no field is ours any more"
 
-    def _pinned(self) -> bool:
-        raw = self.world.kustomization
-        return bool(raw) and (SOURCE[0], (raw or {})["spec"]["sourceRef"]["name"]) in self.world.pins
-
     def teardown(self) -> None:
         """Whatever happened: a deletion ends, and takes back everything."""
-        if not hasattr(self, "operator"):
+        if not hasattr(self, "loop"):
             return
+        try:
+            self._end()
+        finally:
+            self.loop.close()
+
+    def _end(self) -> None:
         self.rest()
         self._check_rest()
         self.world.delete_contract()
         self.rest()
         assert self.world.contract is None, "the deletion ends"
         assert not self.world.pins, "no pinned source survives its contract"
-        assert not self._pinned()
+        assert not self.world.pinned
         self._check_rest()
 
 

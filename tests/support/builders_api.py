@@ -10,12 +10,13 @@ import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Resource
 from reconciliation_contract.api.contract import FINALIZER
 from reconciliation_contract.api.flux import FIELD_MANAGER
-from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.store import Key
 from tests.support import builders
 from tests.support.builders import NAME, NAMESPACE, Object
@@ -44,6 +45,21 @@ class Write:
     """Whose rights were used; empty for the operator's own."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """How a write is answered that fails."""
+
+    code: int
+    """HTTP status."""
+    done: bool = False
+    """Only the answer is lost: the write is done all the same."""
+
+    def error(self, verb: str, name: str) -> ClusterError:
+        """As what `Cluster` raises it."""
+        kind = Conflict if self.code == HTTPStatus.CONFLICT else Unavailable
+        return kind(verb, name, f"injected (HTTP {self.code})", self.code)
+
+
 @dataclass
 class Api:
     """The API server. Writes of the operator go through the methods that `Cluster` has; others through `put`."""
@@ -58,18 +74,25 @@ class Api:
     """Is shown every write of the operator at the moment it happens."""
     refuses: bool = False
     """Acts on Flux's objects are forbidden."""
-    failing: list[tuple[type[ClusterError], bool]] = field(default_factory=list)
-    """How the next writes fail, the first first; true: only their answer is lost, the write is done."""
-    _version: int = 100
+    refusals: int = 0
+    """Acts that were forbidden."""
+    denied: bool = False
+    """The last act on Flux's objects was decided against, as far as its answer tells."""
+    failing: list[Failure] = field(default_factory=list)
+    """How the next writes fail, the first first."""
+    version: int = 100
+    """Grows with every change."""
     _moments: int = 0
 
     # For the world --------------------------------------------------------------------------------------------------
 
     def put(self, place: Place, raw: Object) -> Object:
-        """Store an object in a new version and tell the watch."""
-        self._version += 1
-        raw = copy.deepcopy(raw)
-        raw["metadata"]["resourceVersion"] = str(self._version)
+        """Store an object in a new version and tell the watch; what changes nothing is no new version."""
+        known, raw = self.objects.get(place), copy.deepcopy(raw)
+        if known and raw | {"metadata": raw["metadata"] | _version(known)} == known:
+            return known
+        self.version += 1
+        raw["metadata"]["resourceVersion"] = str(self.version)
         if "deletionTimestamp" in raw["metadata"] and not raw["metadata"].get("finalizers"):
             return self.drop(place, raw)
         self.objects[place] = raw
@@ -78,6 +101,7 @@ class Api:
 
     def drop(self, place: Place, raw: Object | None = None) -> Object:
         """Remove an object and tell the watch."""
+        self.version += 1
         gone = self.objects.pop(place, raw or {})
         self.news.append((place, None))
         return raw or gone
@@ -93,6 +117,13 @@ class Api:
             raise Missing("read", name)
         return copy.deepcopy(found)
 
+    async def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """Read one object; None where it is not there."""
+        try:
+            return await self.get(resource, namespace, name)
+        except Missing:
+            return None
+
     async def create(self, resource: Resource, _: str, body: Mapping[str, Any], *, user: str = "") -> Object:
         """Create an object."""
         place = (resource.plural, body["metadata"]["name"])
@@ -100,7 +131,7 @@ class Api:
         if place in self.objects:
             raise Conflict("create", place[1], "it exists")
         made = copy.deepcopy(dict(body))
-        made["metadata"] = builders.metadata(place[1], f"uid-{self._version}") | made["metadata"]
+        made["metadata"] = builders.metadata(place[1], f"uid-{self.version}") | made["metadata"]
         return self._write("create", place, made, user)
 
     async def delete(self, resource: Resource, _: str, name: str, uid: str = "", *, user: str = "") -> None:
@@ -167,24 +198,19 @@ class Api:
             raise Conflict("write the status of", name, "another resourceVersion")
         return self._write("status", place, before | {"status": json.loads(json.dumps(status))})
 
-    async def finalize(self, *, hold: bool) -> Object:
-        """Put our finalizer on the contract, or take it off."""
-        found = self.objects.get((CONTRACTS.plural, NAME))
-        if found is None:
-            raise Missing("change", NAME)
-        return self._write(
-            "finalize", CONTRACT, merged(found, {"metadata": {"finalizers": [FINALIZER] if hold else []}})
-        )
-
     def _allowed(self, place: Place) -> None:
         if self.refuses and place[0] != CONTRACTS.plural:
-            raise Refused("change", place[1], "forbidden (HTTP 403)")
+            self.refusals += 1
+            self.denied = True
+            raise Refused("change", place[1], "forbidden (HTTP 403)", HTTPStatus.FORBIDDEN, "Forbidden")
 
     def _write(self, verb: str, place: Place, after: Object | None, user: str = "") -> Object:
         self._moment()
-        fails, done = self.failing.pop(0) if self.failing else (None, False)
-        if fails and not done:
-            raise fails(verb, place[1], "injected")
+        failure = self.failing.pop(0) if self.failing else None
+        if place[0] != CONTRACTS.plural:
+            self.denied = failure is not None and failure.code == HTTPStatus.INTERNAL_SERVER_ERROR
+        if failure and not failure.done:
+            raise failure.error(verb, place[1])
         before = self.objects.get(place)
         written = self.put(place, after) if after is not None else self.drop(place)
         write = Write(verb, place, before, written if after is not None else None, user)
@@ -192,8 +218,8 @@ class Api:
         if self.watcher:
             self.watcher(write)
         self._moment()
-        if fails:
-            raise fails(verb, place[1], "injected, but done")
+        if failure:
+            raise failure.error(verb, place[1])
         return copy.deepcopy(written)
 
     def _moment(self) -> None:
@@ -205,6 +231,10 @@ class Api:
     def plan_crash(self, moment: int | None) -> None:
         """Crash at this moment from now on; None plans none."""
         self.crash_at = None if moment is None else self._moments + moment
+
+
+def _version(raw: Object) -> dict[str, str]:
+    return {"resourceVersion": raw["metadata"]["resourceVersion"]}
 
 
 def merged(before: Any, patch: Any) -> Any:

@@ -1,102 +1,100 @@
-"""One process of the operator for model tests, from the watch to the acts."""
+"""One process of the operator for model tests: the real `Reconciler`, from the watch to the acts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import replace
+import asyncio
 from typing import Any
 
 from reconciliation_contract.adapters.flux import Flux
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import (
-    AllowDeletion,
-    DeletePin,
-    Disown,
-    Effect,
-    EmitEvent,
-    EnsurePin,
-    HoldDeletion,
-    SwitchSource,
-    TellLeft,
-)
-from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.observation import Commit, Git, Head
-from reconciliation_contract.errors import ClusterError, Refused
-from reconciliation_contract.store import Store
-from tests.support.builders import sha
+from reconciliation_contract.config import Settings
+from reconciliation_contract.queue import Queue
+from reconciliation_contract.reconcile import Reach, Reconciler
+from reconciliation_contract.store import Key, Store
+from tests.support import builders
 from tests.support.builders_api import KEY
+from tests.support.builders_reach import Blind, Clear, Silent, Strict, Told, Watchful
 from tests.support.builders_world import World
 
 
-def drive(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never really waits."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("something waited in a world that answers at once")
+class Enough(BaseException):
+    """The worker has made its one pass."""
+
+
+class Turns(Queue[Key]):
+    """A queue that hands out one key each time it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._allowed = False
+
+    def allow(self) -> None:
+        """Let the contract have its turn now, whatever it was to wait for."""
+        self._allowed = True
+        self.add(KEY)
+
+    async def get(self) -> Key:
+        """Hand out the key that has its turn, and end the worker when it asks again."""
+        if not self._allowed:
+            raise Enough
+        self._allowed = False
+        return await super().get()
+
+
+class WorldLoop(asyncio.SelectorEventLoop):
+    """An event loop with the world's clock, on which nothing may wait: the world answers at once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        super().__init__()
+
+    def time(self) -> float:
+        """Seconds since the world began."""
+        return (self._world.now - builders.T0).total_seconds()
+
+    def call_at(self, *_: Any, **__: Any) -> asyncio.TimerHandle:
+        """Refuse to wait: no time passes within a pass."""
+        raise AssertionError("something waited in a world that answers at once")
 
 
 class Operator:
-    """One process of the operator, whose passes are those of `reconcile`; a crash ends it."""
+    """One process of the operator; a crash ends it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, loop: asyncio.AbstractEventLoop) -> None:
         self.store = Store()
-        self._world = world
-        self._refused = ""
-        api: Any = world.api
-        self._flux = Flux(api)
+        self.queue = Turns()
+        self._loop = loop
+        self._reconciler = Reconciler(self.store, self.queue, reach(world), Settings(manifests=False))
         world.fill(self.store)
 
     def look(self) -> None:
-        """One pass; what the cluster refuses is tried again later."""
-        with suppress(ClusterError):
-            drive(self._pass())
-
-    async def _pass(self) -> None:
-        record = self.store.contracts.get(KEY)
-        if record is None or not isinstance(record.contract, Contract):
-            return
-        memory = recall.parse(record.status)
-        seen = self.store.observe(record.contract, memory, acts=True, refused=self._refused)
-        seen = replace(seen, git=self._git() if seen.source else Git())
-        decision = evaluate(record.contract, memory, seen, self._world.now)
-        status = json.loads(json.dumps(render(decision.memory, seen.kustomization)))
-        if status != record.status:
-            written = await self._world.api.replace_status(*KEY, record.resource_version, status)
-            self.store.put_contract(written)
-        for effect in decision.effects:
-            await self._perform(record.contract, effect)
-
-    def _git(self) -> Git:
-        """A look at Git that always knows the head."""
-        world = self._world
-        head = Head(sha(world.head), world.now, None, world.now)
-        return Git(head, {sha(name): Commit(world.now, name) for name in world.fate})
-
-    async def _perform(self, contract: Contract, effect: Effect) -> None:
-        if isinstance(effect, EmitEvent | TellLeft):
-            return
+        """One pass; what the cluster does not do is tried again later."""
         try:
-            await self._act(contract, effect)
-        except Refused as error:
-            self._refused = str(error)
-            raise
-        self._refused = ""
+            self._loop.run_until_complete(self._turn())
+        except Enough:
+            return
 
-    async def _act(self, contract: Contract, effect: Effect) -> None:
-        match effect:
-            case EnsurePin(pin, source, hash_):
-                await self._flux.ensure_pin(contract, pin, source, hash_)
-            case DeletePin(pin, owner):
-                await self._flux.delete_pin(contract, pin, owner)
-            case SwitchSource():
-                await self._flux.switch(contract, effect)
-            case Disown():
-                await self._flux.disown(contract, effect)
-            case HoldDeletion() | AllowDeletion():
-                self.store.put_contract(await self._world.api.finalize(hold=isinstance(effect, HoldDeletion)))
+    async def _turn(self) -> None:
+        self.queue.allow()
+        await self._reconciler.work()
+
+
+def reach(world: World) -> Reach:
+    """The world as a pass reaches it."""
+    api: Any = world.api
+    blind: Any = Blind()
+    parts: dict[str, Any] = {
+        "events": Told(world.told.append),
+        "lookout": Watchful(world),
+        "surroundings": Clear(),
+        "notifier": Silent(),
+        "metrics": Strict(),
+    }
+    return Reach(
+        cluster=api,
+        flux=Flux(api),
+        removals=blind,
+        inspection=blind,
+        rollouts=blind,
+        clock=lambda: world.now,
+        **parts,
+    )

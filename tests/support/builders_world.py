@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from reconciliation_contract.adapters.cluster import CONTRACTS, KUSTOMIZATIONS
+from reconciliation_contract.api.flux import FIELD_MANAGER
 from reconciliation_contract.core.onset import HOLD
 from reconciliation_contract.store import Store
 from tests.support import builders
 from tests.support.builders import NAME, NAMESPACE, Object, sha
-from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Api, Place
+from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Api, Place, merged
 from tests.support.builders_check import check_kustomization, check_source
 
 
@@ -33,6 +36,8 @@ class World:
         """The phase in which Flux's attempts at a commit end."""
         self.healthy: set[tuple[str, str, str, str]] = set()
         """Uid, source's original name, path and hash of whatever was Ready once."""
+        self.told: list[str] = []
+        """What the operator said that it leaves behind, and the commands that remove it."""
         self._born = 0
         self.api.put(SOURCE, builders.git_repository("A", updated=self.now))
         self.create_kustomization(annotations)
@@ -54,6 +59,12 @@ class World:
     def pins(self) -> Sequence[Place]:
         """The pinned sources that exist."""
         return [place for place in self.api.objects if place[0] == SOURCE[0] and place != SOURCE]
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the Kustomization uses a pinned source."""
+        raw = self.kustomization
+        return raw is not None and (SOURCE[0], raw["spec"]["sourceRef"]["name"]) in self.pins
 
     def create_kustomization(self, annotations: Mapping[str, str] | None = None) -> None:
         """Create the Kustomization, with a uid that no other had."""
@@ -111,8 +122,9 @@ class World:
 
     def edit(self, **spec: Any) -> None:
         """Change the Kustomization's spec."""
-        if self.kustomization:
-            self.api.put(KUSTOMIZATION, builders.changed(self.kustomization, **spec))
+        raw = self.kustomization
+        if raw and any(raw["spec"].get(name) != value for name, value in spec.items()):
+            self.api.put(KUSTOMIZATION, builders.changed(raw, **spec))
 
     def annotate(self, place: Place, annotations: Mapping[str, str]) -> None:
         """Add annotations to an object, if it exists."""
@@ -128,16 +140,43 @@ class World:
             meta = raw["metadata"] | {"deletionTimestamp": builders.stamp(self.now)}
             self.api.put(CONTRACT, raw | {"metadata": meta})
 
+    def obey(self) -> None:
+        """Run the commands that the operator said last."""
+        for command in self.told.pop().partition("run: ")[2].split("; "):
+            if patch := re.search(r" patch kustomization \S+ --type=merge -p '(.*)'", command):
+                self._apply(json.loads(patch[1]))
+            elif pin := re.search(r" delete gitrepository (\S+)", command):
+                self.api.drop((SOURCE[0], pin[1]))
+
+    def _apply(self, patch: Mapping[str, Any]) -> None:
+        raw = self.kustomization
+        if raw:
+            after = merged(raw, patch)
+            after["metadata"]["generation"] += after["spec"] != raw["spec"]
+            self.api.put(KUSTOMIZATION, after)
+
+    def disclaim(self) -> None:
+        """Somebody applies all fields of the Kustomization: nothing of it is the operator's any more."""
+        raw = self.kustomization
+        if raw:
+            claims = [claim for claim in raw["metadata"]["managedFields"] if claim["manager"] != FIELD_MANAGER]
+            self.api.put(KUSTOMIZATION, merged(raw, {"metadata": {"managedFields": claims}}))
+
     # The watch ------------------------------------------------------------------------------------------------------
 
-    def deliver(self, store: Store, *, only: Place | None = None, lossy: bool = False) -> None:
-        """Bring what happened into the operator's store; ``lossy`` brings only the newest of each object."""
-        news = [item for item in self.api.news if only is None or item[0] == only]
-        self.api.news = [item for item in self.api.news if only is not None and item[0] != only]
-        if lossy:
-            news = list({place: (place, raw) for place, raw in news}.values())
-        for place, raw in news:
+    def deliver(self, store: Store, *, only: Place | None = None, lossy: bool = False) -> bool:
+        """Bring what happened into the operator's store; ``lossy`` brings only the newest of each object.
+
+        True if something was lost, or brought before something older.
+        """
+        happened = self.api.news
+        news = [item for item in happened if only is None or item[0] == only]
+        self.api.news = [item for item in happened if only is not None and item[0] != only]
+        overtakes = bool(news) and any(item[0] != only for item in happened[: happened.index(news[-1])])
+        newest = list({place: (place, raw) for place, raw in news}.values()) if lossy else news
+        for place, raw in newest:
             self._bring(store, place, raw, live=True)
+        return len(newest) < len(news) or (only is not None and overtakes)
 
     def fill(self, store: Store) -> None:
         """List everything into a new store."""
