@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test monitoring check format crds docs playground lock clean
+.PHONY: help demo test programs check format crds docs playground lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -16,11 +16,11 @@ demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled b
 
 test: $(STAMP) ## all tests, the real-cluster ones included
 	@$(BIN)/python -m playground build cluster
-	@REQUIRE_PROGRAMS=1 $(MAKE) --no-print-directory -j2 monitoring check # side by side
+	@REQUIRE_PROGRAMS=1 $(MAKE) --no-print-directory -j2 programs check # side by side
 	REQUIRE_PROGRAMS=1 $(BIN)/pytest -v -n auto --dist loadfile --no-loadscope-reorder -m "e2e or slow" tests
 
-monitoring: $(STAMP)
-	@$(BIN)/python -m playground build monitoring
+programs: $(STAMP)
+	@$(BIN)/python -m playground build monitoring flux-operator
 
 check: $(STAMP) ## lint, types, import rules and the fast tests
 	$(BIN)/ruff format --check .

@@ -18,7 +18,7 @@ from playground.port import NoFreePortsError
 from playground.process import ProcessDiedError
 from playground.progress import Progress
 from playground.toolchain import NoGoError
-from playground.toolset import CLUSTER, MONITORING
+from playground.toolset import CLUSTER, FLUX_OPERATOR, MONITORING
 from playground.waiting import WaitTimeoutError
 
 EXPECTED_ERRORS = (
@@ -31,7 +31,7 @@ EXPECTED_ERRORS = (
     OSError,  # no git, a full disk, a cache that may not be written: the system says which
 )
 """Errors whose message says all a person needs; anything else is a bug and shows its traceback."""
-TOOLSETS = {"cluster": CLUSTER, "monitoring": MONITORING}
+TOOLSETS = {"cluster": CLUSTER, "monitoring": MONITORING, "flux-operator": FLUX_OPERATOR}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at whether every component, and who started them, still runs."""
@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "build",
         help="only build the programs, or check the built ones",
         description="Build the programs into the cache, or check every file of an earlier build by its hash:"
-        " those of the cluster, and Prometheus and Alertmanager, which the tests need.",
+        " those of the cluster, and Prometheus, Alertmanager and Flux Operator, which the tests need.",
     )
-    build.add_argument("toolsets", nargs="*", metavar="TOOLSET", help=f"{' or '.join(TOOLSETS)} (default: both)")
+    build.add_argument("toolsets", nargs="*", metavar="TOOLSET", help=f"{' or '.join(TOOLSETS)} (default: all)")
     # Its options are its own; it shows them itself.
     commands.add_parser(
         "demo",

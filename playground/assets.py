@@ -1,4 +1,4 @@
-"""Manifests that come with the Go modules: Flux's CRDs and kwok's stages, as JSON.
+"""Manifests that come with the Go modules: CRDs and kwok's stages, as JSON.
 
 They are read once, at build time, so that a later start needs neither Go nor a YAML parser.
 """
@@ -14,6 +14,7 @@ import yaml
 
 FLUX_CRDS = "flux-crds.json"
 KWOK_STAGES = "kwok-stages.json"
+FLUX_OPERATOR_CRDS = "flux-operator-crds.json"
 
 FLUX = (
     "github.com/fluxcd/source-controller",
@@ -21,6 +22,8 @@ FLUX = (
     "github.com/fluxcd/notification-controller",
 )
 KWOK = "sigs.k8s.io/kwok"
+FLUX_OPERATOR = "github.com/controlplaneio-fluxcd/flux-operator"
+CRDS = Path("config", "crd", "bases")
 STAGE_FOLDERS = ("node/fast", "pod/fast")
 
 
@@ -30,7 +33,7 @@ class MissingAssetsError(Exception):
 
 def write_assets(modules: Mapping[str, Path], target: Path) -> None:
     """Write Flux's CRDs and kwok's stages into `target`, given the folder of each module."""
-    crds = [crd for module in FLUX for crd in _documents(modules[module] / "config" / "crd" / "bases")]
+    crds = [crd for module in FLUX for crd in _documents(modules[module] / CRDS)]
     stages = [
         stage
         for folder in STAGE_FOLDERS
@@ -39,6 +42,11 @@ def write_assets(modules: Mapping[str, Path], target: Path) -> None:
     ]
     (target / FLUX_CRDS).write_text(json.dumps(crds))
     (target / KWOK_STAGES).write_text(json.dumps(stages))
+
+
+def write_flux_operator_crds(modules: Mapping[str, Path], target: Path) -> None:
+    """Write Flux Operator's CRDs into `target`, given the folder of its module."""
+    (target / FLUX_OPERATOR_CRDS).write_text(json.dumps(_documents(modules[FLUX_OPERATOR] / CRDS)))
 
 
 def read_assets(path: Path) -> list[dict[str, Any]]:

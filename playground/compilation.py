@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -58,15 +59,34 @@ class Compilation:
         Interrupted, it stops the compilers it started before it passes the interruption on.
         """
         self._progress.say(f"Building {self._tools.title} with {self._go.version} ({self._tools.usual_time}).")
-        packages = self._go_output("list", "-deps", "tool")
-        self._total = len(packages.split())
-        self._go_output("build", "-v", *FLAGS, "-o", f"{target}{os.sep}", "tool")
+        with tempfile.TemporaryDirectory(prefix="modules-") as name:
+            options = self._completed(Path(name))
+            packages = self._go_output("list", *options, "-deps", "tool")
+            self._total = len(packages.split())
+            self._go_output("build", *options, "-v", *FLAGS, "-o", f"{target}{os.sep}", "tool")
         self._progress.say(f"Built in {elapsed(time.monotonic() - self._started)}.")
 
     def modules(self) -> dict[str, Module]:
         """Return version and folder of the modules that the components come from."""
         answer = self._go_output("list", "-m", "-json=Path,Version,Dir", *self._tools.components)
         return {found["Path"]: Module(found["Version"], Path(found["Dir"])) for found in _json_documents(answer)}
+
+    def _completed(self, folder: Path) -> tuple[str, ...]:
+        """Copy modules that lack a file they embed, add it there, and return the options to build with the copies."""
+        if not self._tools.embedded:
+            return ()
+        settings = (self._tools.module / "go.mod").read_text()
+        for number, (path, file) in enumerate(self._tools.embedded.items()):
+            copy = folder / str(number)
+            # Before the rest: folders of Go's cache are copied as read-only as they are.
+            (copy / file).parent.mkdir(parents=True)
+            (copy / file).touch()
+            (downloaded,) = _json_documents(self._go_output("mod", "download", "-json", path))
+            shutil.copytree(downloaded["Dir"], copy, dirs_exist_ok=True)
+            settings += f"\nreplace {path} => {copy}\n"
+        (folder / "go.mod").write_text(settings)
+        shutil.copyfile(self._tools.module / "go.sum", folder / "go.sum")
+        return (f"-modfile={folder / 'go.mod'}",)
 
     def _go_output(self, *arguments: str) -> str:
         tags = ",".join(self._tools.tags)

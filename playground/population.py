@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -35,7 +36,11 @@ def create_nodes(api: ApiClient, count: int) -> None:
 
 def install_flux_crds(api: ApiClient, binaries: Binaries) -> None:
     """Create Flux's CRDs and wait until the API server serves them."""
-    crds = read_assets(binaries.asset(FLUX_CRDS))
+    install_crds(api, read_assets(binaries.asset(FLUX_CRDS)))
+
+
+def install_crds(api: ApiClient, crds: Sequence[dict[str, Any]]) -> None:
+    """Create CRDs and wait until the API server serves them."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda crd: api.apply(f"{CRDS}/{crd['metadata']['name']}", crd), crds))
     wanted = {crd["metadata"]["name"] for crd in crds}
@@ -43,7 +48,7 @@ def install_flux_crds(api: ApiClient, binaries: Binaries) -> None:
     def established() -> bool:
         return wanted <= {crd["metadata"]["name"] for crd in api.get(CRDS)["items"] if _is_established(crd)}
 
-    wait_until(established, ESTABLISHED_TIMEOUT, "Flux's CRDs to be established")
+    wait_until(established, ESTABLISHED_TIMEOUT, "the CRDs to be established")
     # Established comes a moment before the API is served; a controller that asks in between dies.
     for crd in crds:
         wait_until(partial(api.find, _collection(crd)), ESTABLISHED_TIMEOUT, f"{_collection(crd)} to be served")

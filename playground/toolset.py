@@ -1,4 +1,4 @@
-"""What is built together: the programs of the cluster, and those that only tests of the monitoring need."""
+"""What is built together: the programs of the cluster, and those that only some tests need."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Toolset:
     """Build tags."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Programs whose Go package has another name than the program."""
+    embedded: Mapping[str, str] = field(default_factory=dict)
+    """A file, by module, that its source embeds and that is not in the module; an empty one stands in for it."""
     write_assets: Callable[[Mapping[str, Path], Path], None] = _no_assets
     """Takes manifests out of the modules' folders into the build."""
 
@@ -50,3 +52,13 @@ MONITORING = Toolset(
     tags=("remove_all_sd",),
 )
 """Without their web pages, which are no part of the Go modules."""
+FLUX_OPERATOR = Toolset(
+    module=_GO / "flux-operator",
+    title="Flux Operator for the tests",
+    usual_time="1 to 3 minutes after the cluster's programs on 2 cores; seconds when Go's own cache is warm",
+    components=(assets.FLUX_OPERATOR,),
+    names={"operator": "flux-operator"},
+    embedded={assets.FLUX_OPERATOR: "web/dist/index.html"},
+    write_assets=assets.write_flux_operator_crds,
+)
+"""Without its web pages, which are no part of the Go module. It is no newer than Go 1.26 can build."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from playground.toolset import CLUSTER, Toolset
 
 SCRIPT = """#!{python}
-import json, os, pathlib, signal, sys
+import json, os, pathlib, shutil, signal, sys
 
 home = pathlib.Path({home!r})
 arguments = sys.argv[1:]
@@ -16,10 +16,13 @@ with (home / "calls").open("a") as calls:
     calls.write(" ".join(arguments) + "\\n")
 if arguments == ["env", "GOVERSION"]:
     print((home / "version").read_text())
-elif arguments[:2] == ["list", "-deps"]:
+elif arguments[0] == "list" and "-deps" in arguments:
     print("a\\nb\\nc")
 elif arguments[0] == "build":
     target = pathlib.Path(arguments[arguments.index("-o") + 1])
+    if arguments[1].startswith("-modfile="):
+        settings = pathlib.Path(arguments[1].partition("=")[2]).read_text()
+        shutil.copytree(settings.split()[-1], home / "replaced")
     (target / "server").write_text("etcd")
     (home / "pid").write_text(str(os.getpid()))
     if (home / "hang").exists():

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from playground.assets import FLUX_CRDS, KWOK_STAGES, read_assets
+from playground.assets import FLUX_CRDS, KWOK, KWOK_STAGES, read_assets
 from playground.binaries import Binaries, BrokenBuildError, build_key, inputs_key, open_build, provide
 from playground.cache import exclusive
 from playground.compilation import BuildError
 from playground.progress import Progress
-from playground.toolset import CLUSTER, MONITORING
+from playground.toolset import CLUSTER, FLUX_OPERATOR, MONITORING
 from playground.waiting import wait_until
 from tests.playground.fake_go import FakeGo
 from tests.playground.running import ROOT, is_running
@@ -55,6 +55,16 @@ def test_manifests_of_the_modules_are_kept_with_the_programs(fake_go: FakeGo, tm
 
     assert [crd["kind"] for crd in read_assets(built.asset(FLUX_CRDS))] == ["CRD"] * 3
     assert [stage["kind"] for stage in read_assets(built.asset(KWOK_STAGES))] == ["Stage"] * 2
+
+
+def test_a_file_that_a_module_embeds_and_lacks_is_made_in_a_copy(fake_go: FakeGo, tmp_path: Path) -> None:
+    """Go builds from the copy, which is complete; its own cache stays as it was."""
+    page = "web/dist/index.html"
+    provide(QUIET, cache=tmp_path, tools=replace(fake_go.tools, embedded={KWOK: page}))
+
+    assert (fake_go.home / "replaced" / page).read_text() == ""
+    assert (fake_go.home / "replaced/kustomize/stage/node/fast/one.yaml").exists()
+    assert not (fake_go.home / "modules" / KWOK / page).exists()
 
 
 @pytest.mark.parametrize("name", ["go.mod", "go.sum"])
@@ -171,6 +181,7 @@ def test_other_build_tags_are_another_build(fake_go: FakeGo) -> None:
 
 
 def test_what_only_tests_need_is_a_build_of_its_own() -> None:
-    """A demo never waits for Prometheus to be compiled."""
-    assert inputs_key(MONITORING) != inputs_key(CLUSTER)
+    """A demo never waits for Prometheus or Flux Operator to be compiled."""
+    assert len({inputs_key(tools) for tools in (CLUSTER, MONITORING, FLUX_OPERATOR)}) == 3
+    assert "flux-operator" not in (CLUSTER.module / "go.mod").read_text()
     assert "prometheus/prometheus" not in (CLUSTER.module / "go.mod").read_text()
