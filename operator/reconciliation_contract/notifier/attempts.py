@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 SHORTEST: Final = 1.0
 LONGEST: Final = 300.0
 """Seconds between two tries of a sink that fails."""
+_TICK: Final = 1e-6
+"""Seconds that are no wait: a timer fires up to a clock's resolution early, and to refuse it then would spin."""
 
 
 class Attempts:
@@ -38,7 +40,7 @@ class Attempts:
     async def make(self, send: Callable[[], Awaitable[None]]) -> bool:
         """Send; False where it is to be tried again, not before `not_before`."""
         async with self._turn:
-            if asyncio.get_running_loop().time() < self.not_before:
+            if asyncio.get_running_loop().time() < self.not_before - _TICK:
                 return False
             return await self._made(send())
 
