@@ -280,7 +280,9 @@ class Reconciler:
             case AllowDeletion():
                 await self._finalize(record, key, hold=False)
             case EnsurePin(pin, source, hash_):
-                await reach.flux.ensure_pin(contract, pin, source, hash_)
+                made = await reach.flux.ensure_pin(contract, pin, source, hash_)
+                if made is not None:  # seen at once: a deletion must find it, however late its watch is
+                    self._store.put_source(made, reach.clock(), live=True)
             case DeletePin(pin, owner):
                 await self._unpin(contract, pin, owner)
             case SwitchSource():

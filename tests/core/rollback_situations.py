@@ -366,6 +366,12 @@ SITUATIONS: dict[str, Situation] = {
     "releasing needs no Kustomization": Situation(
         RELEASING, {"seen__kustomization": None, "seen__pin": None}, NONE, (LET_GO,)
     ),
+    "a deletion looks for a copy that nobody has seen": Situation(
+        RELEASING,
+        {"seen__kustomization": AT_B, "seen__pin": None, "contract__deleting": True},
+        NONE,
+        (DROP, LET_GO),
+    ),
     # Failed
     "a failed rollback waits for a person": Situation(
         FAILED, {"kustomization__delivered": None, "kustomization__failures": A_FAILS * 3}, FAILED

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from reconciliation_contract.core.onset import HOLD
 from tests.support import builders
@@ -37,6 +37,22 @@ FAILURES = [Failure(409), Failure(429), *(Failure(code, done) for code in (500, 
 """A conflict, and a request that is one too many, are never done."""
 NEWS = st.sampled_from([True, True, False])
 """Whether passes know what has happened."""
+ACTS = [
+    "source",
+    "source",
+    "elsewhere",
+    "suspend",
+    "resume",
+    "path",
+    "own path",
+    "undo",
+    "pace",
+    "targetNamespace",
+    "annotate",
+    "replace",
+    "delete",
+]
+"""What people do to the Kustomization and the contract."""
 REST_ACTIVE = 5
 """Rounds after which a rollback only waits for Flux to be Ready at the good revision."""
 REST = 40
@@ -187,30 +203,34 @@ class RollbackModel(RuleBasedStateMachine):
             FAULTS["parent reverts"] += self.world.api.version != version
             self.theirs["source"] = NAME
 
-    @rule(
-        act=st.sampled_from(
-            [
-                "source",
-                "source",
-                "elsewhere",
-                "suspend",
-                "resume",
-                "path",
-                "own path",
-                "undo",
-                "pace",
-                "targetNamespace",
-                "annotate",
-                "replace",
-                "delete",
-            ]
-        )
-    )
+    @rule(act=st.sampled_from(ACTS))
     def person(self, act: str) -> None:
         """Somebody changes the Kustomization, or removes it or the contract."""
         version = self.world.api.version
         self._change(act)
         FAULTS[f"person: {act}"] += self.world.api.version != version
+
+    @precondition(lambda self: rolled_back(self.world.contract) in ("Intended", "Switching"))
+    @rule(act=st.sampled_from(ACTS), passes=st.integers(0, 2))
+    def person_unseen(self, act: str, passes: int) -> None:
+        """Somebody changes what the operator has not seen yet when it acts."""
+        self._passes(passes, news=True)
+        self.person(act)
+        self._passes(2, news=False)
+
+    @precondition(lambda self: rolled_back(self.world.contract) in ("Intended", "Switching"))
+    @rule(code=st.sampled_from([500, 503]), then=st.sampled_from(["delete", "push"]))
+    def act_unseen(self, code: int, then: str) -> None:
+        """The copy is made, or the switch done, and neither the answer nor the watch tells of it before the next passes."""
+        self.writes_fail([Failure(code, done=True)], passes=1, news=False)
+        if then == "delete":
+            self.person("delete")
+        else:
+            self.push("unhealthy")
+            self.world.fetch()
+        for place in (SOURCE, CONTRACT):
+            self.deliver(place, lossy=False)
+        self._passes(2, news=False)
 
     def _change(self, act: str) -> None:
         match act:

@@ -80,8 +80,8 @@ class Flux:
     def _user(self, contract: Contract) -> str:
         return identity(contract.namespace, contract.service_account or self._default)
 
-    async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> None:
-        """Make the pinned copy exist; one that is ours already is fine.
+    async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> Raw | None:
+        """Make the pinned copy exist, and return it if it is new; one that is ours already is fine.
 
         Raises `Refused` where another object has its name, or the rights are lacking: the operator lends its own only
         in the contract's namespace, where the admission policy has asked for the author's.
@@ -93,11 +93,12 @@ class Flux:
         original = await self._cluster.get(GIT_REPOSITORIES, source.namespace, source.name)
         try:
             body = pinned(original, pin, hash_, contract)
-            await self._cluster.create(GIT_REPOSITORIES, pin.namespace, body, user=user)
+            return await self._cluster.create(GIT_REPOSITORIES, pin.namespace, body, user=user)
         except Conflict:
             if not await self._owned(contract.uid, pin):
                 detail = "an object of that name belongs to somebody else; rename or remove it"
                 raise Refused("create", f"GitRepository {pin.namespace}/{pin.name}", detail) from None
+        return None
 
     async def _owned(self, owner: str, pin: SourceRef) -> str:
         """Uid of the pinned copy where it exists and was made by the contract with this uid; else empty."""

@@ -31,7 +31,9 @@ def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
         return Step(memory, (Disown(kustomization.resource_version, kustomization.claim),))
     if seen.pin is not None:
         return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),))
-    effects: tuple[Effect, ...] = (AllowDeletion(),) if contract.finalized else ()
+    # A copy may be there that the watch has not shown yet; afterwards nobody would remove it.
+    unseen: tuple[Effect, ...] = (DeletePin(rollback.pin, contract.uid),) if contract.deleting else ()
+    effects = (*unseen, *((AllowDeletion(),) if contract.finalized else ()))
     return Step(replace(memory, rollback=None), effects, Standing(False, reasons.RELEASED, rollback.message))
 
 
