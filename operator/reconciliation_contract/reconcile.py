@@ -279,10 +279,8 @@ class Reconciler:
                 await self._finalize(record, key, hold=True)
             case AllowDeletion():
                 await self._finalize(record, key, hold=False)
-            case EnsurePin(pin, source, hash_):
-                made = await reach.flux.ensure_pin(contract, pin, source, hash_)
-                if made is not None:  # seen at once: a deletion must find it, however late its watch is
-                    self._store.put_source(made, reach.clock(), live=True)
+            case EnsurePin():
+                await self._pin(contract, effect)
             case DeletePin(pin, owner):
                 await self._unpin(contract, pin, owner)
             case SwitchSource():
@@ -294,6 +292,12 @@ class Reconciler:
                 reach.events.lament(contract, message)
             case RequestReconcile():
                 await reach.flux.request(contract, effect)
+
+    async def _pin(self, contract: Contract, act: EnsurePin) -> None:
+        """Make the pinned copy, and see it at once: a deletion must find it, however late its watch is."""
+        made = await self._reach.flux.ensure_pin(contract, act.pin, act.source, act.hash)
+        if made is not None:
+            self._store.put_source(made, self._reach.clock(), live=True)
 
     async def _unpin(self, contract: Contract, pin: SourceRef, owner: str) -> None:
         """Remove the pinned copy, unless the Kustomization uses it after all: its watch can lag behind our act."""
