@@ -15,7 +15,12 @@ from reconciliation_contract.api import flux
 from reconciliation_contract.api import source as source_api
 from reconciliation_contract.api.contract import parse
 from reconciliation_contract.api.raw import read_map, read_text
-from reconciliation_contract.core.contract import Contract, InvalidContract, RollbackMode
+from reconciliation_contract.core.contract import (
+    Contract,
+    Declared,
+    InvalidContract,
+    RollbackMode,
+)
 from reconciliation_contract.core.dependency import root_cause
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import (
@@ -40,7 +45,7 @@ _OUTAGES: Final = 8
 class Record:
     """A contract as it was last seen or written."""
 
-    contract: Contract | InvalidContract
+    contract: Declared
     resource_version: str
     status: Mapping[str, Any]
 
@@ -72,7 +77,7 @@ def _outdated(raw: Raw, known: Kustomization | Source | None, *, live: bool) -> 
     return known.resource_version != version and not newer(version, known.resource_version)
 
 
-def _is_other(known: Contract | InvalidContract | Kustomization | Source, uid: str) -> bool:
+def _is_other(known: Declared | Kustomization | Source, uid: str) -> bool:
     """Whether what is known is not the object of this uid, where one is given."""
     return uid not in ("", known.uid)
 
@@ -135,7 +140,7 @@ class Store:
         self._interest(key, frozenset())
         return {key} | self._fellows(known.contract)
 
-    def _fellows(self, contract: Contract | InvalidContract) -> set[Key]:
+    def _fellows(self, contract: Declared) -> set[Key]:
         """All contracts of its Kustomization: which of them acts depends on the specs of all."""
         if isinstance(contract, InvalidContract):
             return set()
@@ -200,12 +205,12 @@ class Store:
     def observe(self, contract: Contract, memory: Memory, *, acts: bool, refused: str) -> Observation:
         """Put together what is known for one contract, all but Git, and remember that it cares for it."""
         key = (contract.namespace, contract.name)
-        ref = self.tracked(contract, memory)
+        ref, needed = self.tracked(contract, memory), memory.rollback.pin if memory.rollback else None
         source = self.sources.get(ref.kind, {}).get((ref.namespace, ref.name)) if ref else None
         if ref:
-            self._interest(key, frozenset({ref, memory.rollback.pin} if memory.rollback else {ref}))
+            self._interest(key, frozenset({ref, needed} if needed else {ref}))
         kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
-        rival, needed = self._rival(contract, kustomization), memory.rollback.pin if memory.rollback else None
+        rival = self._rival(contract, kustomization)
         pins = [self.sources[GIT_REPOSITORY][pin] for pin in sorted(self._pins[contract.uid])]
         used = kustomization.source if kustomization and not rival and _may_roll_back(contract) else None
         pins += [orphan for where in {used, needed} if (orphan := self._orphan(where))]

@@ -84,16 +84,21 @@ async def test_the_younger_acts_once_the_older_makes_no_sense() -> None:
         assert "acts for this" not in said(api, TWIN)
 
 
+async def lose_contract(api: ApiServer) -> Flux:
+    """Roll back, and have the contract vanish without giving anything back."""
+    flux = Flux(api)
+    await prove(flux)
+    await fail(flux)
+    await activate(flux)
+    api.objects.remove(CONTRACTS, ("apps", "shop"))
+    return flux
+
+
 @pytest.mark.parametrize("name", ["shop", "restored"])
 async def test_what_a_lost_contract_left_is_taken_over(name: str) -> None:
     """Restored from a backup, with another uid: the rollback goes on, a fix ends it and nothing is left."""
     async with ApiServer() as api, running(api):
-        flux = Flux(api)
-        await prove(flux)
-        await fail(flux)
-        await activate(flux)
-
-        api.objects.remove(CONTRACTS, ("apps", "shop"))
+        flux = await lose_contract(api)
         await passing(5)
         spec = {"kustomizationRef": {"name": flux.name}, "rollback": QUICK}
         api.create(CONTRACTS, flux.namespace, name, spec, metadata={})
@@ -110,12 +115,7 @@ async def test_what_a_lost_contract_left_is_taken_over(name: str) -> None:
 async def test_what_a_lost_contract_left_is_nobodys_without_rollback() -> None:
     """Whoever disables rollbacks was asked for no right to change the Kustomization, so nothing is taken over."""
     async with ApiServer() as api, running(api):
-        flux = Flux(api)
-        await prove(flux)
-        await fail(flux)
-        await activate(flux)
-
-        api.objects.remove(CONTRACTS, ("apps", "shop"))
+        flux = await lose_contract(api)
         spec = {"kustomizationRef": {"name": flux.name}, "rollback": {"mode": "Disabled"}}
         api.create(CONTRACTS, flux.namespace, "other", spec, metadata={})
         flux.fetch(C)

@@ -18,6 +18,7 @@ from reconciliation_contract.core.contract import (
     AlertPolicy,
     AlertRule,
     Contract,
+    Declared,
     InvalidContract,
     Promises,
     RollbackMode,
@@ -51,7 +52,7 @@ class _Identity(TypedDict):
     finalized: bool
 
 
-def parse(raw: Mapping[str, Any]) -> Contract | InvalidContract:
+def parse(raw: Mapping[str, Any]) -> Declared:
     """Read a contract from the object as the API server gives it. Never raises for what is in the object."""
     meta = read_map(raw, "metadata")
     identity, created = _identity(meta), moment(meta.get("creationTimestamp"))

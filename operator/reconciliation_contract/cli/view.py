@@ -15,7 +15,9 @@ from reconciliation_contract.api.raw import read_map, read_number, read_text
 from reconciliation_contract.api.request import hash_in
 from reconciliation_contract.cli.problem import Problem
 from reconciliation_contract.cli.screen import ABSENT, clean, cut
-from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.contract import (
+    Declared,
+)
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Memory, Revision
 from reconciliation_contract.core.observation import Condition
@@ -37,7 +39,7 @@ class View:
     """A contract and what the operator found out about it."""
 
     raw: Raw
-    contract: Contract | InvalidContract
+    contract: Declared
     memory: Memory
     handled: str
     """The last request to look that the operator has taken up."""

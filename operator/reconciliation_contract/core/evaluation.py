@@ -19,7 +19,11 @@ from reconciliation_contract.core import (
     verdict,
 )
 from reconciliation_contract.core.announcement import announcements
-from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.contract import (
+    Contract,
+    Declared,
+    InvalidContract,
+)
 from reconciliation_contract.core.counting import resumed
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import dependencies
@@ -42,7 +46,7 @@ class Decision:
     """False when the next pass has work to do as soon as this one is written."""
 
 
-def evaluate(contract: Contract | InvalidContract, memory: Memory, seen: Observation, now: datetime) -> Decision:
+def evaluate(contract: Declared, memory: Memory, seen: Observation, now: datetime) -> Decision:
     """Decide everything about one contract at one moment. Pure: the same arguments give the same decision."""
     before = memory
     memory = replace(memory, observed_generation=contract.generation)

@@ -19,11 +19,12 @@ _HOLDING: Final = ("release", "hold", "pause")
 """Requests that hold for as long as they stand: they are noted, and not used up."""
 _LONGEST: Final = 200
 """Characters of a request that are kept."""
+_COMMIT: Final = "the hash of a commit, 7 digits or more"
 _WANTED: Final = {
-    "approve": "the hash of a commit, 7 digits or more",
+    "approve": _COMMIT,
     "rollback": "<head>..<good>, the hashes of two commits",
-    "release": "the hash of a commit, 7 digits or more",
-    "forget": "the hash of a commit, 7 digits or more",
+    "release": _COMMIT,
+    "forget": _COMMIT,
     "pause": "a time such as 2026-11-28T18:00:00Z",
 }
 
