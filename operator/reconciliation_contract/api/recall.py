@@ -14,6 +14,7 @@ from reconciliation_contract.api import status_validation
 from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.flux import revision_hash
 from reconciliation_contract.api.raw import LONGEST_LIST, Raw, moment, read_list, read_map, read_number, read_text
+from reconciliation_contract.api.repetition import said_again
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.correction import PLACE, Correction
 from reconciliation_contract.core.departure import Departure, Departures, Took
@@ -45,7 +46,7 @@ def parse(status: object) -> Memory:
     raw = status if isinstance(status, Mapping) else {}
     rollback, bad = _read_rollback(read_map(raw, "rollback"))
     delivery = _read_delivery(read_map(raw, "delivery"))
-    return Memory(
+    memory = Memory(
         delivery=delivery,
         judgements=_read_judgements(read_map(raw, "delivery")) if delivery else (),
         history=tuple(past for item in read_list(raw, "history") if (past := _read_past(item))),
@@ -67,6 +68,7 @@ def parse(status: object) -> Memory:
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
+    return said_again(memory)
 
 
 def _member(kind: type[E], text: str) -> E | None:

@@ -1,14 +1,17 @@
 """Keeps a status small, whatever it has to tell: ten thousand contracts live in one etcd and in every watch cache.
 
-What people read goes first, then what is long over, and what they are to be told of an incident last. What decisions
-rest on stays: names, revisions, times, verdicts, and the words in which Flux said why it failed.
+What is said twice goes first, then the length of texts, the oldest deliveries, and only then the words of the
+conditions, which people read first; what they are to be told of an incident goes last. What decisions rest on stays:
+names, revisions, times, verdicts, and the words in which Flux said why it failed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
+
+from reconciliation_contract.api.repetition import SPOKEN_FOR, is_explained, said_once, without
 
 Wire = dict[str, Any]
 
@@ -36,8 +39,10 @@ _KEPT: Final = "Kept"
 """What is kept needs no words beside its measure."""
 _DECISIVE: Final = "failures"
 """Whether a rollback can cure a failure is read from its message."""
-_LIMITS: Final = (200, 120, 60, 40)
-"""Bytes of a text, one step after the other."""
+_READABLE: Final = (200, 120)
+"""Bytes of a text that still tells what is wrong, one step after the other."""
+_TERSE: Final = (60, 40)
+"""Bytes of a text that only reminds of what is wrong."""
 _HEADLINE: Final = 90
 """Bytes that the message of Ready keeps: it is the first, and in ``kubectl get`` the only one, that people read."""
 _BARE: Final = 36
@@ -71,25 +76,37 @@ def clip(text: str, limit: int) -> str:
 
 def fit(wire: Wire) -> Wire:
     """The fullest form of a status that is within the budget, or the barest there is."""
-    for shorter in _shorter(wire):
-        if measure(shorter) <= BUDGET:
+    for form in _forms(wire):
+        if measure(form) <= BUDGET:
             break
-    return shorter
+    return form
+
+
+def _forms(wire: Wire) -> Iterator[Wire]:
+    for shorter in _shorter(wire):
+        yield shorter
+        yield said_once(shorter)
 
 
 def _shorter(wire: Wire) -> Iterator[Wire]:
     yield wire
-    yield (wire := _with_few_refused(wire))
-    for limit in _LIMITS:
-        yield _with_messages(_cut(wire, limit) | _told(wire), wire)
-    for limit in _LIMITS:
-        yield _with_messages(_cut(wire, _LIMITS[-1]) | _told(_cut(wire, limit)), wire)
-    yield (bare := _with_messages(_plain(_cut(wire, _LIMITS[-1])), wire))
-    history = bare.get("history", [])
-    for kept in range(len(history) - 1, _LATEST - 1, -1):
-        yield (bare := _with(bare, "history", history[:kept]))
-    yield (bare := _without(_mute(bare), "requests"))
-    for limit in _LIMITS:
+    yield (short := (wire := _with_few_refused(wire)))
+    for limit in _READABLE:
+        yield (short := _with_messages(_cut(wire, limit) | _told(wire), wire))
+    yield (short := short | _told(_cut(wire, _READABLE[0])))
+    yield (short := _without_what_is_kept(short))
+    history = short.get("history", [])
+    history = [*history[:_LATEST], *(without(past, "subject") for past in history[_LATEST:])]
+    for kept in range(len(history), _LATEST - 1, -1):
+        yield (short := _with(short, "history", history[:kept]))
+    bare = short
+    for limit in _TERSE:
+        yield (bare := _with_messages(_cut(short, limit) | _told(short), wire))
+    for limit in (*_READABLE[1:], *_TERSE):
+        yield (bare := bare | _told(_cut(short, limit)))
+    yield (bare := _with_messages(_plain(bare), wire))
+    yield (bare := without(_mute(bare), "requests"))
+    for limit in (*_READABLE, *_TERSE):
         yield (bare := _cut(bare, limit))
     yield (bare := _cut(bare, _BARE))
     incidents = bare.get("incidents", [])
@@ -107,7 +124,7 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
 def _with_few_refused(wire: Wire) -> Wire:
     """Name some refused manifests, and count the others: the first is in the verdict's words as well."""
     validation = wire.get("validation", {})
-    refused = [_cut(found, _LIMITS[-2]) for found in validation.get("objects", [])[:_LATEST]]
+    refused = [_cut(found, _TERSE[0]) for found in validation.get("objects", [])[:_LATEST]]
     return wire | {"validation": validation | {"objects": refused}} if refused else wire
 
 
@@ -131,35 +148,36 @@ def _is_owed(incident: Wire) -> bool:
 
 def _with(wire: Wire, name: str, items: list[Wire]) -> Wire:
     """The same with another list, or without an empty one, as `status` writes it."""
-    return wire | {name: items} if items else _without(wire, name)
+    return wire | {name: items} if items else without(wire, name)
 
 
 def _plain(wire: Wire) -> Wire:
-    """Leave out what other fields say as well: verdict, measure and limit of what is kept, and the conditions."""
-    without = [_without_messages(part) for part in wire.get("dependencies", [])]
-    delivery = wire.get("delivery", {})
-    promises = [
-        _without_messages(part) if part["verdict"] == _KEPT else part for part in delivery.get("promises", [])
-    ]
+    """Leave out what other fields tell in short, or will tell again: fields that drifted, what happens next, why."""
     drift = wire.get("drift", {})
-    objects = [_without(found, "fields") for found in drift.get("objects", [])]
-    incidents = [_without(incident, "nextStep", "outcome") for incident in wire.get("incidents", [])]
+    objects = [without(found, "fields") for found in drift.get("objects", [])]
+    incidents = [without(incident, "nextStep", "outcome") for incident in wire.get("incidents", [])]
     known = {
         "incidents": incidents,
         "requests": [taken for taken in wire.get("requests", []) if taken["name"] in wire.get("handledRequests", {})],
         "drift": drift | {"objects": objects[:_LATEST]} if objects else drift,
-        "dependencies": without,
-        "delivery": delivery | {"promises": promises} if promises else delivery,
+        "dependencies": [_without_messages(part) for part in wire.get("dependencies", [])],
     }
     return lean(wire | {name: part for name, part in known.items() if part or name in wire})
 
 
-def _mute(wire: Wire) -> Wire:
-    """Leave every promise to its verdict, measure and reason."""
-    if "promises" not in wire.get("delivery", {}):
-        return wire
-    promises = [_without_messages(part) for part in wire["delivery"]["promises"]]
-    return wire | {"delivery": wire["delivery"] | {"promises": promises}}
+def _without_what_is_kept(wire: Wire) -> Wire:
+    """Leave what is kept to its measure and limit."""
+    return _mute(wire, lambda promise: promise["verdict"] == _KEPT)
+
+
+def _mute(wire: Wire, chosen: Callable[[Wire], bool] = bool) -> Wire:
+    """Leave promises to verdict, measure and reason. Words that a condition has as well are shortened with it."""
+    delivery = wire.get("delivery", {})
+    fewer = [
+        _without_messages(promise) if promise["name"] not in SPOKEN_FOR and chosen(promise) else promise
+        for promise in delivery.get("promises", [])
+    ]
+    return wire | {"delivery": delivery | {"promises": fewer}} if fewer else wire
 
 
 def _with_one_object(wire: Wire) -> Wire:
@@ -185,31 +203,27 @@ def _decisive(wire: Wire) -> Wire:
     failing = [part for part in wire.get("dependencies", []) if part.get("ready") != "True"]
     known = _with(wire, "dependencies", failing[:1])
     if delivery := wire.get("delivery"):
-        known["delivery"] = _without(delivery, "subject", "announced")
+        known["delivery"] = without(delivery, "subject", "announced")
     if undo := wire.get("rollback"):
-        known["rollback"] = _without(undo, "message", "notUndone", "announced")
+        known["rollback"] = without(undo, "notUndone", "announced", *(() if is_explained(wire) else ("message",)))
     if deletion := wire.get("deletion"):
         departed = {name: deletion[name] for name in ("pending", "overdue") if name in deletion}
         known["deletion"] = deletion | {name: [*map(_without_messages, those)] for name, those in departed.items()}
     if incidents := wire.get("incidents"):
         known["incidents"] = [_without_messages(incident) for incident in incidents]
     if validation := wire.get("validation"):
-        known["validation"] = _without(validation, "objects")
+        known["validation"] = without(validation, "objects")
     if drift := wire.get("drift"):
-        named = [_without(found, "by", "at") for found in drift.get("objects", [])]
+        named = [without(found, "by", "at") for found in drift.get("objects", [])]
         # With a problem there was no comparison, so there is nothing to name.
         known["drift"] = _with(
-            _without(drift, "unlisted", "uncompared"), "objects", [] if "problem" in drift else named
+            without(drift, "unlisted", "uncompared"), "objects", [] if "problem" in drift else named
         )
     return known
 
 
-def _without(part: Wire, *names: str) -> Wire:
-    return {name: value for name, value in part.items() if name not in names}
-
-
 def _without_messages(part: Wire) -> Wire:
-    return _without(part, "message")
+    return without(part, "message")
 
 
 def _cut(value: Any, limit: int, key: str = "") -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from reconciliation_contract.api import status_validation
@@ -23,7 +23,7 @@ from reconciliation_contract.core.observation import Condition, Dependency, Kust
 from reconciliation_contract.core.promises import Judgement
 from reconciliation_contract.core.statistics import statistics
 from reconciliation_contract.core.text import LIMIT, bounded, cleaned
-from reconciliation_contract.core.timeline import MEASURED_STAGES, STAGES, Delivery, Failures, Moment, Span, origin
+from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, elapsed
 from reconciliation_contract.core.wording import LONGEST
 
 _REVISION: Final = 80
@@ -116,7 +116,6 @@ def _good(good: Good) -> Wire:
 
 
 def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
-    start = origin(delivery) or (delivery.stages.detected if delivery.commit_problem else None)
     stages = {name: getattr(delivery.stages, name) for name in STAGES}
     return lean(
         {
@@ -130,7 +129,7 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
             "unhealthySince": timestamp(delivery.unhealthy_since) if delivery.unhealthy_since else None,
             "commitProblem": bounded(delivery.commit_problem),
             "countedFrom": timestamp(delivery.counted_from) if delivery.counted_from else None,
-            "stages": {name: _stage(name, stage, start, delivery) for name, stage in stages.items() if stage},
+            "stages": {name: _stage(stage, elapsed(delivery, name)) for name, stage in stages.items() if stage},
             "failures": _failures(delivery.failures) if delivery.failures else None,
             "promises": [_judgement(judgement) for judgement in judgements],
             "reported": list(delivery.reported),
@@ -139,15 +138,13 @@ def _delivery(delivery: Delivery, judgements: Sequence[Judgement]) -> Wire:
     )
 
 
-def _stage(name: str, stage: Moment, start: Moment | None, delivery: Delivery) -> Wire:
-    measured = start is not None and name in MEASURED_STAGES and delivery.reached(stage)
-    span = Span.between(start, stage).longest if measured and start is not None else None
+def _stage(stage: Moment, took: timedelta | None) -> Wire:
     return lean(
         {
             "at": timestamp(stage.at),
             "source": stage.witness.value,
             "earliest": timestamp(stage.earliest) if stage.earliest else None,
-            "elapsed": format_duration(span) if span is not None else None,
+            "elapsed": format_duration(took) if took is not None else None,
         }
     )
 

@@ -98,7 +98,8 @@ class Stage(Sighting):
     """One stage of a delivery by Flux."""
 
     elapsed: Elapsed | None = None
-    """Time since the commit reached Git, or since its detection where that is not known."""
+    """Time since the commit reached Git, or since its detection where that is not known; left out where room is short
+    and no column of kubectl shows it."""
 
 
 class Stages(Wire):
@@ -154,7 +155,7 @@ class Promise(Wire):
     reason: Word | None = None
     """One word for why, stable enough for scripts."""
     message: Text | None = None
-    """The same for people."""
+    """The same for people; left to the condition that says it as well where room is short."""
     deadline: AwareDatetime | None = None
     """When a pending promise will be broken."""
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from reconciliation_contract.api import recall
 from reconciliation_contract.api.contract import parse
-from reconciliation_contract.api.duration import InvalidDuration, parse_duration
 from reconciliation_contract.api.raw import read_map, read_number, read_text
 from reconciliation_contract.api.request import hash_in
 from reconciliation_contract.cli.problem import Problem
@@ -23,6 +22,7 @@ from reconciliation_contract.core.memory import Memory, Revision
 from reconciliation_contract.core.observation import Condition
 from reconciliation_contract.core.onset import proven
 from reconciliation_contract.core.request import SHORTEST, names
+from reconciliation_contract.core.timeline import elapsed
 
 Raw = Mapping[str, Any]
 
@@ -75,11 +75,7 @@ class View:
 
     def elapsed(self, stage: str) -> timedelta | None:
         """Return how long after the push a stage was reached; None where it was not, or nobody knows."""
-        stages = read_map(read_map(read_map(self.raw, "status"), "delivery"), "stages")
-        try:
-            return parse_duration(read_text(read_map(stages, stage), "elapsed"), timedelta(0), timedelta.max)
-        except InvalidDuration:
-            return None
+        return elapsed(self.memory.delivery, stage) if self.memory.delivery else None
 
 
 def view_of(raw: Raw) -> View:

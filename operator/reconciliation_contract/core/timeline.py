@@ -150,6 +150,18 @@ def origin(delivery: Delivery) -> Moment | None:
     return Moment(at, Witness.GIT, None if first == at else first)
 
 
+def elapsed(delivery: Delivery, name: str) -> timedelta | None:
+    """How long after the push a stage was reached, at most; None where it was not, or is not measured.
+
+    Where nobody will tell when the commit was made, it counts from when Flux detected it.
+    """
+    start = origin(delivery) or (delivery.stages.detected if delivery.commit_problem else None)
+    stage: Moment | None = getattr(delivery.stages, name)
+    if start is None or stage is None or name not in MEASURED_STAGES or not delivery.reached(stage):
+        return None
+    return Span.between(start, stage).longest
+
+
 def first_sight(delivery: Delivery) -> datetime | None:
     """When it was first seen, in Git or in the artifact: the latest time at which it can have been pushed."""
     return min((m.at for m in (delivery.stages.seen, delivery.stages.detected) if m), default=None)
