@@ -6,7 +6,7 @@ The store never asks the cluster. A put tells which contracts must be looked at.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -18,6 +18,7 @@ from reconciliation_contract.api.raw import read_map, read_text
 from reconciliation_contract.core.contract import (
     Contract,
     Declared,
+    DriftMode,
     InvalidContract,
     RollbackMode,
 )
@@ -84,6 +85,10 @@ def _is_other(known: Declared | Kustomization | Source, uid: str) -> bool:
 
 def _may_roll_back(contract: Contract) -> bool:
     return contract.rollback.mode is not RollbackMode.DISABLED and not contract.suspended
+
+
+def _may_correct(contract: Contract) -> bool:
+    return contract.promises.drift_mode is DriftMode.CORRECT and not contract.suspended
 
 
 def _seniority(contract: Contract) -> tuple[datetime, str]:
@@ -226,6 +231,7 @@ class Store:
             outages=tuple(each for known in self.outages.values() for each in known),
             acts=acts,
             rival=rival,
+            corrector=self._elder(contract, _may_correct),
             refused=refused,
         )
 
@@ -236,8 +242,12 @@ class Store:
         owner = self._uids.get(source.contract_uid) if source else None
         if owner:
             return "" if owner == (contract.namespace, contract.name) else owner[1]
+        return self._elder(contract, _may_roll_back)
+
+    def _elder(self, contract: Contract, acts: Callable[[Contract], bool]) -> str:
+        """Name the oldest contract of the same Kustomization that acts; empty where none is older than this one."""
         others = (self.contracts[key].contract for key in self._fellows(contract))
-        acting = [each for each in others if isinstance(each, Contract) and _may_roll_back(each)]
+        acting = [each for each in others if isinstance(each, Contract) and acts(each)]
         first = min(acting, key=_seniority, default=contract)
         return "" if _seniority(contract) <= _seniority(first) else first.name
 

@@ -169,6 +169,18 @@ def test_flux_is_asked_once_the_intent_is_written() -> None:
     ]
 
 
+def test_one_of_several_contracts_has_drift_corrected() -> None:
+    """The others write no intent down, and say who does, and how to change that."""
+    memory = stands(DRIFTED, CORRECT, seen__corrector="shop-b").decide().memory
+
+    assert memory.drift is not None
+    assert memory.drift.correction is None
+    feasible = memory.conditions["Feasible"]
+    assert feasible.reason == reasons.ANOTHER_CONTRACT
+    assert "contract shop-b has drift corrected already; set spec.promises.drift.mode: Detect" in feasible.message
+    assert "shop-b" not in stands(DRIFTED, seen__corrector="shop-b").decide().memory.conditions["Feasible"].message
+
+
 def asked(**changes: Any) -> Case:
     """The intent is written, and nothing has happened since."""
     case = stands(DRIFTED, CORRECT)
@@ -185,6 +197,7 @@ def asked(**changes: Any) -> Case:
         {"kustomization__delivered": None},
         {"seen__acts": False},
         {"seen__fresh": False},
+        {"seen__corrector": "shop-b"},
         {"now": at(100) + timedelta(minutes=6)},
         {"seen__drift": Drift(sha("A"), 4)},
     ],

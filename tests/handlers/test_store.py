@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
@@ -66,6 +67,26 @@ def look(store: Store, memory: Memory | None = None) -> Observation:
     known = store.contracts[KEY].contract
     assert isinstance(known, Contract)
     return store.observe(known, memory or Memory(), acts=True, refused="")
+
+
+@pytest.mark.parametrize(
+    ("elder", "corrector"),
+    [
+        ({"promises": {"drift": {"mode": "Correct"}}}, "elder"),
+        ({"promises": {"drift": {"mode": "Correct"}}, "rollback": {"mode": "Disabled"}}, "elder"),
+        ({"promises": {"drift": {"mode": "Detect"}}}, ""),
+        ({"promises": {"drift": {"mode": "Correct"}}, "suspend": True}, ""),
+    ],
+)
+def test_the_oldest_that_may_has_drift_corrected(elder: dict[str, Any], corrector: str) -> None:
+    """Whatever either of them thinks of rollbacks."""
+    store = filled()
+    raw = contract(uid="uid-0", name="elder")
+    raw["metadata"]["creationTimestamp"] = stamp(START - timedelta(hours=1))
+    raw["spec"] |= elder
+    store.put_contract(raw)
+
+    assert look(store).corrector == corrector
 
 
 def rolled_back(pin: str) -> Memory:

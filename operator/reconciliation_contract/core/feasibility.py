@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from reconciliation_contract.core import reasons, shard
-from reconciliation_contract.core.contract import Contract, RollbackMode
+from reconciliation_contract.core.contract import Contract, DriftMode, RollbackMode
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.grounds import rivalled
 from reconciliation_contract.core.observation import Kustomization, Observation, Source
@@ -206,7 +206,12 @@ def _observing(setup: Setup) -> str:
 
 
 def _rivalled(setup: Setup) -> str:
-    return "" if setup.contract.rollback.mode is RollbackMode.DISABLED else rivalled(setup.seen)
+    contract, seen = setup.contract, setup.seen
+    if seen.rival and contract.rollback.mode is not RollbackMode.DISABLED:
+        return rivalled(seen)
+    if seen.corrector and contract.promises.drift_mode is DriftMode.CORRECT:
+        return f"contract {seen.corrector} has drift corrected already; set spec.promises.drift.mode: Detect in one"
+    return ""
 
 
 OBSTACLES: Final[dict[str, Rule]] = {

@@ -263,6 +263,8 @@ class Observation:
     """The operator may act; otherwise it only observes."""
     rival: str = ""
     """Another contract that acts for the Kustomization; empty where this one may."""
+    corrector: str = ""
+    """Another contract that has its drift corrected; empty where this one may."""
     account: str = ""
     """The service account whose rights acts use; empty for the operator's own."""
     refused: str = ""

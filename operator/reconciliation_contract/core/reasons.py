@@ -170,7 +170,7 @@ FLEET_BRAKE: Final = "FleetBrake"
 """Many fail at once, which no single commit explains, or many were just rolled back. Look at the cluster."""
 ANOTHER_CONTRACT: Final = "AnotherContract"
 """An older contract acts for the same Kustomization, so this one only measures. Delete one of them, or disable
-rollback in one."""
+rollback, or corrections, in one."""
 PAUSED: Final = "Paused"
 """A person paused rollbacks until a time. Nothing to do."""
 HELD: Final = "Held"

@@ -64,7 +64,9 @@ def _paths(finding: Finding) -> tuple[str, ...]:
 def _may_act(drift: Drift, seen: Observation) -> bool:
     """Whether the world is still as it was compared, and the operator may do something about it."""
     kustomization = seen.kustomization
-    if kustomization is None or kustomization.suspended or kustomization.deleting or not (seen.acts and seen.fresh):
+    if seen.corrector or not (seen.acts and seen.fresh):
+        return False
+    if kustomization is None or kustomization.suspended or kustomization.deleting:
         return False
     return kustomization.delivered is not None and kustomization.delivered.value == drift.hash
 
