@@ -522,7 +522,7 @@ def test_other_promises_have_incidents_of_their_own() -> None:
 
     (found,) = live((0, replace(WELL, judgements=(drift,))))
 
-    assert (found.key, found.promise) == ("Drift", "Drift")
+    assert (found.key, found.promise, found.cause) == ("Drift", "Drift", "")
     assert "3 objects differ" in found.message
 
 
@@ -535,6 +535,7 @@ def test_a_break_that_is_over_when_it_is_measured_is_told_once(promise: PromiseN
     (over,) = live((0, late), (60, late))
 
     assert (begun.key, begun.count, begun.well_since) == (promise.value, 1, at(0))
+    assert begun.cause == f"{promise} of commit {HEALTHY.hash[:12]}"
     assert (over.count, over.opened_at, over.closed_at) == (2, at(-60), at(0))
     assert live((0, late), (60, late), (3700, late), (90_000, late), (90_060, late)) == []
 

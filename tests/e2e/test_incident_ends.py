@@ -109,3 +109,33 @@ def test_nothing_recovers_before_it_is_seen_to(
         assert told(bus) == every
         for event in incidents(bus):
             measured(f"told: {event['data']['subject']['content']['description']}")
+
+
+FINER_THAN_THE_API_SERVER_READS = "8760h0.0000000001s"
+"""Over the longest duration by less than the nanosecond in which the CRD's rule counts."""
+
+
+def test_a_contract_that_makes_no_sense_is_told_once(workspace: Workspace, start_operator: StartOperator) -> None:
+    """One opening with what to mend, and one recovery, though the operator is killed in between."""
+    space = workspace
+    with receiving_elsewhere(200) as bus:
+        operator = start_operator(f"--cloudevents={bus.url}")
+        repository = space.repository("shop")
+        good = repository.commit({"deploy/a.yaml": config_map("a")}, "First")
+        space.follow("shop", repository)
+        space.wait_good("shop", good)
+
+        within = {"reconciliation": {"within": FINER_THAN_THE_API_SERVER_READS}}
+        space.change("contract", "shop", {"spec": {"promises": within}})
+        stalled = space.wait_reason("shop", "InvalidSpec", "Stalled")
+        wait_until(lambda: incidents(bus), 60, "the opening")
+        operator.kill()
+        operator.start()
+        space.change("contract", "shop", {"spec": {"promises": None}})
+        space.wait("shop", lambda status: "Spec" not in open_for(status), "the end", LONGER_THAN_THE_HOLD + 60)
+        wait_until(lambda: len(incidents(bus)) > 1, 60, "the recovery")
+
+        assert told(bus) == {"Spec": ["detected", "resolved"]}
+        assert stalled["message"] in incidents(bus)[0]["data"]["subject"]["content"]["description"]
+        assert "write a duration from" in stalled["message"]
+        space.wait_reason("shop", "PromisesKept")

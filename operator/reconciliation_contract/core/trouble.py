@@ -42,6 +42,8 @@ _HARMLESS: Final = f"{OUTAGE}{RIGHTS}"
 PATIENCE: Final = timedelta(minutes=5)
 """How long a dependency may fail before people hear of it although nothing was broken by it."""
 _FLEET: Final = "the cluster"
+_OF_COMMIT: Final = (*WAY, PromiseName.AVAILABILITY)
+"""Promises that a commit breaks; what it breaks for many contracts is told of together."""
 _MISSING: Final = {reasons.FLUX_MISSING: FLUX, reasons.KUSTOMIZATION_MISSING: KUSTOMIZATION}
 
 
@@ -285,7 +287,12 @@ def _other(contract: Contract, memory: Memory, judgement: Judgement) -> Trouble:
         reason=judgement.reason,
         message=sentences(broken(judgement), about, advice(contract, memory)),
         revision=delivery.revision if delivery else "",
+        cause=_of_commit(judgement.promise, delivery) if delivery else "",
     )
+
+
+def _of_commit(promise: PromiseName, delivery: Delivery) -> str:
+    return f"{promise} of commit {delivery.hash[:12]}" if promise in _OF_COMMIT else ""
 
 
 def _overdue(contract: Contract, memory: Memory) -> Iterator[Trouble]:
