@@ -303,14 +303,18 @@ class Reconciler:
         """Remove the pinned copy, unless the Kustomization uses it after all: its watch can lag behind our act."""
         user = await self._reach.flux.user_of(contract, pin)
         if user is not None:
-            self._take(user)
-            raise Conflict("delete", f"GitRepository {pin.namespace}/{pin.name}", "the Kustomization uses it")
+            # What was known already will be decided on in the same way again, so that counts as a refusal.
+            problem = Conflict if self._take(user) else Refused
+            raise problem("delete", f"GitRepository {pin.namespace}/{pin.name}", "the Kustomization uses it")
         await self._reach.flux.delete_pin(contract, pin, owner)
 
-    def _take(self, kustomization: Raw) -> None:
-        """See what the API server has just shown, without waiting for the watch."""
+    def _take(self, kustomization: Raw) -> bool:
+        """See what the API server has just shown, without waiting for the watch; return whether it is news."""
+        if self._store.knows(kustomization):
+            return False
         for key in self._store.put_kustomization(kustomization, self._reach.clock(), live=True):
             self._queue.add(key)
+        return True
 
     async def _finalize(self, record: Record, key: Key, *, hold: bool) -> None:
         """Put our finalizer on the contract, or take it off; other finalizers stay."""

@@ -163,6 +163,11 @@ class Store:
         self.kustomizations[key] = flux.kustomization(raw, at, live=live, before=known)
         return set(self._bound[key])
 
+    def knows(self, raw: Raw) -> bool:
+        """Whether this very version of a Kustomization is known."""
+        known = self.kustomizations.get(key_of(raw))
+        return known is not None and known.resource_version == read_text(read_map(raw, "metadata"), "resourceVersion")
+
     def drop_kustomization(self, key: Key, uid: str = "") -> set[Key]:
         """Forget a Kustomization that is gone; with a uid only that one."""
         known = self.kustomizations.get(key)

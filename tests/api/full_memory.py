@@ -130,6 +130,7 @@ _LASTING = Since(
 
 def _rollback() -> Rollback:
     failures = Failures(3, after(10), after(90), "ReconciliationFailed", "field is immutable")
+    failed = Memory(delivery=replace(_delivery(adopted=False), failures=failures), good=_good())
     return Rollback(
         state=RollbackState.ACTIVE,
         bad=Revision(revision(0), HASHES[0]),
@@ -147,7 +148,7 @@ def _rollback() -> Rollback:
         generation=7,
         announced=True,
         remains=tuple(
-            remains(replace(kustomization(), spec="2", substitutes=True, inventory=_LASTING), failures, _good())
+            remains(replace(kustomization(), spec="2", substitutes=True, inventory=_LASTING), failed, HASHES[1])
         ),
     )
 

@@ -222,7 +222,19 @@ REFUSED: dict[str, tuple[Memory, dict[str, Any], str, str]] = {
         "",
         f"main@sha1:bb22bb22 was rolled back from once; to allow it again, first try: flux-contract forget shop {BAD[:12]} -n apps",
     ),
-    "a rollback is in force": (ACTIVE, {}, "", "shop is being rolled back already (Active, to main@sha1:aa11aa11)"),
+    "a rollback is in force": (
+        ACTIVE,
+        {},
+        "",
+        "shop is being rolled back already (Active, to main@sha1:aa11aa11); to end that, which runs main@sha1:bb22bb22"
+        " again: try: flux-contract release shop -n apps",
+    ),
+    "rollbacks are disabled": (
+        failing(),
+        {"spec": {"rollback": {"mode": "Disabled"}}},
+        "",
+        "shop has spec.rollback.mode: Disabled; set it to Manual or Automatic first",
+    ),
     "a rollback is proposed": (
         PROPOSED,
         {},

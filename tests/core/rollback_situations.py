@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.contract import RollbackMode
 from reconciliation_contract.core.effects import (
     AllowDeletion,
     DeletePin,
@@ -39,6 +40,7 @@ HELD, LET_GO = HoldDeletion(), AllowDeletion()
 THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B")})
 HELD_THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B"), HOLD: "Ignore"})
 BACK = SwitchSource(KUSTOMIZATION_UID, "7", OWN, {MARK: None})
+PAUSED = Requests(paused_until=at(101))
 OTHER = OWN.__class__("GitRepository", "apps", "other")
 WEBHOOK_DOWN = 'dry-run failed (InternalError): failed calling webhook "policy.example.org": connection refused'
 AT_B = failing().seen.kustomization
@@ -87,7 +89,51 @@ SITUATIONS: dict[str, Situation] = {
     "a proposal ends when the Kustomization has another source": Situation(
         PROPOSED, {"kustomization__source": OTHER}, NONE, says=reasons.CANCELLED
     ),
+    "a proposal ends when nobody wants rollbacks any more": Situation(
+        PROPOSED, {"contract__rollback__mode": RollbackMode.DISABLED}, NONE, says=reasons.ROLLBACK_DISABLED
+    ),
+    "a proposal ends when nothing waits for approval any more": Situation(
+        PROPOSED, {"contract__rollback__mode": RollbackMode.AUTOMATIC}, NONE, says=reasons.CANCELLED
+    ),
+    "a pause leaves a proposal to people": Situation(
+        PROPOSED, {"contract__requests": PAUSED, "contract__finalized": False}, PROPOSED
+    ),
     # Intended
+    "an intent is given up when nobody wants rollbacks any more": Situation(
+        INTENDED, {"contract__rollback__mode": RollbackMode.DISABLED}, NONE, says=reasons.ROLLBACK_DISABLED
+    ),
+    "an intent is given up when people are to approve": Situation(
+        INTENDED, {"contract__rollback__mode": RollbackMode.MANUAL}, NONE, says=reasons.CANCELLED
+    ),
+    "an intent is given up in a pause": Situation(
+        INTENDED, {"contract__requests": PAUSED}, NONE, says=reasons.PAUSED
+    ),
+    "what a person approved of is done in a pause, too": Situation(
+        INTENDED, {"contract__requests": PAUSED, "rollback__asked_by": "ann"}, INTENDED, (MAKE,)
+    ),
+    "what a person approved of is done with approvals": Situation(
+        INTENDED, {"contract__rollback__mode": RollbackMode.MANUAL, "rollback__asked_by": "ann"}, INTENDED, (MAKE,)
+    ),
+    "what a person asked for is given up when nobody wants rollbacks": Situation(
+        INTENDED,
+        {
+            "contract__rollback__mode": RollbackMode.DISABLED,
+            "rollback__asked_by": "ann",
+            "rollback__reason": reasons.REQUESTED,
+        },
+        NONE,
+        says=reasons.ROLLBACK_DISABLED,
+    ),
+    "before the switch a pause cancels it": Situation(
+        SWITCHING, {"contract__requests": PAUSED}, SWITCHING, (DROP,), says=reasons.PAUSED
+    ),
+    "an active rollback outlives a pause": Situation(ACTIVE, {"contract__requests": PAUSED}, ACTIVE),
+    "a rollback that failed before its act ends when nobody wants rollbacks": Situation(
+        FAILED,
+        {"seen__kustomization": AT_B, "seen__pin": None, "contract__rollback__mode": RollbackMode.DISABLED},
+        NONE,
+        says=reasons.ROLLBACK_DISABLED,
+    ),
     "the intent makes the pin": Situation(INTENDED, to=INTENDED, acts=(MAKE,)),
     "the intent holds the deletion first": Situation(
         INTENDED, {"contract__finalized": False}, INTENDED, (HELD, MAKE)
@@ -339,8 +385,11 @@ SITUATIONS: dict[str, Situation] = {
         RELEASING,
         (Disown("7", 2),),
     ),
-    "releasing leaves the claim on another Kustomization": Situation(
-        RELEASING, {"kustomization__uid": "another", "kustomization__claim": 2}, RELEASING, (DROP,)
+    "releasing gives up our claim on a Kustomization that was made anew": Situation(
+        RELEASING,
+        {"kustomization__uid": "another", "kustomization__source": OWN, "kustomization__claim": 2},
+        RELEASING,
+        (Disown("7", 2),),
     ),
     "releasing then removes the pin": Situation(
         RELEASING, {"kustomization__source": OWN, "kustomization__hold": {}}, RELEASING, (DROP,)
@@ -361,7 +410,13 @@ SITUATIONS: dict[str, Situation] = {
         RELEASING, {"kustomization__deleting": True}, RELEASING, (DROP,)
     ),
     "releasing leaves another Kustomization of the same name": Situation(
-        RELEASING, {"kustomization__uid": "another"}, RELEASING, (DROP,)
+        RELEASING, {"kustomization__uid": "another", "kustomization__source": OWN}, RELEASING, (DROP,)
+    ),
+    "releasing switches back a Kustomization that was made anew with the pin": Situation(
+        RELEASING,
+        {"kustomization__uid": "another"},
+        RELEASING,
+        (SwitchSource("another", "7", OWN, {MARK: None}),),
     ),
     "releasing needs no Kustomization": Situation(
         RELEASING, {"seen__kustomization": None, "seen__pin": None}, NONE, (LET_GO,)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.core import reasons
+from reconciliation_contract.core.contract import RollbackMode
 from reconciliation_contract.core.effects import AllowDeletion, DeletePin, EmitEvent, TellLeft
 from reconciliation_contract.core.inventory import Inventory
 from reconciliation_contract.core.memory import Past, Result, RollbackState, footing_of
@@ -116,7 +117,7 @@ def _asking(**changes: Any) -> Any:
     ask = Requests(rollback_from=sha("B")[:8], rollback_to=sha("A")[:8], signatures={"rollback": ANN})
     before = Past(revision("A"), sha("A"), Result.HEALTHY, at(-300), footing=footing_of(good()))
     case = failing().but(seen__kustomization=standing("B", 50), memory__history=(before,), contract__requests=ask)
-    return case.but(**({"delivery__failures": None} | changes))
+    return case.but(**(changes if "memory__delivery" in changes else {"delivery__failures": None} | changes))
 
 
 def test_a_person_can_roll_back_a_healthy_revision() -> None:
@@ -127,6 +128,44 @@ def test_a_person_can_roll_back_a_healthy_revision() -> None:
     assert memory.rollback.asked_by == "ann: wrong prices"
     assert memory.rollback.reason == reasons.REQUESTED
     assert memory.begun == ()
+
+
+@pytest.mark.parametrize(
+    ("older", "spec"),
+    [(False, "own spec has changed since the good revision"), (True, "nobody knows whether the Kustomization's own")],
+)
+def test_what_it_does_not_undo_is_said_of_its_own_target(older: bool, spec: str) -> None:
+    """Of what failed as in any other rollback; of the spec only where it is known for the revision asked for."""
+    fails = failing()
+    case = _asking(
+        memory__good=good("Z" if older else "A", spec="old"),
+        memory__delivery=fails.memory.delivery,
+        seen__kustomization=fails.seen.kustomization,
+        kustomization__spec="new",
+        kustomization__failures=(),
+        delivery__failures__reason="ReconciliationFailed",
+    )
+
+    undo = case.decide().memory.rollback
+
+    assert undo is not None
+    assert [text for text in undo.remains if spec in text]
+    assert [text for text in undo.remains if "stopped half-way" in text]
+
+
+def test_a_proposal_can_be_answered_with_another_revision() -> None:
+    """Who is asked whether to go back to A may choose Z."""
+    ask = Requests(rollback_from=sha("B"), rollback_to=sha("Z"), signatures={"rollback": ANN})
+    before = Past(revision("Z"), sha("Z"), Result.HEALTHY, at(-600), footing=footing_of(good()))
+    case = rolling_back(RollbackState.PROPOSED, contract__requests=ask, memory__history=(before,))
+
+    undo = case.decide().memory.rollback
+    unknown = case.but(memory__history=()).decide().memory.rollback
+
+    assert undo is not None
+    assert (undo.state, undo.good.hash, undo.asked_by) == (RollbackState.INTENDED, sha("Z"), "ann: wrong prices")
+    assert unknown is not None
+    assert (unknown.state, unknown.good.hash) == (RollbackState.PROPOSED, sha("A"))
 
 
 REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
@@ -144,6 +183,7 @@ REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
     "it was done before": {"memory__bad": (sha("B"),)},
     "the Kustomization is suspended": {"kustomization__suspended": True},
     "the operator only observes": {"seen__acts": False},
+    "rollbacks are disabled": {"contract__rollback__mode": RollbackMode.DISABLED},
     "another contract acts": {"seen__rival": "shop-b"},
     "the same person released it": {
         "contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("A"), release=sha("B"))

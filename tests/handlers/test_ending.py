@@ -6,7 +6,7 @@ import pytest
 
 from tests.handlers.embedded import running
 from tests.handlers.story import C, activate, fail, prove, source_of
-from tests.support.api_server import CONTRACTS, EVENTS, FLUX, ApiServer, Seen
+from tests.support.api_server import CONTRACTS, EVENTS, FLUX, KUSTOMIZATIONS, ApiServer, Seen
 from tests.support.api_server_flux import Flux
 from tests.support.virtual_time import eventually, passing
 
@@ -105,6 +105,44 @@ async def test_a_release_is_tried_once_more_before_it_is_given_up() -> None:
         assert source_of(flux) == "shop"
         assert flux.pins == []
         assert "LeftBehind" not in [seen.body["reason"] for seen in api.writes(EVENTS)]
+
+
+async def test_a_kustomization_that_cannot_go_holds_up_nothing() -> None:
+    """Flux is gone and its finalizer stays: the contract goes with its copy, and nobody asks again and again."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+        api.change(KUSTOMIZATIONS, "apps", "shop", {"metadata": {"finalizers": ["finalizers.fluxcd.io"]}})
+        api.delete(KUSTOMIZATIONS, "apps", "shop")
+        await passing(5)
+
+        api.delete(CONTRACTS, "apps", "shop")
+        await _gone(api)
+
+        assert flux.pins == []
+        assert "LeftBehind" not in [seen.body["reason"] for seen in api.writes(EVENTS)]
+
+
+async def test_a_kustomization_made_anew_with_the_copy_is_given_back() -> None:
+    """As after `kubectl replace --force`, or from a backup: it returns to its source, and a fix goes through."""
+    async with ApiServer() as api, running(api):
+        flux = Flux(api)
+        await prove(flux)
+        await fail(flux)
+        await activate(flux)
+        old = api.get(KUSTOMIZATIONS, "apps", "shop")
+        api.objects.remove(KUSTOMIZATIONS, ("apps", "shop"))
+        marks = {"annotations": old["metadata"]["annotations"]}
+        api.create(KUSTOMIZATIONS, "apps", "shop", old["spec"], status=old["status"], metadata=marks)
+
+        await eventually(lambda: source_of(flux) == "shop", "it to be given back")
+        await eventually(lambda: not flux.pins, "the copy to go")
+        assert api.get(KUSTOMIZATIONS, "apps", "shop")["metadata"].get("annotations", {}) == {}
+        flux.fetch(C)
+        api.delete(CONTRACTS, "apps", "shop")
+        await _gone(api)
 
 
 async def test_an_invalid_contract_gives_back_what_it_took() -> None:

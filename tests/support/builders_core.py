@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.memory import Good, Memory, Revision, Rollback, RollbackState
 from reconciliation_contract.core.observation import (
@@ -189,8 +189,10 @@ def rolling_back(state: RollbackState, **changes: Any) -> Case:
     bad = (sha("B"),)
     held = {"kustomization__source": PIN, "kustomization__hold": {MARK: sha("B")}, "memory__bad": bad}
     match state:
-        case RollbackState.INTENDED | RollbackState.PROPOSED:
+        case RollbackState.INTENDED:
             return case.but(seen__pin=None).but(**changes)
+        case RollbackState.PROPOSED:
+            return case.but(seen__pin=None, contract__rollback__mode=RollbackMode.MANUAL).but(**changes)
         case RollbackState.SWITCHING:
             return case.but(memory__bad=bad).but(**changes)
         case _:

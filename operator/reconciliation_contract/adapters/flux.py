@@ -111,12 +111,16 @@ class Flux:
         return read_text(meta, "uid") if ours else ""
 
     async def user_of(self, contract: Contract, pin: SourceRef) -> Raw | None:
-        """Read the Kustomization, and return it if it uses the pinned copy, whatever its watch has told so far."""
+        """Read the Kustomization, and return it if it uses the pinned copy, whatever its watch has told so far.
+
+        One that is being deleted does not: Flux prunes by the inventory.
+        """
         try:
             found = await self._cluster.find(KUSTOMIZATIONS, contract.namespace, contract.kustomization)
         except Missing:
             return None
-        if found is None or source_of(read_map(found, "metadata"), read_map(found, "spec")) != pin:
+        meta = read_map(found or {}, "metadata")
+        if found is None or "deletionTimestamp" in meta or source_of(meta, read_map(found, "spec")) != pin:
             return None
         return found
 

@@ -264,9 +264,10 @@ def _claim(meta: Raw) -> int | None:
 
 
 def _manifests(status: Raw) -> dict[str, str]:
-    """Digest of what was built from each revision in Flux's history."""
+    """Digest of what was built last from each revision in Flux's history, which has the newest first."""
     entries = (
-        (read_text(read_map(e, "metadata"), "revision"), read_text(e, "digest")) for e in read_list(status, "history")
+        (read_text(read_map(e, "metadata"), "revision"), read_text(e, "digest"))
+        for e in reversed(read_list(status, "history"))
     )
     return {hash_: digest for revision, digest in entries if (hash_ := revision_hash(revision)) and digest}
 

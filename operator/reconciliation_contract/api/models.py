@@ -159,7 +159,8 @@ class RollbackSpec(Wire):
 
     mode: RollbackMode = _ROLLBACK.mode
     """Who decides on a rollback. Automatic rolls back at once, Manual proposes it and waits until a person
-    approves with the annotation reconciliation.dev/approve, Disabled never does."""
+    approves with the annotation reconciliation.dev/approve, Disabled never does, even where a person asks.
+    Until the switch it is asked again, so a change of mind counts."""
     after: PersistenceSpec = PersistenceSpec()
     """When a failure is persistent, whichever comes first."""
     within: Budget = _ROLLBACK.within

@@ -24,7 +24,7 @@ from reconciliation_contract.api.request import (
 )
 from reconciliation_contract.cli.problem import Problem
 from reconciliation_contract.cli.view import View, healthy_revisions, resolve, short
-from reconciliation_contract.core.contract import Contract, InvalidContract
+from reconciliation_contract.core.contract import Contract, InvalidContract, RollbackMode
 from reconciliation_contract.core.memory import Revision, Rollback, RollbackState
 from reconciliation_contract.core.request import Signature, names
 
@@ -65,10 +65,14 @@ def way(view: View, to: str) -> Way:
         raise Problem(f"{view.name} follows no revision yet, so there is nothing to go back from")
     head = Revision(memory.delivery.revision, memory.delivery.hash)
     undo = memory.rollback
-    if undo is not None and undo.state is RollbackState.PROPOSED:
+    proposed = undo is not None and undo.state is RollbackState.PROPOSED
+    if undo is not None and proposed and not to:
         raise Problem(f"a rollback to {short(undo.good.name)} is proposed already; {_try(view, 'approve')}")
-    if undo is not None:
-        raise Problem(f"{view.name} is being rolled back already ({undo.state}, to {short(undo.good.name)})")
+    if undo is not None and not proposed:
+        instead = f"to end that, which runs {short(undo.bad.name)} again: {_try(view, 'release')}"
+        raise Problem(
+            f"{view.name} is being rolled back already ({undo.state}, to {short(undo.good.name)}); {instead}"
+        )
     others = [revision for revision in healthy_revisions(memory) if revision.hash != head.hash]
     if to:
         good = resolve(to, others, "the revisions that were healthy under this contract")
@@ -88,6 +92,8 @@ def _sound(view: View) -> None:
         raise Problem(f"{view.name} is being deleted")
     if contract.suspended:
         raise Problem(f"{view.name} is suspended; set spec.suspend to false first")
+    if contract.rollback.mode is RollbackMode.DISABLED:
+        raise Problem(f"{view.name} has spec.rollback.mode: Disabled; set it to Manual or Automatic first")
 
 
 def _last_good(view: View, head: Revision, others: list[Revision]) -> Revision:

@@ -48,7 +48,7 @@ def _fields(
     yield Cell("how"), _how(view, kustomization)
     yield Cell("by"), signature.by or "you"
     yield Cell("why"), signature.why
-    limits = list(remains(kustomization, None, view.memory.good)) if kustomization else [UNREAD]
+    limits = list(remains(kustomization, view.memory, way.good.hash)) if kustomization else [UNREAD]
     for limit in (ALWAYS, *limits):
         yield Cell("not undone"), limit
 

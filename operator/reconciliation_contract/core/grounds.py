@@ -72,6 +72,19 @@ def changed(bad: str, seen: Observation, *, asked: bool = False) -> str:
     return ""
 
 
+def disabled(contract: Contract) -> str:
+    """Why there are no rollbacks at all; empty if there are."""
+    return "spec.rollback.mode is Disabled" if contract.rollback.mode is RollbackMode.DISABLED else ""
+
+
+def paused(contract: Contract, now: datetime) -> str:
+    """Until when no rollback is to begin by itself, and who says so; empty if it may."""
+    requests = contract.requests
+    if requests.paused_until is None or now >= requests.paused_until:
+        return ""
+    return f"paused until {requests.paused_until:%Y-%m-%d %H:%M} UTC{requests.signature('pause')}"
+
+
 def rivalled(seen: Observation) -> str:
     """Why acting is left to another contract of the same Kustomization; empty if it is not."""
     if not seen.rival:
@@ -123,7 +136,7 @@ def braked(memory: Memory, seen: Observation) -> str:
 
 
 def _disabled(case: Case) -> str:
-    return "spec.rollback.mode is Disabled" if case.contract.rollback.mode is RollbackMode.DISABLED else ""
+    return disabled(case.contract)
 
 
 def _observing(case: Case) -> str:
@@ -135,10 +148,7 @@ def _rivalled(case: Case) -> str:
 
 
 def _paused(case: Case) -> str:
-    requests = case.contract.requests
-    if requests.paused_until is None or case.now >= requests.paused_until:
-        return ""
-    return f"paused until {requests.paused_until:%Y-%m-%d %H:%M} UTC{requests.signature('pause')}"
+    return paused(case.contract, case.now)
 
 
 def _released(case: Case) -> str:

@@ -16,6 +16,7 @@ from reconciliation_contract.core.grounds import (
     Case,
     braked,
     changed,
+    disabled,
     objection,
     persistent_from,
     rivalled,
@@ -54,7 +55,7 @@ def begin(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
         return Step(replace(memory, rollback=lost, bad=(*known, lost.bad.hash)), (), standing_of(lost))
     if contract.deleting:
         return Step(memory, (*_strays(seen), *((AllowDeletion(),) if contract.finalized else ())))
-    asked = _asked(contract, memory, seen, now)
+    asked = requested(contract, memory, seen, now)
     step = asked or _persisting(contract, memory, seen, now)
     if step.memory.rollback is not None:
         return step
@@ -119,7 +120,7 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
         state=RollbackState.PROPOSED if manual else RollbackState.INTENDED,
         reason=failures.reason,
         message=failures.message,
-        remains=tuple(remains(kustomization, failures, good)),
+        remains=tuple(remains(kustomization, memory, good.hash)),
     )
     recent = tuple(at for at in memory.begun if now - at < contract.rollback.budget_per)
     begun = memory.begun if manual else (*recent, now)[-_BEGUN:]
@@ -151,7 +152,7 @@ def pin_of(contract: Contract, source: SourceRef, good: str) -> SourceRef:
 # A person's request ----------------------------------------------------------------------------------------------
 
 
-def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step | None:
+def requested(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step | None:
     """Begin the rollback that a person asks for; None where none is asked for, or it was done before."""
     requests, delivery, kustomization = contract.requests, memory.delivery, seen.kustomization
     if delivery is None or not requests.rollback_to or not names(requests.rollback_from, delivery.hash):
@@ -162,7 +163,8 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
         return None
     good, footing = _known(memory, requests)
     why = (
-        rivalled(seen)
+        disabled(contract)
+        or rivalled(seen)
         or unpinnable(seen)
         or changed(delivery.hash, seen, asked=True)
         or ("" if seen.acts else "the operator runs with --observe-only")
@@ -178,7 +180,7 @@ def _asked(contract: Contract, memory: Memory, seen: Observation, now: datetime)
     rollback = replace(
         _intent(contract, delivery, kustomization, good, now),
         asked_by=f"{who}: {signed.why}" if signed.why else who,
-        remains=tuple(remains(kustomization, None, memory.good)),
+        remains=tuple(remains(kustomization, memory, good.hash)),
     )
     taken = uptake.take(memory, requests, "rollback", now)
     return Step(replace(taken, rollback=rollback), (), standing_of(rollback))

@@ -27,7 +27,7 @@ def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
         source = rollback.source if kustomization.source == rollback.pin else kustomization.source
         switch = SwitchSource(kustomization.uid, kustomization.resource_version, source, _restored(rollback))
         return Step(memory, (switch,))
-    if kustomization is not None and _same(kustomization, rollback) and kustomization.claim is not None:
+    if kustomization is not None and not kustomization.deleting and kustomization.claim is not None:
         return Step(memory, (Disown(kustomization.resource_version, kustomization.claim),))
     if seen.pin is not None:
         return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),))
@@ -41,14 +41,10 @@ def _restored(rollback: Rollback) -> Mapping[str, str | None]:
     return {MARK: None} | {key: value or None for key, value in rollback.kept_annotations.items()}
 
 
-def _same(kustomization: Kustomization, rollback: Rollback) -> bool:
-    return kustomization.uid == rollback.kustomization_uid and not kustomization.deleting
-
-
 def _ours(kustomization: Kustomization, rollback: Rollback) -> bool:
-    """Whether the Kustomization still carries anything of this rollback."""
-    carries = kustomization.source == rollback.pin or MARK in kustomization.hold
-    return _same(kustomization, rollback) and carries
+    """Whether the Kustomization still carries anything of this rollback, also where it was made anew with the pin."""
+    marked = kustomization.uid == rollback.kustomization_uid and MARK in kustomization.hold
+    return not kustomization.deleting and (kustomization.source == rollback.pin or marked)
 
 
 # What cannot be given back ---------------------------------------------------------------------------------------

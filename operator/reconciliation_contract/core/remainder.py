@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.memory import Good
+from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import Kustomization
-from reconciliation_contract.core.timeline import Failures
 
 _IMMUTABLE: Final = re.compile(
     r"immutable|updates to \w+ spec for fields other than|may not change once set", re.IGNORECASE
@@ -25,9 +24,13 @@ _LASTING: Final = {
 """By group and kind: what stays of an object of the inventory, whichever revision is applied."""
 
 
-def remains(kustomization: Kustomization, failures: Failures | None, good: Good | None) -> Iterator[str]:
-    """Say what stays; at most one text for each thing."""
-    if good is not None and good.spec and good.spec != kustomization.spec:
+def remains(kustomization: Kustomization, memory: Memory, target: str) -> Iterator[str]:
+    """Say what stays when the current delivery is left for a revision with the hash ``target``; each thing once."""
+    failures = memory.delivery.failures if memory.delivery else None
+    good = memory.good
+    if good is None or good.hash != target:
+        yield "nobody knows whether the Kustomization's own spec has changed since; it stays as it is"
+    elif good.spec and good.spec != kustomization.spec:
         yield "the Kustomization's own spec has changed since the good revision and stays as it is"
     if kustomization.substitutes:
         yield "substituted values come from ConfigMaps and Secrets as they are now"

@@ -31,7 +31,7 @@ from datetime import datetime
 
 from reconciliation_contract.core import reasons, uptake
 from reconciliation_contract.core.cause import classify
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.effects import (
     AllowDeletion,
@@ -41,14 +41,16 @@ from reconciliation_contract.core.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.grounds import braked, changed, incurable, rivalled, unfitness
+from reconciliation_contract.core.grounds import braked, changed, disabled, incurable, paused, rivalled, unfitness
 from reconciliation_contract.core.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
 from reconciliation_contract.core.observation import Kustomization, Observation
-from reconciliation_contract.core.onset import HOLD, MARK, begin
+from reconciliation_contract.core.onset import HOLD, MARK, begin, requested
 from reconciliation_contract.core.release import abandon, hopeless, release
 from reconciliation_contract.core.request import names
 from reconciliation_contract.core.standing import Standing, Step, enter, proposal, standing_of, waiting
 
+Objection = tuple[str, str]
+"""Reason and message."""
 RESPECTED = "somebody changed the Kustomization's source; that is respected"
 GONE = "the Kustomization is gone"
 OBSERVING = "the operator runs with --observe-only"
@@ -96,9 +98,12 @@ def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observa
 
 
 def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    change = _change(memory, rollback, seen)
+    change = _unwanted(contract, rollback, now) or _as_cancelled(_change(memory, rollback, seen))
     if change:
-        return Step(replace(memory, rollback=None), (), Standing(False, reasons.CANCELLED, change))
+        return Step(replace(memory, rollback=None), (), Standing(False, *change))
+    other = requested(contract, replace(memory, rollback=None), seen, now)
+    if other and other.memory.rollback:
+        return other
     requests = contract.requests
     approved, used = names(requests.approve, rollback.bad.hash), uptake.is_taken(memory, requests, "approve")
     if approved and not used:
@@ -114,21 +119,40 @@ def _reconsidered(
     contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime
 ) -> Step | None:
     """Give the rollback up if the world has changed since it was decided; None while it has not."""
-    change = _change(memory, rollback, seen) or _outdated(contract, rollback, now)
-    if change:
-        return _withdrawn(memory, rollback, seen, change)
     elsewhere = "" if rollback.reason == reasons.REQUESTED else _elsewhere(memory, rollback)
-    if elsewhere:
-        return _withdrawn(memory, rollback, seen, elsewhere, reasons.NOT_CURABLE)
     brake = "" if rollback.asked else braked(memory, seen)
-    return _withdrawn(memory, rollback, seen, brake, reasons.FLEET_BRAKE) if brake else None
+    change = (
+        _unwanted(contract, rollback, now)
+        or _as_cancelled(_change(memory, rollback, seen) or _outdated(contract, rollback, now))
+        or (elsewhere and (reasons.NOT_CURABLE, elsewhere))
+        or (brake and (reasons.FLEET_BRAKE, brake))
+    )
+    return _withdrawn(memory, rollback, seen, change) if change else None
 
 
-def _withdrawn(
-    memory: Memory, rollback: Rollback, seen: Observation, why: str, reason: str = reasons.CANCELLED
-) -> Step:
+def _unwanted(contract: Contract, rollback: Rollback, now: datetime) -> Objection | None:
+    """Why people do not want any more what was decided and is not done yet; None if they do."""
+    mode = contract.rollback.mode
+    if off := disabled(contract):
+        return reasons.ROLLBACK_DISABLED, off
+    if rollback.state is RollbackState.PROPOSED:
+        automatic = mode is RollbackMode.AUTOMATIC
+        return _as_cancelled("spec.rollback.mode is Automatic, so nothing waits for approval" if automatic else "")
+    if rollback.asked:
+        return None
+    if mode is RollbackMode.MANUAL:
+        return _as_cancelled("spec.rollback.mode is Manual, so a person is to approve")
+    pause = paused(contract, now)
+    return (reasons.PAUSED, pause) if pause else None
+
+
+def _as_cancelled(change: str) -> Objection | None:
+    return (reasons.CANCELLED, change) if change else None
+
+
+def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, change: Objection) -> Step:
     """Give the rollback up before its act: its revision is not bad, and it costs nothing of the budget."""
-    standing = Standing(False, reason, why)
+    standing = Standing(False, *change)
     if seen.pin:
         return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),), standing)
     bad = tuple(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash)
@@ -331,7 +355,8 @@ def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
         return enter(memory, arrived, RollbackState.ACTIVE) if arrived else Step(memory)
     if MARK in kustomization.hold or kustomization.source != rollback.source:
         return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
-    change = _change(memory, rollback, seen)  # it failed before the act, so it can still be given up
+    # It failed before the act, so it can still be given up.
+    change = _unwanted(contract, rollback, now) or _as_cancelled(_change(memory, rollback, seen))
     if change:
         return _withdrawn(memory, rollback, seen, change)
     late = _serves(seen, rollback.good.hash) and not _outdated(contract, rollback, now)
