@@ -176,6 +176,11 @@ def test_a_rollback_goes_where_it_was_healthy(memory: Memory, to: str, expected:
     assert (found.bad.hash, found.good.hash) == (head, expected)
 
 
+UNDER_WAY = (
+    "shop is being rolled back already (Active, to main@sha1:aa11aa11);"
+    " to run main@sha1:bb22bb22 again, try: flux-contract release shop -n apps"
+)
+
 TWIN = GOOD[:10] + "f" * 30
 REFUSED: dict[str, tuple[Memory, dict[str, Any], str, str]] = {
     "the last good revision is the present one": (
@@ -226,8 +231,7 @@ REFUSED: dict[str, tuple[Memory, dict[str, Any], str, str]] = {
         ACTIVE,
         {},
         "",
-        "shop is being rolled back already (Active, to main@sha1:aa11aa11); to end that, which runs main@sha1:bb22bb22"
-        " again: try: flux-contract release shop -n apps",
+        UNDER_WAY,
     ),
     "rollbacks are disabled": (
         failing(),

@@ -69,10 +69,8 @@ def way(view: View, to: str) -> Way:
     if undo is not None and proposed and not to:
         raise Problem(f"a rollback to {short(undo.good.name)} is proposed already; {_try(view, 'approve')}")
     if undo is not None and not proposed:
-        instead = f"to end that, which runs {short(undo.bad.name)} again: {_try(view, 'release')}"
-        raise Problem(
-            f"{view.name} is being rolled back already ({undo.state}, to {short(undo.good.name)}); {instead}"
-        )
+        already = f"{view.name} is being rolled back already ({undo.state}, to {short(undo.good.name)})"
+        raise Problem(f"{already}; to run {short(undo.bad.name)} again, {_try(view, 'release')}")
     others = [revision for revision in healthy_revisions(memory) if revision.hash != head.hash]
     if to:
         good = resolve(to, others, "the revisions that were healthy under this contract")
