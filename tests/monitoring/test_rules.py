@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ OF_SHOP = {"exported_namespace": "apps", "name": "shop"}
 ALERTS = read_rules("alert")
 OF_A_POD = ("FluxContractWatchStale", "FluxContractQueueStuck")
 """Trouble of one process, which a new one does not have."""
+GAP = 2
+"""Minutes between the last sample of a pod and the first of the next: deploy/ has the old one leave first."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,20 @@ class Case:
     quiet: tuple[int, ...]
     labels: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def moments(self) -> dict[int, bool]:
+        """Whether it fires, by minute."""
+        return {self.fires: True, **dict.fromkeys(self.quiet, False)}
+
 
 CASES = {
     "FluxContractIncident": Case(
         {
-            f"flux_contract_open_incidents{{{SHOP}}}": "0x4 _x20",
+            f"flux_contract_open_incidents{{{SHOP}}}": "0x4 stale _x9 0x9",
             f'flux_contract_open_incidents{{{SHOP},severity="Critical"}}': "_x5 1x9 stale",
         },
         fires=8,
-        quiet=(4, 20),
+        quiet=(4, 16),
         labels={**OF_SHOP, "severity": "critical"},
     ),
     "FluxContractRollbackFailed": Case(
@@ -53,7 +61,7 @@ CASES = {
             f'flux_contract_info{{{SHOP},followed="false"}}': "_x5 1x20 stale",
         },
         fires=18,
-        quiet=(12, 30),
+        quiet=(12, 27),
         labels=OF_SHOP,
     ),
     "FluxContractInfeasible": Case(
@@ -143,33 +151,47 @@ def test_every_alert_is_tried() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_and_ends(promtool: Path, tmp_path: Path, name: str) -> None:
     """It fires while the trouble lasts, neither before nor after."""
-    _try(promtool, tmp_path, name, CASES[name].series)
+    _try(promtool, tmp_path, name, CASES[name].series, CASES[name].moments)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in OF_A_POD])
-def test_an_alert_goes_on_with_another_pod(promtool: Path, tmp_path: Path, name: str) -> None:
-    """A new pod of the operator, two minutes before the alert is due, neither delays nor repeats it."""
-    when = CASES[name].fires - 2
+@pytest.mark.parametrize("early", [2, 0], ids=["while it waits", "while it fires"])
+def test_an_alert_goes_on_with_another_pod(promtool: Path, tmp_path: Path, name: str, early: int) -> None:
+    """A pod of the operator that comes two minutes after the last has gone neither delays nor repeats it."""
+    gone = CASES[name].fires - early
     series = {}
     for found, text in CASES[name].series.items():
         values = list(_expanded(text))
-        series[_with_pod(found, "a")] = " ".join([*values[:when], "stale"])
-        series[_with_pod(found, "b")] = " ".join([f"_x{when}", *values[when:]])
+        series[_with_pod(found, "a")] = " ".join([*values[:gone], "stale"])
+        series[_with_pod(found, "b")] = " ".join([f"_x{gone + GAP}", *values[gone + GAP :]])
 
-    _try(promtool, tmp_path, name, series)
+    meanwhile = dict.fromkeys(range(CASES[name].fires, gone + GAP + 1), True)
+    _try(promtool, tmp_path, name, series, CASES[name].moments | meanwhile)
 
 
-def _try(promtool: Path, folder: Path, name: str, series: dict[str, str]) -> None:
-    """Have promtool try an alert on these series."""
-    case = CASES[name]
-    labels = {**ALERTS[name]["labels"], **case.labels}
-    fired = {"eval_time": f"{case.fires}m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]}
-    quiet = [{"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []} for minute in case.quiet]
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].labels.items() >= OF_SHOP.items()])
+def test_an_alert_about_a_contract_that_is_gone_ends(promtool: Path, tmp_path: Path, name: str) -> None:
+    """Five minutes later, since it may have been the pod that went."""
+    fires = CASES[name].fires
+    series = {
+        found: " ".join([*itertools.islice(_expanded(text), fires), "stale"])
+        for found, text in CASES[name].series.items()
+    }
+
+    _try(promtool, tmp_path, name, series, {fires: True, fires + 5: False})
+
+
+def _try(promtool: Path, folder: Path, name: str, series: dict[str, str], fires: dict[int, bool]) -> None:
+    """Have promtool try an alert on these series; ``fires`` says of minutes whether it must, or must not."""
+    alert = {"exp_labels": {**ALERTS[name]["labels"], **CASES[name].labels}}
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": _without_words()}))
     story = {
         "interval": "1m",
         "input_series": [{"series": found, "values": text} for found, text in series.items()],
-        "alert_rule_test": [fired, *quiet],
+        "alert_rule_test": [
+            {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": [alert] if must else []}
+            for minute, must in fires.items()
+        ],
     }
     (folder / "test.yaml").write_text(
         yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "30s", "tests": [story]})
