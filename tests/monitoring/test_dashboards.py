@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.adapters.test_metrics import NAMES
 from tests.monitoring.expression import groupings, selectors
-from tests.monitoring.promtool import DEPLOY, read_rules, run
+from tests.monitoring.promtool import DEPLOY, read_groups, read_rules, run
 
 pytestmark = pytest.mark.slow
 
@@ -122,3 +123,84 @@ def test_every_metric_of_a_contract_is_on_a_board() -> None:
     read = {name for expression in ALL.values() for name, _ in selectors(expression)}
 
     assert {name for name, labels in NAMES.items() if "exported_namespace" in labels} <= read
+
+
+OF_SHOP = 'exported_namespace="apps",name="shop"'
+TWO_PODS = {
+    f"{name}{{{OF_SHOP}{more},pod={pod}}}": values
+    for name, more, first, second in (
+        ("flux_contract_info", ',followed="true"', "1", "1"),
+        ("flux_contract_held", "", "1", "0"),
+        ("flux_contract_ready", "", "1", "0"),
+        ("flux_contract_feasible", "", "0", "0"),
+        ("flux_contract_dependencies_ready", "", "0", "0"),
+        ("flux_contract_rolled_back", "", "1", "1"),
+        ("flux_contract_drifted_objects", "", "3", "3"),
+        ("flux_contract_open_incidents", ',severity="Critical"', "2", "2"),
+        ("flux_contract_promise_kept", ',promise="Drift"', "0", "0"),
+        ("flux_contract_stage_timestamp_seconds", ',stage="committed"', "100", "200"),
+        ("flux_contract_stage_timestamp_seconds", ',stage="detected"', "110", "210"),
+        ("flux_contract_stage_timestamp_seconds", ',stage="applied"', "120", "220"),
+        ("flux_contract_stage_timestamp_seconds", ',stage="healthy"', "130", "230"),
+    )
+    for pod, values in (('"a"', f"{first}x29 stale"), ('"b"', f"_x30 {second}x29"))
+}
+"""A contract's series over an hour, in the middle of which another pod takes over, after a delivery by itself."""
+OVERLAPPING = {name: values.replace("x29 stale", "x59") for name, values in TWO_PODS.items()}
+"""The same where the old pod is not known to be gone."""
+OVER_AN_HOUR = {
+    ("contract", "Time in contract"): 0.5,
+    ("contract", "Healthy deliveries"): 1,
+    ("contract", "Commit to healthy"): 30,
+    ("contract", "Open incidents"): 2,
+    ("fleet", "Time in contract, 30 days"): 0.5,
+}
+"""What panels show of `TWO_PODS` at the end."""
+COUNTS = {"Contracts": 1, "Rolled back": 1, "Open incidents": 2, "Cannot be kept": 1}
+"""What the first row of the fleet shows of `OVERLAPPING`."""
+
+
+def _evaluate(promtool: Path, folder: Path, series: dict[str, str], expected: dict[str, float]) -> None:
+    """Have promtool evaluate expressions at minute 59; each must give one value, with no label that matters here."""
+    story = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {"expr": expression, "eval_time": "59m", "exp_samples": [{"labels": "{}", "value": value}]}
+            for expression, value in expected.items()
+        ],
+    }
+    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": read_groups()}))
+    test = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [story]}
+    (folder / "test.yaml").write_text(yaml.safe_dump(test))
+
+    assert "SUCCESS" in run(promtool, "test", "rules", str(folder / "test.yaml"))
+
+
+def _shown(slug: str, title: str) -> str:
+    """The expression of a panel, as one value without labels."""
+    (panel,) = [panel for panel in BOARDS[slug]["panels"] if panel["title"] == title]
+    (target,) = panel["targets"]
+    return f"sum({_filled(target['expr'])})"
+
+
+def test_a_panel_shows_one_contract_over_two_pods(promtool: Path, tmp_path: Path) -> None:
+    """A new pod of the operator is no other contract, and a delivery across it counts."""
+    expected = {_shown(slug, title): value for (slug, title), value in OVER_AN_HOUR.items()}
+
+    _evaluate(promtool, tmp_path, TWO_PODS, expected)
+
+
+def test_nothing_counts_twice_while_pods_overlap(promtool: Path, tmp_path: Path) -> None:
+    """Where the old pod is still known, too."""
+    expected = {_shown("fleet", title): value for title, value in COUNTS.items()}
+
+    _evaluate(promtool, tmp_path, OVERLAPPING, expected | {"sum(exported_namespace:flux_contract_held:count)": 1})
+
+
+@pytest.mark.parametrize("slug", ["contract", "fleet"])
+def test_no_line_is_of_a_pod(promtool: Path, tmp_path: Path, slug: str) -> None:
+    """Each panel about contracts has one line for each contract, not one for each pod that told of it."""
+    about = [text for text in expressions(BOARDS[slug]) if "flux_contract_" in text and "exported_namespace" in text]
+
+    _evaluate(promtool, tmp_path, OVERLAPPING, {f"group by (pod) ({expression})": 1 for expression in about})
