@@ -42,6 +42,7 @@ NAMES = {
     "flux_contract_feasible": OF_A_CONTRACT,
     "flux_contract_dependencies_ready": OF_A_CONTRACT,
     "flux_contract_rolled_back": OF_A_CONTRACT,
+    "flux_contract_rollback_failed": OF_A_CONTRACT,
     "flux_contract_promise_kept": OF_A_CONTRACT | {"promise"},
     "flux_contract_stage_timestamp_seconds": OF_A_CONTRACT | {"stage"},
     "flux_contract_drifted_objects": OF_A_CONTRACT,
@@ -163,6 +164,7 @@ def everything() -> Metrics:
     )
     metrics.passed(CONTRACT, Memory(), FULL)
     metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.ACTIVE, completed=True)))
+    metrics.passed(replace(CONTRACT, name="other"), Memory(), Memory(rollback=undo(RollbackState.FAILED)))
     metrics.wrote()
     metrics.failed("cluster")
     metrics.notified("flux", "taken")
@@ -181,9 +183,13 @@ def test_names_and_labels_are_those_that_are_promised() -> None:
     assert found == NAMES
 
 
-def test_a_contract_costs_at_most_twenty_series() -> None:
-    """With every promise judged and every stage reached."""
-    mine = [labels for _, labels in samples(everything()) if ("name", "shop") in labels]
+@pytest.mark.parametrize("state", [RollbackState.ACTIVE, RollbackState.FAILED])
+def test_a_contract_costs_at_most_twenty_series(state: RollbackState) -> None:
+    """With every promise judged, every stage reached and a rollback."""
+    metrics = Metrics()
+    metrics.passed(CONTRACT, Memory(), replace(FULL, rollback=undo(state)))
+
+    mine = [labels for _, labels in samples(metrics) if ("name", "shop") in labels]
 
     assert 10 < len(mine) <= 20
 
@@ -286,6 +292,20 @@ def test_the_gauges_follow_the_last_pass() -> None:
     assert value(metrics, "ready", **labels) == 0.0
     assert value(metrics, "rolled_back", **labels) == 1.0
     assert value(metrics, "promise_kept", promise="Detection", **labels) is None
+
+
+def test_a_failed_rollback_is_told_for_as_long_as_it_lasts() -> None:
+    """Which revision the cluster runs then is not known."""
+    metrics = Metrics()
+    metrics.passed(CONTRACT, Memory(), FULL)
+    before = value(metrics, "rollback_failed", **OF_SHOP)
+    metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.FAILED)))
+    failed = value(metrics, "rollback_failed", **OF_SHOP), value(metrics, "rolled_back", **OF_SHOP)
+    metrics.passed(CONTRACT, replace(FULL, rollback=undo(RollbackState.FAILED)), FULL)
+
+    assert (before, failed) == (None, (1.0, None))
+    assert value(metrics, "rollback_failed", **OF_SHOP) is None
+    assert value(metrics, "rolled_back", **OF_SHOP) == 0.0
 
 
 def test_drift_that_could_not_be_compared_is_no_figure() -> None:

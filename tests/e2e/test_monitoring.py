@@ -23,6 +23,8 @@ RARE = (
     "[30d]",
     ":flux_contract",
     "dependencies_ready",
+    "rollback_failed",
+    ":30s]",
     "drifted",
     'code=~"5..',
     "by (sink",

@@ -135,6 +135,7 @@ TWO_PODS = {
         ("flux_contract_feasible", "", "0", "0"),
         ("flux_contract_dependencies_ready", "", "0", "0"),
         ("flux_contract_rolled_back", "", "1", "1"),
+        ("flux_contract_rollback_failed", "", "1", "1"),
         ("flux_contract_drifted_objects", "", "3", "3"),
         ("flux_contract_open_incidents", ',severity="Critical"', "2", "2"),
         ("flux_contract_promise_kept", ',promise="Drift"', "0", "0"),
@@ -156,7 +157,7 @@ OVER_AN_HOUR = {
     ("fleet", "Time in contract, 30 days"): 0.5,
 }
 """What panels show of `TWO_PODS` at the end."""
-COUNTS = {"Contracts": 1, "Rolled back": 1, "Open incidents": 2, "Cannot be kept": 1}
+COUNTS = {"Contracts": 1, "Rolled back": 1, "Rollbacks failed": 1, "Open incidents": 2, "Cannot be kept": 1}
 """What the first row of the fleet shows of `OVERLAPPING`."""
 
 

@@ -50,7 +50,13 @@ CASES = {
         labels={**OF_SHOP, "severity": "critical"},
     ),
     "FluxContractRollbackFailed": Case(
-        {'flux_contract_rollbacks_total{result="failed",pod="a"}': "0x4 1x200"}, fires=10, quiet=(3, 90)
+        {
+            f"flux_contract_info{{{SHOP}}}": "1x130",
+            f"flux_contract_rollback_failed{{{SHOP}}}": "_x5 1x100 stale",
+        },
+        fires=90,
+        quiet=(4, 107),
+        labels=OF_SHOP,
     ),
     "FluxContractRolledBackForLong": Case(
         {f"flux_contract_rolled_back{{{SHOP}}}": "0x4 1x1500 0x9"}, fires=1450, quiet=(1400, 1510), labels=OF_SHOP

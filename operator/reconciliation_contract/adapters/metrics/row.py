@@ -64,7 +64,16 @@ def _held(_: Declared, memory: Memory) -> Iterator[Sample]:
 
 
 def _rolled_back(_: Declared, memory: Memory) -> Iterator[Sample]:
-    yield {}, 1.0 if memory.rollback and memory.rollback.state is RollbackState.ACTIVE else 0.0
+    """Absent where a rollback has failed: which revision the cluster runs is not known."""
+    state = memory.rollback.state if memory.rollback else None
+    if state is not RollbackState.FAILED:
+        yield {}, float(state is RollbackState.ACTIVE)
+
+
+def _rollback_failed(_: Declared, memory: Memory) -> Iterator[Sample]:
+    """In the place of `_rolled_back`: a contract keeps to its bound of series."""
+    if memory.rollback and memory.rollback.state is RollbackState.FAILED:
+        yield {}, 1.0
 
 
 def _promises(_: Declared, memory: Memory) -> Iterator[Sample]:
@@ -102,7 +111,10 @@ FAMILIES: Final = (
         "Whether what delivery depends on works (absent while unknown).",
         _condition("DependenciesReady"),
     ),
-    Family("flux_contract_rolled_back", "Whether a rollback is in force.", _rolled_back),
+    Family(
+        "flux_contract_rolled_back", "Whether a rollback is in force (absent where one has failed).", _rolled_back
+    ),
+    Family("flux_contract_rollback_failed", "A rollback has failed; 1, or absent.", _rollback_failed),
     Family(
         "flux_contract_promise_kept",
         "Whether the promise was kept at the last delivery (absent while unknown).",
