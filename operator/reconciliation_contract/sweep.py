@@ -75,6 +75,7 @@ class Sweep:
         self._tell = tell
         self._clock = clock
         self._settings = settings
+        self._began_at = clock()
         self._alive_at: datetime | None = None
         self._note = note
         self._behind: dict[_Place, str] = {}
@@ -91,9 +92,9 @@ class Sweep:
             return f"observations are stale: {self._problem or 'the watches do not progress'}"
         return ""
 
-    def age(self) -> timedelta | None:
-        """How long ago the watches were last seen to be alive; None before the first time."""
-        return None if self._alive_at is None else self._clock() - self._alive_at
+    def age(self) -> timedelta:
+        """How long ago the watches were last seen to be alive; before the first time, since the start."""
+        return self._clock() - (self._alive_at or self._began_at)
 
     def skip(self, plural: str, key: Key, version: str) -> None:
         """Do not wait for an object that the watch brought but nobody could read: it must not stop the others."""
@@ -208,8 +209,7 @@ class Sweep:
         self._store.note(API_SERVER, False, self._clock())
 
     def _stale(self) -> bool:
-        age = self.age()
-        return age is None or age > self._settings.stale_after
+        return self._alive_at is None or self.age() > self._settings.stale_after
 
     def _judge(self) -> None:
         fresh = not self._stale()

@@ -117,7 +117,7 @@ class Operator:
         self.metrics.sense(
             queue_length=lambda: float(len(self.queue.overdue())),
             queue_age=lambda: max(self.queue.overdue(), default=0.0),
-            watch_age=lambda: age.total_seconds() if (age := self.sweep.age()) is not None else None,
+            watch_age=lambda: self.sweep.age().total_seconds(),
             controllers={name: partial(self.surroundings.works, name) for name in CONTROLLERS},
         )
 

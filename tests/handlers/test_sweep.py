@@ -372,6 +372,7 @@ async def test_an_operator_that_never_reached_the_cluster_says_so() -> None:
         assert at_first == "not synced: the API server has not been reached yet"
         assert swept.sweep.unready() == "not synced: cannot list contracts: no such kind"
         assert swept.store.fresh is False
+        assert swept.sweep.age() == timedelta(seconds=300)
         assert len(listing.asked) < 40
 
 

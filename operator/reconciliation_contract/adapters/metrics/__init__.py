@@ -230,9 +230,9 @@ class Metrics:
         """Ask for how the operator stands at each scrape."""
         self._gauge("queue_length", "Contracts that are due to be looked at.").set_function(_number(queue_length))
         self._gauge("queue_age_seconds", "How long the first of them has been due.").set_function(_number(queue_age))
-        self._gauge("watch_age_seconds", "Since the watches were last seen to be alive.").set_function(
-            _number(watch_age)
-        )
+        self._gauge(
+            "watch_age_seconds", "Since the watches were last seen to be alive, or since the start."
+        ).set_function(_number(watch_age))
         ready = self._gauge("controller_ready", "Whether a controller of Flux works.", ("controller",))
         for name, sense in controllers.items():
             ready.labels(name).set_function(_number(sense))
