@@ -308,6 +308,15 @@ def test_a_failed_rollback_is_told_for_as_long_as_it_lasts() -> None:
     assert value(metrics, "rolled_back", **OF_SHOP) == 0.0
 
 
+def test_the_last_healthy_delivery_is_known_while_one_fails() -> None:
+    """The other stages are those of the delivery under way."""
+    metrics = Metrics()
+    metrics.passed(CONTRACT, Memory(), replace(FULL, delivery=FAILED))
+
+    healthy, applied = (value(metrics, "stage_timestamp_seconds", stage=s, **OF_SHOP) for s in ("healthy", "applied"))
+    assert (healthy, applied) == (START.timestamp(), None)
+
+
 def test_drift_that_could_not_be_compared_is_no_figure() -> None:
     """Failing to measure is not zero drifted objects."""
     metrics, labels = Metrics(), {"exported_namespace": "apps", "name": "shop"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
-from reconciliation_contract.core.ending import result, results
+from reconciliation_contract.core.ending import last_healthy, result, results
 from reconciliation_contract.core.memory import Memory, Past, Result, RollbackState
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Delivery, Stages
@@ -94,3 +94,50 @@ def test_a_delivery_under_way_has_no_result() -> None:
     """Nor has a contract without one."""
     assert result(memory(APPLIED)) is None
     assert result(memory(None)) is None
+
+
+GOOD = core.good("A")
+PAST = Past(revision("A"), sha("A"), Result.HEALTHY, at(10))
+
+
+@pytest.mark.parametrize(
+    ("known", "when"),
+    [
+        pytest.param(memory(None), None, id="nothing was delivered yet"),
+        pytest.param(memory(HEALTHY, history=(PAST,)), at(50), id="healthy"),
+        pytest.param(memory(APPLIED, history=(PAST,)), at(10), id="under way: the one before"),
+        pytest.param(memory(APPLIED, history=(PAST,), rollback=BACK), at(10), id="rolled back: the one before"),
+        pytest.param(
+            memory(NEXT, history=(replace(PAST, result=Result.SUPERSEDED, ended_at=at(90)), PAST)),
+            at(10),
+            id="overtaken, and never healthy",
+        ),
+        pytest.param(
+            memory(NEXT, history=(replace(PAST, result=Result.SUPERSEDED, ended_at=at(90), footing="x"), PAST)),
+            at(10),
+            id="a way back that was overtaken",
+        ),
+        pytest.param(
+            memory(NEXT, history=(replace(PAST, result=Result.ROLLED_BACK, ended_at=at(90)), PAST)),
+            at(10),
+            id="rolled back, and never healthy",
+        ),
+        pytest.param(
+            memory(
+                NEXT,
+                history=(replace(PAST, result=Result.ROLLED_BACK, ended_at=at(90), latency=timedelta(1)), PAST),
+            ),
+            at(90),
+            id="rolled back after it was healthy",
+        ),
+        pytest.param(
+            memory(NEXT, history=(replace(PAST, result=Result.ADOPTED, footing="x"),), good=GOOD),
+            at(10),
+            id="adopted, and good",
+        ),
+        pytest.param(memory(APPLIED, good=GOOD), GOOD.since, id="long forgotten: when it had proved good"),
+    ],
+)
+def test_the_last_time_that_a_delivery_was_healthy_stays_known(known: Memory, when: datetime | None) -> None:
+    """It is asked for most while one fails."""
+    assert last_healthy(known) == when

@@ -161,14 +161,18 @@ COUNTS = {"Contracts": 1, "Rolled back": 1, "Rollbacks failed": 1, "Open inciden
 """What the first row of the fleet shows of `OVERLAPPING`."""
 
 
-def _evaluate(promtool: Path, folder: Path, series: dict[str, str], expected: dict[str, float]) -> None:
-    """Have promtool evaluate expressions at minute 59; each must give one value, with no label that matters here."""
+def _evaluate(promtool: Path, folder: Path, series: dict[str, str], expected: dict[str, float | None]) -> None:
+    """Have promtool evaluate expressions at minute 59; each must give one value without labels, or none at all."""
     story = {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "promql_expr_test": [
-            {"expr": expression, "eval_time": "59m", "exp_samples": [{"labels": "{}", "value": value}]}
-            for expression, value in expected.items()
+            {
+                "expr": text,
+                "eval_time": "59m",
+                "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+            }
+            for text, value in expected.items()
         ],
     }
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": read_groups()}))
@@ -197,6 +201,28 @@ def test_nothing_counts_twice_while_pods_overlap(promtool: Path, tmp_path: Path)
     expected = {_shown("fleet", title): value for title, value in COUNTS.items()}
 
     _evaluate(promtool, tmp_path, OVERLAPPING, expected | {"sum(exported_namespace:flux_contract_held:count)": 1})
+
+
+@pytest.mark.parametrize("applied", ["_x60", "220x60"])
+def test_a_delivery_that_is_not_healthy_yet_has_no_time_to_it(promtool: Path, tmp_path: Path, applied: str) -> None:
+    """The one before was healthy at 130; this one was committed at 50, before that, and pushed later."""
+    stamps = {"committed": "50x60", "detected": "210x60", "applied": applied, "healthy": "130x60"}
+    series = {
+        f'flux_contract_stage_timestamp_seconds{{{OF_SHOP},stage="{stage}"}}': values
+        for stage, values in stamps.items()
+    }
+    line = expressions(BOARDS["contract"])[-2]
+
+    _evaluate(
+        promtool,
+        tmp_path,
+        series,
+        {
+            _shown("contract", "Commit to healthy"): None,
+            f"sum({line})": None,
+            _shown("contract", "Since the last healthy delivery"): 59 * 60 - 130,
+        },
+    )
 
 
 @pytest.mark.parametrize("slug", ["contract", "fleet"])

@@ -7,6 +7,7 @@ healthy and is rolled back later has ended twice, and counts as a failure, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from reconciliation_contract.core.memory import Memory, Past, Result, Rollback
 from reconciliation_contract.core.promises import PromiseName, Verdict
@@ -39,6 +40,15 @@ def result(memory: Memory) -> Result | None:
     if delivery.stages.healthy is None:
         return None
     return Result.ADOPTED if delivery.adopted else Result.HEALTHY
+
+
+def last_healthy(memory: Memory) -> datetime | None:
+    """When a delivery last was healthy; where the history tells no more, when the revision had proved good."""
+    healthy = memory.delivery.stages.healthy if memory.delivery else None
+    if healthy:
+        return healthy.at
+    known = (past.ended_at for past in memory.history if past.was_healthy)
+    return next(known, memory.good.since if memory.good else None)
 
 
 def results(before: Memory, after: Memory) -> Iterator[Result]:

@@ -54,6 +54,12 @@ class Past:
     """Digest of where it proved good, see `footing_of`; empty where it did not."""
 
     @property
+    def was_healthy(self) -> bool:
+        """Whether it ended by being healthy, whatever came later, as far as that is recorded."""
+        good = self.result is Result.ADOPTED and self.footing  # of another, a way back may have been overtaken
+        return self.result is Result.HEALTHY or self.latency is not None or bool(good)
+
+    @property
     def untouched(self) -> bool:
         """Whether it was overtaken before anything was known of how it fares."""
         return self.result is Result.SUPERSEDED and self.failed_at is None and not self.broken

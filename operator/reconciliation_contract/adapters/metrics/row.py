@@ -13,13 +13,14 @@ from typing import Final
 from reconciliation_contract.core.compliance import is_held
 from reconciliation_contract.core.conditions import is_followed
 from reconciliation_contract.core.contract import Declared, InvalidContract, Severity
+from reconciliation_contract.core.ending import last_healthy
 from reconciliation_contract.core.memory import Memory, RollbackState
 from reconciliation_contract.core.promises import Verdict
+from reconciliation_contract.core.timeline import Stages
 
 Sample = tuple[Mapping[str, str], float]
 """Labels besides the contract's own, and the value."""
 
-STAGES: Final = ("committed", "detected", "applied", "healthy")
 _KEPT: Final = {Verdict.KEPT: 1.0, Verdict.BROKEN: 0.0}
 _LOUDNESS: Final = tuple(Severity)
 _TRUTH: Final = {"True": 1.0, "False": 0.0}
@@ -83,10 +84,12 @@ def _promises(_: Declared, memory: Memory) -> Iterator[Sample]:
 
 
 def _stamps(_: Declared, memory: Memory) -> Iterator[Sample]:
-    stages = memory.delivery.stages if memory.delivery else None
-    for name in STAGES if stages else ():
+    stages = memory.delivery.stages if memory.delivery else Stages()
+    for name in ("committed", "detected", "applied"):
         if moment := getattr(stages, name):
             yield {"stage": name}, moment.at.timestamp()
+    if at := last_healthy(memory):
+        yield {"stage": "healthy"}, at.timestamp()
 
 
 def _drifted(_: Declared, memory: Memory) -> Iterator[Sample]:
@@ -120,7 +123,11 @@ FAMILIES: Final = (
         "Whether the promise was kept at the last delivery (absent while unknown).",
         _promises,
     ),
-    Family("flux_contract_stage_timestamp_seconds", "When the last delivery reached a stage.", _stamps),
+    Family(
+        "flux_contract_stage_timestamp_seconds",
+        "When the last delivery reached a stage; healthy of the last one that did.",
+        _stamps,
+    ),
     Family(
         "flux_contract_drifted_objects",
         "Objects that were not as Git wants them at the last comparison (absent while not compared).",
