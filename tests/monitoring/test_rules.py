@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,9 @@ from tests.monitoring.promtool import ROOT, read_groups, read_rules, run
 pytestmark = pytest.mark.slow
 
 SHOP = 'exported_namespace="apps",name="shop"'
-OF_SHOP = {"exported_namespace": "apps", "name": "shop"}
+OF_APPS = {"exported_namespace": "apps", "namespace": "apps"}
+"""An AlertmanagerConfig of the team's takes what has its namespace in ``namespace``."""
+OF_SHOP = {**OF_APPS, "name": "shop"}
 ALERTS = read_rules("alert")
 OF_A_POD = ("FluxContractWatchStale", "FluxContractQueueStuck")
 """Trouble of one process, which a new one does not have."""
@@ -77,13 +80,13 @@ CASES = {
         {f"flux_contract_held{{{SHOP}}}": "1x60 0x10 1x60"},
         fires=70,
         quiet=(62, 80),
-        labels={"exported_namespace": "apps"},
+        labels=OF_APPS,
     ),
     "FluxContractBudgetBurnsSlowly": Case(
         {f"flux_contract_held{{{SHOP}}}": "1x360 0x40 1x360"},
         fires=400,
         quiet=(365, 440),
-        labels={"exported_namespace": "apps"},
+        labels=OF_APPS,
     ),
     "FluxContractOperatorAbsent": Case(
         {'flux_contract_build_info{version="1"}': "1x4 _x20 1x9"}, fires=18, quiet=(4, 30), labels={}
@@ -254,3 +257,27 @@ def test_an_alert_says_what_it_means_and_what_to_do(name: str) -> None:
 def test_every_page_belongs_to_an_alert() -> None:
     """A runbook of an alert that is gone misleads."""
     assert {page.stem for page in (ROOT / "docs" / "runbooks").glob("*.md")} == set(ALERTS)
+
+
+def test_the_example_of_inhibition_names_alerts_that_there_are() -> None:
+    """In docs/monitoring.md: what causes trouble silences what follows from it."""
+    text = (ROOT / "docs" / "monitoring.md").read_text()
+    (example,) = re.findall(r"^    inhibit_rules:\n(?:    .*\n)+", text, re.MULTILINE)
+
+    rules = yaml.safe_load(textwrap.dedent(example))["inhibit_rules"]
+
+    for rule in rules:
+        sources, targets = (_matched(rule[f"{end}_matchers"]) for end in ("source", "target"))
+        assert sources
+        assert targets
+        assert not sources & targets
+        assert sources | targets <= set(ALERTS)
+        for label in rule.get("equal", []):
+            assert all(label in CASES[name].labels for name in sources | targets)
+
+
+def _matched(matchers: list[str]) -> set[str]:
+    """The alerts that matchers of ``alertname`` list."""
+    (names,) = (re.fullmatch(r'alertname=~?"([\w|]+)"', matcher) for matcher in matchers)
+    assert names
+    return set(names[1].split("|"))
