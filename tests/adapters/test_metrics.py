@@ -25,6 +25,7 @@ from reconciliation_contract.core.memory import Incident, Memory, Past, Result, 
 from reconciliation_contract.core.observation import Condition, SourceRef
 from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.trace import ended
 from tests.support import builders_core as core
 from tests.support.virtual_time import START
 
@@ -380,6 +381,23 @@ def test_openmetrics_carries_the_revision_as_an_exemplar() -> None:
     exemplars = [s.exemplar for s in families["flux_contract_stage_duration_seconds"].samples if s.exemplar]
     undone = [s.exemplar for s in families["flux_contract_rollback_duration_seconds"].samples if s.exemplar]
     assert {exemplar.labels["revision"] for exemplar in (*exemplars, *undone)} == {HASH[:12]}
+
+
+def test_an_exemplar_leads_to_the_trace_of_its_delivery() -> None:
+    """Under the name that Grafana looks for, within the 128 characters that OpenMetrics allows."""
+    trace = ended(CONTRACT, replace(FULL, delivery=FAILED), FULL)
+    families = {family.name: family for family in parse_openmetrics(text(everything(), OPENMETRICS))}
+
+    exemplars = [
+        sample.exemplar.labels
+        for name in ("stage_duration_seconds", "rollback_duration_seconds")
+        for sample in families[f"flux_contract_{name}"].samples
+        if sample.exemplar
+    ]
+    assert trace is not None
+    assert len(exemplars) > 1
+    assert {labels["trace_id"] for labels in exemplars} == {f"{trace.identity:032x}"}
+    assert all(len("".join([*labels, *labels.values()])) <= 128 for labels in exemplars)
 
 
 def test_a_recovery_is_measured_once_and_at_once() -> None:

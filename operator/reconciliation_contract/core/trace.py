@@ -56,6 +56,11 @@ class Trace:
     children: tuple[Span, ...]
 
 
+def identity(uid: str, delivery: Delivery) -> int:
+    """128 bits for the delivery of a contract, whether or not its trace is sent."""
+    return _bits(_seed(uid, delivery), 16)
+
+
 def ended(contract: Contract, before: Memory, after: Memory) -> Trace | None:
     """The trace of the delivery that ended between two passes; None where none did.
 
@@ -88,15 +93,14 @@ def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime
     if delivery.adopted or begin is None or end is None:
         return None
     begin = replace(begin, at=begin.first)
-    began = delivery.started_at.astimezone(UTC).isoformat(timespec="milliseconds")
-    seed = f"{contract.uid}/{delivery.hash}/{began}"
+    seed = _seed(contract.uid, delivery)
     undo = undone(memory)
     result = Result.ROLLED_BACK if undo else Result.HEALTHY if delivery.stages.healthy else Result.SUPERSEDED
     root = Span(
         "delivery", _bits(f"{seed}/delivery", 8), begin.at, max(begin.at, end),
         _attributes(contract, delivery, memory, result), "" if result is Result.HEALTHY else result.value,
     )  # fmt: skip
-    return Trace(_bits(seed, 16), root, tuple(_children(seed, delivery, undo, begin)))
+    return Trace(identity(contract.uid, delivery), root, tuple(_children(seed, delivery, undo, begin)))
 
 
 def _children(seed: str, delivery: Delivery, undo: Rollback | None, begin: Moment) -> Iterator[Span]:
@@ -125,6 +129,11 @@ def _attributes(contract: Contract, delivery: Delivery, memory: Memory, result: 
         "vcs.ref.head.revision": delivery.hash,
         **verdicts,
     }
+
+
+def _seed(uid: str, delivery: Delivery) -> str:
+    began = delivery.started_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return f"{uid}/{delivery.hash}/{began}"
 
 
 def _bits(text: str, size: int) -> int:

@@ -2,8 +2,8 @@
 
 Conventions: base units, ``_total`` for counters. The namespace of a contract is in ``exported_namespace``, since
 ``namespace`` is the operator's own when a PodMonitor scrapes it. No commit, URL or message is ever a label; a commit
-may be an exemplar, which is no series. Counters and histograms are fed at transitions and begin at 0 with each start;
-what is per contract is kept as written lines, see `row`.
+may be an exemplar with its trace, which is no series. Counters and histograms are fed at transitions and begin at 0
+with each start; what is per contract is kept as written lines, see `row`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from reconciliation_contract.core.ending import results, so_far
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.statistics import recoveries
-from reconciliation_contract.core.timeline import MEASURED_STAGES, Span, origin
+from reconciliation_contract.core.timeline import MEASURED_STAGES, Delivery, Span, origin
+from reconciliation_contract.core.trace import identity
 
 Key = tuple[str, str]
 Sense = Callable[[], float | None]
@@ -175,11 +176,11 @@ class Metrics:
         if before != after or key not in self._rows:
             self._rows[key] = write_row(contract, after)
         if before != after:
-            self._note_delivery(before, after)
-            self._note_rollback(before, after)
+            self._note_delivery(contract.uid, before, after)
+            self._note_rollback(contract.uid, before, after)
             self._note_incidents(before, after)
 
-    def _note_delivery(self, before: Memory, after: Memory) -> None:
+    def _note_delivery(self, uid: str, before: Memory, after: Memory) -> None:
         for result in results(before, after):
             self._deliveries.labels(result.value).inc()
         known_recoveries = recoveries(so_far(before))
@@ -200,16 +201,16 @@ class Metrics:
             had = known_start and before.delivery and getattr(before.delivery.stages, name)
             if stage and start and not had and after.delivery.reached(stage):
                 longest = Span.between(start, stage).longest / _SECOND
-                self._stages.labels(name).observe(longest, {"revision": after.delivery.hash[:12]})
+                self._stages.labels(name).observe(longest, _exemplar(uid, after.delivery.hash, after.delivery))
 
-    def _note_rollback(self, before: Memory, after: Memory) -> None:
+    def _note_rollback(self, uid: str, before: Memory, after: Memory) -> None:
         old, new = before.rollback, after.rollback
         state = new.state if new else None
         if state is (old.state if old else None):
             return
         if new and new.state is RollbackState.ACTIVE and new.completed_at:
             self._rollbacks.labels("completed").inc()
-            exemplar = {"revision": new.bad.hash[:12]}
+            exemplar = _exemplar(uid, new.bad.hash, after.delivery)
             self._undone.observe((new.completed_at - new.started_at) / _SECOND, exemplar)
         elif state is RollbackState.FAILED:
             self._rollbacks.labels("failed").inc()
@@ -246,6 +247,14 @@ class Metrics:
     def scrape(self, accept: str) -> tuple[str, Iterator[bytes]]:
         """Return content type and body, in slices, as everything stands now."""
         return expose(self.registry, [*self._rows.values()], accept)
+
+
+def _exemplar(uid: str, commit: str, delivery: Delivery | None) -> dict[str, str]:
+    """What a bar of a histogram leads to: the commit, and the trace of its delivery, where traces are sent."""
+    labels = {"revision": commit[:12]}
+    if delivery and delivery.hash == commit and not delivery.adopted:
+        labels["trace_id"] = f"{identity(uid, delivery):032x}"
+    return labels
 
 
 def _number(sense: Sense) -> Callable[[], float]:
