@@ -186,6 +186,8 @@ def full_memory(*, adopted: bool = False) -> Memory:
             failed_at=after(n),
             recovered_at=after(n + 1),
             footing="0123456789ab",
+            left_for=revision(1),
+            because=LONG,
         )
         for n, (hash_, result) in enumerate(zip(HASHES, [*Result] * HISTORY, strict=False))
     )

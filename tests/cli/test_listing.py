@@ -67,13 +67,14 @@ def test_a_hostile_message_stays_in_its_line() -> None:
 def test_deliveries_are_shown_newest_first() -> None:
     """The present delivery comes first; a script gets times."""
     broken = past(OLD, Result.ROLLED_BACK, broken=(PromiseName.DETECTION, PromiseName.RECONCILIATION))
+    broken = replace(broken, left_for=f"main@sha1:{BAD}", because="zoe: wrong prices")
     memory = replace(healthy(), history=(broken, past(BAD, Result.SUPERSEDED, subject="")))
 
     assert listing.deliveries(Screen(), memory, NOW) == [
-        "REVISION  SUBJECT            RESULT      LATENCY  BROKEN                    ENDED",
-        "aa11aa11  Change the prices  Healthy     8s       -                         2026-11-23T12:05:08.000Z",
-        "dd44dd44  Change the prices  RolledBack  -        Detection,Reconciliation  2026-11-23T11:10:00.000Z",
-        "bb22bb22  -                  Superseded  -        -                         2026-11-23T11:10:00.000Z",
+        "REVISION  SUBJECT            RESULT      LATENCY  BROKEN                    ENDED                     ROLLED BACK TO",
+        "aa11aa11  Change the prices  Healthy     8s       -                         2026-11-23T12:05:08.000Z  -",
+        "dd44dd44  Change the prices  RolledBack  -        Detection,Reconciliation  2026-11-23T11:10:00.000Z  bb22bb22 (zoe: wrong prices)",
+        "bb22bb22  -                  Superseded  -        -                         2026-11-23T11:10:00.000Z  -",
     ]
 
 
@@ -81,7 +82,7 @@ def test_a_person_reads_ages() -> None:
     """On a terminal the time since is shown."""
     lines = listing.deliveries(Screen(100), healthy(), NOW)
 
-    assert [line.split()[-3:] for line in lines[1:]] == [["-", "4m", "ago"], ["-", "60m", "ago"]]
+    assert [line.split()[-4:] for line in lines[1:]] == [["-", "4m", "ago", "-"], ["-", "60m", "ago", "-"]]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,19 @@ OTHERS: dict[str, tuple[str, str]] = {
     "admission is not ready": ('pods "web" is forbidden: not yet ready to handle request', "repair it"),
     "the token has expired": ("the server has asked for the client to provide credentials", "repair it"),
     "a conversion webhook is down": ("conversion webhook for example.com/v1, Kind=Widget failed: Post x", "repair it"),
+    "the API server answers too late": (
+        'Deployment/apps/web dry-run failed: Patch "https://10.0.0.1:443/x": context deadline exceeded',
+        "repair it",
+    ),
+    "Flux throttles itself": ("client rate limiter Wait returned an error: rate: Wait(n=1) would exceed x", "repair it"),
+    "somebody else wrote in between": (
+        "Operation cannot be fulfilled on x: please apply your changes to the latest version and try again",
+        "repair it",
+    ),
+    "a remote cluster has no credentials": (
+        "unable to read KubeConfig secret 'apps/prod' error: secrets \"prod\" not found",
+        "look at its Secret",
+    ),
     "a registry is down behind a policy": (
         'admission webhook "images.example.com" denied the request: Get "https://registry": dial tcp: i/o timeout',
         "repair it",
@@ -97,6 +110,13 @@ def test_what_is_rare_is_understood(name: str) -> None:
     message, expected = OTHERS[name]
 
     assert_cured_by(expected, "ReconciliationFailed", message)
+
+
+def test_an_application_may_be_late_itself() -> None:
+    """A health check quotes what objects say of themselves."""
+    message = "health check failed after 30s: [Widget/apps/w status: 'Failed': context deadline exceeded]"
+
+    assert classify("HealthCheckFailed", message).curable
 
 
 def test_only_a_build_lacks_what_its_spec_refers_to() -> None:

@@ -15,7 +15,7 @@ from reconciliation_contract.core.effects import (
     EmitEvent,
     TellLeft,
 )
-from reconciliation_contract.core.memory import BAD_REVISIONS, RollbackState
+from reconciliation_contract.core.memory import BAD_REVISIONS, Result, RollbackState
 from reconciliation_contract.core.observation import Condition
 from tests.core.rollback_situations import (
     A_FAILS,
@@ -36,6 +36,7 @@ from tests.support.builders_core import (
     pin,
     rolling_back,
     since,
+    source,
     standing,
 )
 
@@ -264,3 +265,25 @@ def test_the_target_must_still_be_the_known_good_one() -> None:
 def acts(case: Case) -> tuple[Effect, ...]:
     """What a pass does to the cluster."""
     return tuple(effect for effect in case.decide().effects if not isinstance(effect, EmitEvent))
+
+
+@pytest.mark.parametrize(
+    ("asked_by", "because"), [("", "HealthCheckFailed"), ("ann: wrong prices", "ann: wrong prices")]
+)
+def test_the_history_says_where_a_rollback_went_and_why(asked_by: str, because: str) -> None:
+    """After the fix is there nothing else in the status tells of it."""
+    case = rolling_back(ACTIVE, seen__source=source("C", 99), rollback__asked_by=asked_by)
+
+    (past, *_) = case.decide().memory.history
+
+    assert (past.hash, past.result) == (sha("B"), Result.ROLLED_BACK)
+    assert (past.left_for, past.because) == (good().revision, because)
+
+
+def test_what_was_not_rolled_back_went_nowhere() -> None:
+    """A proposal that the next commit overtook leaves no trace in the history."""
+    case = rolling_back(RollbackState.PROPOSED, seen__source=source("C", 99))
+
+    (past, *_) = case.decide().memory.history
+
+    assert (past.hash, past.left_for, past.because) == (sha("B"), "", "")

@@ -244,6 +244,8 @@ def _read_past(raw: Raw) -> Past | None:
         failed_at=moment(raw.get("failedAt")),
         recovered_at=moment(raw.get("recoveredAt")),
         footing=read_text(raw, "footing"),
+        left_for=read_text(raw, "rolledBackTo"),
+        because=read_text(raw, "because"),
     )
 
 

@@ -23,6 +23,7 @@ TEXTS: Final = frozenset(
         "nextStep",
         "outcome",
         "subject",
+        "because",
         "commitProblem",
         "requestedBy",
         "asked",
@@ -96,7 +97,8 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
     yield (short := short | _told(_cut(wire, _READABLE[0])))
     yield (short := _without_what_is_kept(short))
     history = short.get("history", [])
-    history = [*history[:_LATEST], *(without(past, "subject") for past in history[_LATEST:])]
+    old = (without(past, "subject", "rolledBackTo", "because") for past in history[_LATEST:])
+    history = [*history[:_LATEST], *old]
     for kept in range(len(history), _LATEST - 1, -1):
         yield (short := _with(short, "history", history[:kept]))
     bare = short

@@ -189,6 +189,8 @@ def _past(past: Past) -> Wire:
             "failedAt": timestamp(past.failed_at) if past.failed_at else None,
             "recoveredAt": timestamp(past.recovered_at) if past.recovered_at else None,
             "footing": past.footing,
+            "rolledBackTo": _revision(past.left_for),
+            "because": bounded(past.because, 72),
         }
     )
 

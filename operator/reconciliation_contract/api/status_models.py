@@ -219,6 +219,10 @@ class Past(Wire):
     footing: Word | None = None
     """Digest of the Kustomization, source and path for which it proved good. Only to such a revision, and only
     while they are the same, can a person ask to go back."""
+    rolled_back_to: Revision | None = None
+    """The revision that a rollback from it went to."""
+    because: Text | None = None
+    """Why it was rolled back: Flux's reason, or who asked for it and why."""
 
 
 class StatisticsStatus(Wire):

@@ -10,6 +10,7 @@ from typing import Final
 from reconciliation_contract.api.status import timestamp
 from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, columns, table
 from reconciliation_contract.cli.view import View, abbreviated, ago, brief, short, took
+from reconciliation_contract.core.ending import undone
 from reconciliation_contract.core.memory import Memory, Result, RollbackState
 from reconciliation_contract.core.observation import Condition
 from reconciliation_contract.core.promises import Verdict
@@ -68,6 +69,9 @@ def _status(ready: Condition) -> str:
 # Deliveries --------------------------------------------------------------------------------------------------------
 
 
+_DELIVERY: Final = ("REVISION", "SUBJECT", "RESULT", "LATENCY", "BROKEN", "ENDED", "ROLLED BACK TO")
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     """One delivery, finished or not."""
@@ -78,12 +82,14 @@ class _Line:
     latency: timedelta | None
     broken: tuple[str, ...]
     ended_at: datetime | None
+    left_for: str
+    because: str
 
 
 def deliveries(screen: Screen, memory: Memory, now: datetime) -> list[str]:
     """Show the present delivery and the finished ones as a table, newest first; empty where there are none."""
     rows = [_delivery(screen, line, now) for line in _lines(memory)]
-    heading = [Cell(name) for name in ("REVISION", "SUBJECT", "RESULT", "LATENCY", "BROKEN", "ENDED")]
+    heading = [Cell(name) for name in _DELIVERY]
     return table(screen, [heading, *rows], flexible=1) if rows else []
 
 
@@ -99,6 +105,7 @@ def _delivery(screen: Screen, line: _Line, now: datetime) -> list[Cell]:
         Cell(took(line.latency)),
         Cell(",".join(line.broken) or ABSENT),
         Cell(ended),
+        Cell(f"{abbreviated(line.left_for)} ({line.because})" if line.left_for else ABSENT),
     ]
 
 
@@ -107,6 +114,7 @@ def _lines(memory: Memory) -> Iterator[_Line]:
     if delivery:
         pushed, healthy = origin(delivery), delivery.stages.healthy
         known = pushed and delivery.reached(healthy)
+        undo = undone(memory)
         yield _Line(
             revision=delivery.revision,
             subject=delivery.subject,
@@ -114,9 +122,20 @@ def _lines(memory: Memory) -> Iterator[_Line]:
             latency=Span.between(pushed, healthy).longest if known and pushed and healthy else None,
             broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
             ended_at=healthy.at if healthy else None,
+            left_for=undo.good.name if undo else "",
+            because=(undo.asked_by or undo.reason) if undo else "",
         )
     for past in memory.history:
-        yield _Line(past.revision, past.subject, past.result, past.latency, past.broken, past.ended_at)
+        yield _Line(
+            revision=past.revision,
+            subject=past.subject,
+            result=past.result,
+            latency=past.latency,
+            broken=past.broken,
+            ended_at=past.ended_at,
+            left_for=past.left_for,
+            because=past.because,
+        )
 
 
 def _result(memory: Memory, delivery: Delivery) -> str:

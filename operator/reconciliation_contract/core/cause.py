@@ -31,19 +31,22 @@ _TROUBLE: Final = (
     r"|too many requests|server is currently unable|unable to return a response in the time allotted"
     r"|request did not complete within|unable to retrieve the complete list of server apis"
     r"|asked for the client to provide credentials|: unauthorized"
+    r"|client rate limiter wait|would exceed context deadline|apply your changes to the latest version"
 )
+_AWAY: Final = "the API server or a service that Flux needs does not answer; repair it"
 _CAUSES: Final = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
         (r"fail(?:ed|ing) (?:calling|to call) webhook|conversion webhook for .* failed",
          "an admission webhook does not answer; repair it"),
-        (_TROUBLE, "the API server or a service that Flux needs does not answer; repair it"),
+        (_TROUBLE, _AWAY),
         # The policy's verdict is on the manifests, whatever words its author chose.
         (r"denied (?:the )?request", ""),
         (r"is forbidden: user\b|user \S+ cannot \w+ resource|is attempting to grant rbac",
          "the Kustomization's service account lacks a right; grant it"),
         (r"exceeded quota|insufficient quota|status unknown for quota|quota evaluation timed out",
          "a resource quota is used up; raise it or free some"),
+        (r"kubeconfig secret", "the cluster that spec.kubeConfig names cannot be used; look at its Secret"),
         (r"because it is being terminated", "the namespace is being deleted; let it go and create it anew"),
         # Encrypted with a key that is there, and changed since: that is the commit's.
         (r"mac mismatch", ""),
@@ -51,8 +54,16 @@ _CAUSES: Final = tuple(
     )
 )  # fmt: skip
 """Asked in this order; the first that matches decides. Without a remedy the manifests are at fault."""
-_ABSENT: Final = re.compile(r"(?:secrets?|configmaps?) \S+ not found")
-"""Said of a build, this is what the Kustomization's spec refers to, not what is in Git."""
+_OF_STAGE: Final = {
+    # What the Kustomization's spec refers to, not what is in Git; said of an apply, it is.
+    "BuildFailed": (
+        re.compile(r"(?:secrets?|configmaps?) \S+ not found"),
+        "a Secret or ConfigMap that the Kustomization refers to is missing; create it",
+    ),
+    # Of a request to the API server; a health check quotes those of the applications.
+    "ReconciliationFailed": (re.compile(r"context deadline exceeded"), _AWAY),
+}
+"""Words that tell of no fault of the manifests at one stage only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +82,9 @@ def classify(reason: str, message: str) -> Cause:
         return Cause(curable=False, remedy=_STAGES.get(reason, stage))
     text = _plain(message)
     remedy = next((remedy for pattern, remedy in _CAUSES if pattern.search(text)), "")
-    if not remedy and reason == "BuildFailed" and _ABSENT.search(text):
-        remedy = "a Secret or ConfigMap that the Kustomization refers to is missing; create it"
+    pattern, otherwise = _OF_STAGE.get(reason, (None, ""))
+    if not remedy and pattern and pattern.search(text):
+        remedy = otherwise
     return Cause(curable=not remedy, remedy=remedy)
 
 

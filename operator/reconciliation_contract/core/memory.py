@@ -52,6 +52,10 @@ class Past:
     """When a rollback had the cluster healthy again."""
     footing: str = ""
     """Digest of where it proved good, see `footing_of`; empty where it did not."""
+    left_for: str = ""
+    """The revision that a rollback from it went to; empty without one."""
+    because: str = ""
+    """Why there was that rollback: Flux's reason, or who asked for it and why."""
 
     @property
     def was_healthy(self) -> bool:

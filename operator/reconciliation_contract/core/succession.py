@@ -14,6 +14,7 @@ from reconciliation_contract.core.memory import HISTORY, Memory, Past, Result, f
 from reconciliation_contract.core.observation import Observation
 from reconciliation_contract.core.promises import PromiseName, Verdict
 from reconciliation_contract.core.sighting import Target
+from reconciliation_contract.core.text import bounded
 from reconciliation_contract.core.timeline import Delivery, Failures, Span
 
 
@@ -126,6 +127,7 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
     if delivery is None:
         return memory
     healthy, undo = delivery.stages.healthy, memory.rollback
+    undo = undo if undo and undo.bad.hash == delivery.hash else None
     past = Past(
         revision=delivery.revision,
         hash=delivery.hash,
@@ -135,9 +137,11 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
         latency=_latency(delivery, memory),
         broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
         failed_at=delivery.failures.first_at if delivery.failures and _curable(delivery.failures) else None,
-        recovered_at=undo.completed_at if undo and undo.bad.hash == delivery.hash else None,
+        recovered_at=undo.completed_at if undo else None,
         footing=footing_of(memory.good) if memory.good and memory.good.hash == delivery.hash else "",
     )
+    if undo and past.result is Result.ROLLED_BACK:
+        past = replace(past, left_for=undo.good.name, because=bounded(undo.asked_by or undo.reason, 72))
     return replace(memory, history=_kept((past, *memory.history)))
 
 
