@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -39,10 +39,11 @@ class Sink:
     """What it asks for while it is down."""
     tries: int = 0
     sent: list[Notice] = field(default_factory=list)
+    refuses: Callable[[Notice], bool] = lambda _: False
 
     async def send(self, notices: Sequence[Notice]) -> None:
         self.tries += 1
-        if self.down:
+        if self.down or any(map(self.refuses, notices)):
             raise SinkError("down", self.retry_after)
         self.sent.extend(notices)
 
@@ -287,6 +288,24 @@ async def test_a_storm_that_passed_while_the_sink_was_down_is_told_in_order() ->
         fleet.mend(keys(50))
         await passing(60)
         sink.down = False
+        await passing(600)
+
+    assert sink.kinds == ["Opened", "Recovered"]
+
+
+@pytest.mark.parametrize("number", [1, 50])
+async def test_what_was_taken_is_not_sent_again_when_the_next_is_refused(number: int) -> None:
+    """One opening, however often its recovery is tried; alone and for a storm."""
+    sink = Sink(down=True, refuses=lambda notice: notice.over)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(number), "source-controller")
+        await passing(60)
+        fleet.mend(keys(number))
+        sink.down = False
+        await passing(600)
+        assert sink.kinds == ["Opened"]
+        assert sink.tries > 5
+        sink.refuses = lambda _: False
         await passing(600)
 
     assert sink.kinds == ["Opened", "Recovered"]

@@ -82,11 +82,12 @@ class Fleet:
         """Tell what is due of some; a crash has it sent and not remembered."""
         batch = [i for i in self.items if i.key[1] in names and self.have(i) < i.incident.count]
         for letter in list(letters(batch, self.items, self, by_namespace=False)):
-            self.sent.extend(notice for notice in letter.notices if notice.id not in self.lost)
+            notices = [letter.notice] if letter.notice else []
+            self.sent.extend(notice for notice in notices if notice.id not in self.lost)
             if crash:
-                self.lost.update(notice.id for notice in letter.notices)
-            for item in () if crash else letter.items:
-                self.counts[item.id] = item.incident.count
+                self.lost.update(notice.id for notice in notices)
+            for item, count in () if crash else letter.told:
+                self.counts[item.id] = count
                 self.storms[item.id] = letter.storm
 
     def forget(self) -> None:

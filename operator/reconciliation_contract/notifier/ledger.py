@@ -70,9 +70,9 @@ class Ledger:
         if fresh:
             self.taken[key] = fresh
 
-    def take(self, item: Item, sink: str, storm: str) -> None:
-        """Remember that a sink has all messages of an incident."""
-        self.taken.setdefault(item.key, {}).setdefault(item.id, {})[sink] = Told(item.incident.count, storm)
+    def take(self, item: Item, sink: str, told: Told) -> None:
+        """Remember what a sink has of an incident now."""
+        self.taken.setdefault(item.key, {}).setdefault(item.id, {})[sink] = told
 
     def have(self, item: Item, sink: str) -> int:
         """How many messages a sink took."""

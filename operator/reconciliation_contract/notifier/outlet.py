@@ -12,8 +12,8 @@ from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import Sink
 from reconciliation_contract.core.notice import Notice
 from reconciliation_contract.notifier.attempts import Attempts
-from reconciliation_contract.notifier.ledger import Item, Key, Ledger
-from reconciliation_contract.notifier.storm import lacking, letters
+from reconciliation_contract.notifier.ledger import Item, Key, Ledger, Told
+from reconciliation_contract.notifier.storm import letters
 from reconciliation_contract.notifier.waiting import Waiting
 
 MOST: Final = 1000
@@ -100,22 +100,20 @@ class Outlet:
     async def _send_letters(self, batch: list[Item]) -> None:
         """Send one message for each incident, or one for a storm; what is left is due again after a pause."""
         for letter in list(letters(batch, self._ledger, self, by_namespace=self.sink.by_namespace)):
-            for notice in letter.notices:
-                if not await self._send([notice]):
-                    return
-            self._told(letter.items, letter.storm)
+            if letter.notice is not None and not await self._send([letter.notice]):
+                return
+            self._told(letter.told, letter.storm)
 
     async def _send_all(self, batch: list[Item]) -> None:
-        """Send everything: what is lacking, and again what is open."""
+        """Send the newest of everything: of what is due, and again of what is open."""
         due = {item.id for item in batch}
         again = [i for i in self._ledger if not i.incident.closed_at and i.id not in due and self.have(i)]
         items = [*batch, *again]
         for start in range(0, len(items), TOGETHER):
             part = items[start : start + TOGETHER]
-            told = (lacking(item, self) or [item.notice(item.incident.count)] for item in part)
-            if not await self._send([notice for notices in told for notice in notices]):
+            if not await self._send([item.notice(item.incident.count) for item in part]):
                 return
-            self._told([item for item in part if item.id in due])
+            self._told([(item, item.incident.count) for item in part if item.id in due])
 
     async def _send(self, notices: Sequence[Notice]) -> bool:
         """Send once; False where it is to be tried again, after a pause."""
@@ -124,10 +122,10 @@ class Outlet:
             self._repeat_at = self._attempts.not_before
         return taken
 
-    def _told(self, items: Sequence[Item], storm: str = "") -> None:
-        """Remember what was taken until the status says so, and have it written."""
-        for item in items:
-            self._ledger.take(item, self.sink.name, storm)
-            self._waiting.told(item)
-        if items:
-            self._tell({item.key for item in items})
+    def _told(self, told: Sequence[tuple[Item, int]], storm: str = "") -> None:
+        """Remember how much was taken until the status says so, and have it written."""
+        for item, count in told:
+            self._ledger.take(item, self.sink.name, Told(count, storm))
+            self._waiting.told(item, count)
+        if told:
+            self._tell({item.key for item, _ in told})

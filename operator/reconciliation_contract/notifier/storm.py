@@ -34,13 +34,13 @@ Group = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Messages to be sent one after the other, and the incidents that are told by them.
+    """A message, and the incidents that it tells of, each with how many of its messages its reader then has.
 
-    Without messages those were told of before, together with others.
+    Without a message they were told of before, together with others.
     """
 
-    notices: Sequence[Notice]
-    items: Sequence[Item]
+    notice: Notice | None
+    told: Sequence[tuple[Item, int]]
     storm: str = ""
     """The subject under which they are told of; empty where each has its own."""
 
@@ -55,11 +55,6 @@ class Reader(Protocol):
         """The storm in which it was told of an incident; empty where alone."""
 
 
-def lacking(item: Item, reader: Reader) -> list[Notice]:
-    """The messages of one incident that a sink lacks."""
-    return [item.notice(number) for number in owed(item.incident, reader.have(item))]
-
-
 def letters(batch: Sequence[Item], known: Iterable[Item], reader: Reader, *, by_namespace: bool) -> Iterator[Letter]:
     """What to send of the incidents in ``batch``, which are due; ``known`` are all that there are, these included."""
 
@@ -67,7 +62,9 @@ def letters(batch: Sequence[Item], known: Iterable[Item], reader: Reader, *, by_
         return item.incident.cause, item.contract.namespace if by_namespace else ""
 
     due = {item.id for item in batch}
-    yield from (Letter(lacking(item, reader), [item]) for item in batch if not item.incident.cause)
+    for item in batch:
+        if not item.incident.cause:
+            yield from _alone(item, reader)
     kin: defaultdict[Group, list[Item]] = defaultdict(list)
     concerned = {group(item) for item in batch if item.incident.cause}
     for item in known:
@@ -76,6 +73,19 @@ def letters(batch: Sequence[Item], known: Iterable[Item], reader: Reader, *, by_
     for (cause, scope), found in kin.items():
         for cluster in _clusters(found):
             yield from _of_cluster(_Cluster(f"{cause}/{scope}", cluster, reader), due)
+
+
+def _alone(item: Item, reader: Reader) -> Iterator[Letter]:
+    """The messages of one incident that a sink lacks; with the last of them it has all that there are."""
+    *first, last = owed(item.incident, reader.have(item)) or (0,)
+    for number in first:
+        yield Letter(item.notice(number), [(item, number)])
+    yield Letter(item.notice(last) if last else None, _all([item]))
+
+
+def _all(items: Iterable[Item]) -> list[tuple[Item, int]]:
+    """Incidents of which everything is told."""
+    return [(item, item.incident.count) for item in items]
 
 
 def _clusters(kin: list[Item]) -> Iterator[list[Item]]:
@@ -114,7 +124,9 @@ def _of_cluster(cluster: _Cluster, due: set[str]) -> Iterator[Letter]:
     reader = cluster.reader
     mine = [item for item in cluster.items if item.id in due]
     told = [item for item in mine if reader.have(item)]
-    yield from (Letter(lacking(item, reader), [item]) for item in told if not reader.storm(item))
+    for item in told:
+        if not reader.storm(item):
+            yield from _alone(item, reader)
     for storm in sorted({reader.storm(item) for item in told} - {""}):
         yield from _continued(storm, [item for item in told if reader.storm(item) == storm], cluster)
     if len(told) < len(mine):
@@ -129,13 +141,14 @@ def _continued(storm: str, items: list[Item], cluster: _Cluster) -> Iterator[Let
     if reminded:
         first = max(reminded, key=lambda item: item.incident.count)
         heard = any(cluster.reader.have(item) >= first.incident.count for item in open_)
-        yield Letter([] if heard else [_gathered(storm, first.notice(first.incident.count), open_)], reminded, storm)
+        reminder = _gathered(storm, first.notice(first.incident.count), open_)
+        yield Letter(None if heard else reminder, _all(reminded), storm)
     if open_:
-        yield Letter([], [item for item in items if item.incident.closed_at], storm)
+        yield Letter(None, _all(item for item in items if item.incident.closed_at), storm)
         return
     # All that is over at once, lest what comes due a moment later ends the storm again.
     over = [item for item in members if cluster.reader.have(item) < item.incident.count]
-    yield Letter([_ended(storm, members)], over, storm)
+    yield Letter(_ended(storm, members), _all(over), storm)
 
 
 def _begun(fresh: list[Item], due: set[str], cluster: _Cluster) -> Iterator[Letter]:
@@ -148,18 +161,22 @@ def _begun(fresh: list[Item], due: set[str], cluster: _Cluster) -> Iterator[Lett
     open_ = [item for item in cluster.items if not item.incident.closed_at]
     going_on = next((storm for item in open_ if (storm := reader.storm(item))), "")
     if going_on:
-        yield Letter([], fresh, going_on)
+        yield Letter(None, _all(fresh), going_on)
         return
     ids = {item.id for item in fresh}
     concerned = [item for item in cluster.items if item.id in ids or not item.incident.closed_at]
     if len(concerned) < STORM:
-        yield from (Letter(lacking(item, reader), [item]) for item in fresh if item.id in due)
+        for item in fresh:
+            if item.id in due:
+                yield from _alone(item, reader)
         return
     storm = hashlib.sha256(f"{cluster.name}/{fresh[0].id}".encode()).hexdigest()[:16]
-    notices = [_gathered(storm, concerned[0].notice(1), concerned)]
-    if all(item.incident.closed_at for item in fresh):
-        notices.append(_ended(storm, fresh))
-    yield Letter(notices, fresh, storm)
+    opening = _gathered(storm, concerned[0].notice(1), concerned)
+    if not all(item.incident.closed_at for item in fresh):
+        yield Letter(opening, _all(fresh), storm)
+        return
+    yield Letter(opening, [(item, 1) for item in fresh], storm)
+    yield Letter(_ended(storm, fresh), _all(fresh), storm)
 
 
 def _ended(storm: str, items: Sequence[Item]) -> Notice:

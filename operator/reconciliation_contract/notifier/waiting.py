@@ -55,10 +55,10 @@ class Waiting:
         for entry in [entry for id_, entry in self._of.get(key, {}).items() if id_ not in names]:
             self._remove(entry)
 
-    def told(self, item: Item) -> None:
-        """Forget an incident, unless there is something newer to tell of it."""
+    def told(self, item: Item, count: int) -> None:
+        """Forget an incident of which so many messages are told, unless there is more to tell of it."""
         entry = self._of.get(item.key, {}).get(item.id)
-        if entry is not None and entry.item.incident.count <= item.incident.count:
+        if entry is not None and entry.item.incident.count <= count:
             self._remove(entry)
 
     def due(self, now: float) -> list[Item]:
