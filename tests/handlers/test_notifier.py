@@ -12,7 +12,7 @@ import pytest
 
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import SinkError
-from reconciliation_contract.core.contract import Severity
+from reconciliation_contract.core.contract import Contract, Severity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.notice import Kind, Notice
 from reconciliation_contract.notifier import Notifier
@@ -75,8 +75,10 @@ class Fleet:
     def note(self, key: Key, incident: Incident) -> None:
         before = (self.known[key],) if key in self.known else ()
         self.known[key] = incident
-        contract = replace(CONTRACT, namespace=key[0], name=key[1], uid=f"uid-{key}", kustomization=key[1])
-        self.notifier.note(contract, "", before, (incident,))
+        self.notifier.note(self.contract(key), "", before, (incident,))
+
+    def contract(self, key: Key) -> Contract:
+        return replace(CONTRACT, namespace=key[0], name=key[1], uid=f"uid-{key}", kustomization=key[1])
 
     def again(self) -> None:
         """Look at all contracts, as after a start."""
@@ -92,6 +94,14 @@ class Fleet:
         for key in keys:
             incident = self.known[key]
             self.note(key, replace(incident, count=incident.count + 1, closed_at=now(), told_at=now()))
+
+    def delete(self, key: Key) -> None:
+        self.known.pop(key)
+        self.notifier.forget(key)
+
+    def suspend(self, key: Key) -> None:
+        contract, before = self.contract(key), self.known.pop(key)
+        self.notifier.note(contract, "", (before,), ())
 
     def result(self, result: str) -> float:
         labels = {"sink": self.sink.name, "result": result}
@@ -223,6 +233,54 @@ async def test_after_a_start_a_storm_is_over_only_when_all_of_it_has_been_looked
         await passing(60)
 
     assert sink.kinds == ["Opened"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("how", [Fleet.delete, Fleet.suspend])
+async def test_a_storm_ends_though_its_last_open_contract_is_gone(
+    how: Callable[[Fleet, Key], None], restarts: bool
+) -> None:
+    """Deleted, or its alerts suspended: those that recovered before it end the storm, once, also after a restart."""
+    sink = Sink()
+    async with running(sink) as before:
+        before.break_all(keys(5), "source-controller")
+        await passing(60)
+        before.mend(keys(4))
+        await passing(900)
+        assert sink.kinds == ["Opened"]
+        if not restarts:
+            how(before, keys(5)[4])
+            await passing(900)
+    async with running(sink, before.known) as after:
+        if restarts:
+            after.known.pop(keys(5)[4])
+        after.again()
+        await passing(900)
+
+    assert sink.kinds == ["Opened", "Recovered"]
+    assert all(incident.told == {"test": incident.count} for incident in after.known.values())
+
+
+async def test_a_storm_goes_on_when_one_of_many_open_contracts_is_gone() -> None:
+    """The rest of them end it; what waits for that is no failure of the sink."""
+    sink = Sink()
+    async with running(sink) as fleet:
+        fleet.break_all(keys(6), "source-controller")
+        await passing(60)
+        fleet.mend(keys(4))
+        fleet.delete(keys(6)[4])
+        sink.down = True
+        fleet.break_all(keys(7)[6:], "")
+        await passing(60)
+        fleet.delete(keys(7)[6])
+        sink.down = False
+        await passing(3600)
+        assert sink.kinds == ["Opened"]
+        assert fleet.failing() == 0
+        fleet.mend(keys(6)[5:])
+        await passing(60)
+
+    assert sink.kinds == ["Opened", "Recovered"]
 
 
 async def test_each_namespace_hears_of_its_own_where_readers_are_bound_to_one() -> None:

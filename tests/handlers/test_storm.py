@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciliation_contract.core.contract import Severity
@@ -18,6 +18,7 @@ from tests.support.builders_core import CONTRACT
 from tests.support.virtual_time import START
 
 EVERYBODY = {f"shop-{n}" for n in range(9)}
+FIVE = sorted(EVERYBODY)[:5]
 MINUTE = timedelta(minutes=1)
 
 
@@ -32,6 +33,7 @@ class Fleet:
         self.sent: list[Notice] = []
         self.lost: set[str] = set()
         """Messages that were sent, and forgotten by a crash: their reader knows them when they come again."""
+        self.deleted = False
 
     def have(self, item: Item) -> int:
         return self.counts.get(item.id, 0)
@@ -45,7 +47,7 @@ class Fleet:
     def go(self, step: str, names: list[str]) -> None:
         """Make one step of a story."""
         match step:
-            case "flip" | "remind":
+            case "flip" | "remind" | "delete":
                 for name in names:
                     getattr(self, step)(name)
             case "crash":
@@ -74,6 +76,15 @@ class Fleet:
         if item := self.open(name):
             self._change(item)
 
+    def delete(self, name: str) -> None:
+        """Take a contract away, or its alerts."""
+        self.items = [item for item in self.items if item.key[1] != name]
+        self.deleted = True
+
+    def is_left(self, subject: str) -> bool:
+        """Whether anyone is left to end it: a contract that is gone says nothing more."""
+        return not self.deleted or any(subject in (self.storm(item), item.id) for item in self.items)
+
     def _change(self, item: Item, **changes: object) -> None:
         newer = replace(item.incident, count=item.incident.count + 1, told_at=self.now, **changes)  # type: ignore[arg-type]
         self.items[self.items.index(item)] = replace(item, incident=newer)
@@ -100,7 +111,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("flip"), st.lists(NAMES, min_size=1, unique=True)),
         st.tuples(st.just("remind"), st.lists(NAMES, min_size=1, max_size=3, unique=True)),
-        st.tuples(st.sampled_from(["tell", "crash"]), st.lists(NAMES, min_size=1, unique=True)),
+        st.tuples(st.sampled_from(["tell", "crash", "delete"]), st.lists(NAMES, min_size=1, unique=True)),
         st.tuples(st.sampled_from(["tell all", "forget"]), st.just([])),
     ),
     max_size=25,
@@ -109,8 +120,10 @@ STEPS = st.lists(
 
 @settings(max_examples=300)
 @given(STEPS)
+@example([("flip", FIVE), ("tell all", []), ("flip", FIVE[:4]), ("tell all", []), ("delete", FIVE[4:])])
+@example([("flip", FIVE), ("tell all", []), ("flip", FIVE[:4]), ("tell all", []), ("delete", FIVE[3:])])
 def test_each_subject_is_opened_once_and_resolved_once(steps: list[tuple[str, list[str]]]) -> None:
-    """Alone or in a storm, by trickle or at once, after crashes and with whatever is forgotten."""
+    """Alone or in a storm, by trickle or at once, after crashes and with whatever is forgotten or deleted."""
     fleet = Fleet()
     for step, names in steps:
         fleet.go(step, names)
@@ -121,8 +134,8 @@ def test_each_subject_is_opened_once_and_resolved_once(steps: list[tuple[str, li
     told: defaultdict[str, list[Kind]] = defaultdict(list)
     for notice in fleet.sent:
         told[notice.subject].append(notice.kind)
-    for kinds in told.values():
+    for subject, kinds in told.items():
         assert kinds[0] is Kind.OPENED
-        assert kinds[-1] is Kind.RECOVERED
+        assert kinds[-1] is Kind.RECOVERED or not fleet.is_left(subject)
         assert set(kinds[1:-1]) <= {Kind.REMINDED}
     assert all(fleet.have(item) == item.incident.count for item in fleet.items)

@@ -327,7 +327,7 @@ class IncidentStatus(Wire):
     opened_at: AwareDatetime
     """When it began."""
     closed_at: AwareDatetime | None = None
-    """When it was over. An incident that is over is kept for an hour, to know it when it comes back."""
+    """When it was over. It is kept for an hour, to know it when it comes back, or a day if a sink lacks its end."""
     well_since: AwareDatetime | None = None
     """Since when all has been well. It is over when that has stayed so for a while."""
     unclear_since: AwareDatetime | None = None

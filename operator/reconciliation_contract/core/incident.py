@@ -44,7 +44,7 @@ LONGEST_HOLD: Final = timedelta(hours=1)
 REMEMBERED: Final = timedelta(hours=1)
 """An incident that comes back so soon after its end is a relapse."""
 KEPT: Final = timedelta(days=1)
-"""How long a sink that does not answer is waited for after the end."""
+"""How long a sink that does not answer is waited for after the end, or a storm that goes on."""
 GIVEN_UP: Final = timedelta(days=1)
 """How long it may be unclear whether it is well."""
 ABSENT: Final = timedelta(minutes=1)

@@ -39,6 +39,11 @@ ANOTHERS: Final = 20.0
 """Seconds in which another replica, or this one before a crash, may still say that it has sent a message."""
 
 
+ORPHANED: Final = 300.0
+"""Seconds after which a storm is looked at that perhaps nobody else ends, since its last open contract was deleted.
+After a start all contracts have been looked at by then, lest it seem to be over."""
+
+
 class Notifier:
     """All queues."""
 
@@ -79,13 +84,14 @@ class Notifier:
             return
         items = [Item(key, contract, uid, incident) for incident in after]
         known = {identity(contract.uid, incident): incident.count for incident in before}
-        self._ledger.put(key, items)
+        self._put(key, items)
         for outlet in self._outlets:
             lacking = [item for item in items if self._ledger.have(item, outlet.sink.name) < item.incident.count]
             outlet.keep(key, {item.id for item in lacking})
             for item in lacking:
                 mine = item.incident.count > known.get(item.id, 0)
-                outlet.offer(item, GATHER if mine else ANOTHERS)
+                owed = ORPHANED if item.incident.closed_at and outlet.storm(item) else ANOTHERS
+                outlet.offer(item, GATHER if mine else owed)
 
     def announced(self, key: Key) -> frozenset[str]:
         """Which milestones of a contract all recorders took, as far as the status does not say so."""
@@ -111,11 +117,17 @@ class Notifier:
 
     def forget(self, key: Key) -> None:
         """Forget a contract that is gone: what was open of it is told no more."""
-        self._ledger.put(key, [])
+        self._put(key, [])
         for outlet in self._outlets:
             outlet.keep(key, set())
         for announcer in self._announcers:
             announcer.forget(key)
+
+    def _put(self, key: Key, items: Sequence[Item]) -> None:
+        """Know a contract's incidents; where one of a storm is gone that was open, the storm may be over."""
+        if self._ledger.put(key, items):
+            for outlet in self._outlets:
+                outlet.wake(ORPHANED)
 
     async def run(self) -> None:
         """Run all queues, for ever."""

@@ -54,8 +54,13 @@ class Ledger:
         """Whether a contract has incidents."""
         return key in self._items
 
-    def put(self, key: Key, items: Sequence[Item]) -> None:
-        """Know a contract's incidents as the status has them; what it shows as taken need not be remembered here."""
+    def put(self, key: Key, items: Sequence[Item]) -> bool:
+        """Know a contract's incidents as the status has them; what it shows as taken need not be remembered here.
+
+        Return whether one that was open is gone.
+        """
+        ids = {item.id for item in items}
+        gone = any(not item.incident.closed_at and item.id not in ids for item in self._items.get(key, ()))
         if items:
             self._items[key] = items
         else:
@@ -69,6 +74,7 @@ class Ledger:
         }
         if fresh:
             self.taken[key] = fresh
+        return gone
 
     def take(self, item: Item, sink: str, told: Told) -> None:
         """Remember what a sink has of an incident now."""

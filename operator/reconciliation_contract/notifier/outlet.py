@@ -51,6 +51,11 @@ class Outlet:
         if due < self._wakes_at:
             self._changed.set()
 
+    def wake(self, delay: float) -> None:
+        """Look again at what waits for others of its storm, after so many seconds."""
+        self._waiting.wake(asyncio.get_running_loop().time() + delay)
+        self._changed.set()
+
     def keep(self, key: Key, names: Collection[str]) -> None:
         """Forget what waits about a contract, apart from these incidents."""
         self._waiting.keep(key, names)
@@ -98,8 +103,16 @@ class Outlet:
     # Sending ----------------------------------------------------------------------------------------------------
 
     async def _send_letters(self, batch: list[Item]) -> None:
-        """Send one message for each incident, or one for a storm; what is left is due again after a pause."""
-        for letter in list(letters(batch, self._ledger, self, by_namespace=self.sink.by_namespace)):
+        """Send one message for each incident, or one for a storm; what is left is due again after a pause.
+
+        What there is nothing to say of, since others of its storm are open, waits until one of them is over or gone.
+        """
+        written = list(letters(batch, self._ledger, self, by_namespace=self.sink.by_namespace))
+        told = {item.id for letter in written for item, _ in letter.told}
+        for item in batch:
+            if item.id not in told:
+                self._waiting.park(item)
+        for letter in written:
             if letter.notice is not None and not await self._send([letter.notice]):
                 return
             self._told(letter.told, letter.storm)

@@ -9,7 +9,8 @@
 
 Incidents of one root cause that overlap in time, one after the other, make a storm. A sink may have been told of the
 first of them alone before it was one: they keep their own subjects to the end. So the status says of each incident in
-which storm a sink was told of it, and every subject that is opened is resolved once.
+which storm a sink was told of it, and every subject that is opened is resolved once. The ends of those that recover
+early are owed until the storm is over, so that anyone who is left can end it.
 """
 
 from __future__ import annotations
@@ -71,8 +72,7 @@ def letters(batch: Sequence[Item], known: Iterable[Item], reader: Reader, *, by_
         if group(item) in concerned:
             kin[group(item)].append(item)
     for (cause, scope), found in kin.items():
-        for cluster in _clusters(found):
-            yield from _of_cluster(_Cluster(f"{cause}/{scope}", cluster, reader), due)
+        yield from _of_kin(f"{cause}/{scope}", found, due, reader)
 
 
 def _alone(item: Item, reader: Reader) -> Iterator[Letter]:
@@ -86,6 +86,11 @@ def _alone(item: Item, reader: Reader) -> Iterator[Letter]:
 def _all(items: Iterable[Item]) -> list[tuple[Item, int]]:
     """Incidents of which everything is told."""
     return [(item, item.incident.count) for item in items]
+
+
+def _but_ends(items: Iterable[Item]) -> list[tuple[Item, int]]:
+    """Incidents of which everything is told, apart from the end of those that are over."""
+    return [(item, item.incident.count - bool(item.incident.closed_at)) for item in items]
 
 
 def _clusters(kin: list[Item]) -> Iterator[list[Item]]:
@@ -107,76 +112,61 @@ def _age(item: Item) -> tuple[datetime, str]:
     return item.incident.opened_at, item.id
 
 
-@dataclass(frozen=True, slots=True)
-class _Cluster:
-    """Incidents that overlap, oldest first, as one sink knows them."""
-
-    name: str
-    items: list[Item]
-    reader: Reader
-
-    def members(self, storm: str) -> list[Item]:
-        """Those that the sink was told of in a storm."""
-        return [item for item in self.items if self.reader.storm(item) == storm]
-
-
-def _of_cluster(cluster: _Cluster, due: set[str]) -> Iterator[Letter]:
-    reader = cluster.reader
-    mine = [item for item in cluster.items if item.id in due]
-    told = [item for item in mine if reader.have(item)]
+def _of_kin(name: str, kin: list[Item], due: set[str], reader: Reader) -> Iterator[Letter]:
+    """Those of a root cause, whose name makes the storm's."""
+    told = [item for item in kin if item.id in due and reader.have(item)]
     for item in told:
         if not reader.storm(item):
             yield from _alone(item, reader)
     for storm in sorted({reader.storm(item) for item in told} - {""}):
-        yield from _continued(storm, [item for item in told if reader.storm(item) == storm], cluster)
-    if len(told) < len(mine):
-        yield from _begun([item for item in cluster.items if not reader.have(item)], due, cluster)
+        yield from _continued(storm, [item for item in kin if reader.storm(item) == storm], due, reader)
+    for cluster in _clusters(kin):
+        if any(item.id in due and not reader.have(item) for item in cluster):
+            yield from _begun(name, cluster, due, reader)
 
 
-def _continued(storm: str, items: list[Item], cluster: _Cluster) -> Iterator[Letter]:
-    """A reminder, unless another of the storm brought it, and the recovery once the last of it is over."""
-    members = cluster.members(storm)
+def _continued(storm: str, members: list[Item], due: set[str], reader: Reader) -> Iterator[Letter]:
+    """A reminder, unless another of the storm brought it, or the recovery once the last of it is over.
+
+    Until then no end of theirs counts as told: whoever is left ends the storm, also where the last that was open is
+    deleted.
+    """
     open_ = [item for item in members if not item.incident.closed_at]
-    reminded = [item for item in items if not item.incident.closed_at]
+    if not open_:
+        lacking = [item for item in members if reader.have(item) < item.incident.count]
+        yield Letter(_ended(storm, members), _all(lacking), storm)
+        return
+    reminded = [item for item in open_ if item.id in due]
     if reminded:
         first = max(reminded, key=lambda item: item.incident.count)
-        heard = any(cluster.reader.have(item) >= first.incident.count for item in open_)
+        heard = any(reader.have(item) >= first.incident.count for item in open_)
         reminder = _gathered(storm, first.notice(first.incident.count), open_)
         yield Letter(None if heard else reminder, _all(reminded), storm)
-    if open_:
-        yield Letter(None, _all(item for item in items if item.incident.closed_at), storm)
-        return
-    # All that is over at once, lest what comes due a moment later ends the storm again.
-    over = [item for item in members if cluster.reader.have(item) < item.incident.count]
-    yield Letter(_ended(storm, members), _all(over), storm)
 
 
-def _begun(fresh: list[Item], due: set[str], cluster: _Cluster) -> Iterator[Letter]:
+def _begun(name: str, cluster: list[Item], due: set[str], reader: Reader) -> Iterator[Letter]:
     """The opening of a storm, unless they are too few for one, or one goes on already.
 
     All that nobody was told of are in it, those that are due in a moment, too: so whoever opens it, and however often
     after a crash, names it alike.
     """
-    reader = cluster.reader
-    open_ = [item for item in cluster.items if not item.incident.closed_at]
+    fresh = [item for item in cluster if not reader.have(item)]
+    open_ = [item for item in cluster if not item.incident.closed_at]
     going_on = next((storm for item in open_ if (storm := reader.storm(item))), "")
     if going_on:
-        yield Letter(None, _all(fresh), going_on)
+        yield Letter(None, _but_ends(fresh), going_on)
         return
     ids = {item.id for item in fresh}
-    concerned = [item for item in cluster.items if item.id in ids or not item.incident.closed_at]
+    concerned = [item for item in cluster if item.id in ids or not item.incident.closed_at]
     if len(concerned) < STORM:
         for item in fresh:
             if item.id in due:
                 yield from _alone(item, reader)
         return
-    storm = hashlib.sha256(f"{cluster.name}/{fresh[0].id}".encode()).hexdigest()[:16]
-    opening = _gathered(storm, concerned[0].notice(1), concerned)
-    if not all(item.incident.closed_at for item in fresh):
-        yield Letter(opening, _all(fresh), storm)
-        return
-    yield Letter(opening, [(item, 1) for item in fresh], storm)
-    yield Letter(_ended(storm, fresh), _all(fresh), storm)
+    storm = hashlib.sha256(f"{name}/{fresh[0].id}".encode()).hexdigest()[:16]
+    yield Letter(_gathered(storm, concerned[0].notice(1), concerned), _but_ends(fresh), storm)
+    if all(item.incident.closed_at for item in fresh):
+        yield Letter(_ended(storm, fresh), _all(fresh), storm)
 
 
 def _ended(storm: str, items: Sequence[Item]) -> Notice:

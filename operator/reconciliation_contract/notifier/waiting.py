@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciliation_contract.notifier.ledger import Item, Key
 
@@ -30,7 +30,8 @@ class Waiting:
         self._causes: dict[str, dict[str, Key]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._of)
+        """Whether something is due sooner or later."""
+        return math.isfinite(self.next())
 
     def __iter__(self) -> Iterator[_Entry]:
         return (entry for mine in self._of.values() for entry in mine.values())
@@ -61,12 +62,24 @@ class Waiting:
         if entry is not None and entry.item.incident.count <= count:
             self._remove(entry)
 
+    def park(self, item: Item) -> None:
+        """Have an incident wait until it is put again or all are woken, unless there is something newer to tell."""
+        entry = self._of.get(item.key, {}).get(item.id)
+        if entry is not None and entry.item.incident.count <= item.incident.count:
+            self._of[item.key][item.id] = replace(entry, due=math.inf)
+
+    def wake(self, due: float) -> None:
+        """Have all that is parked due."""
+        for mine in self._of.values():
+            for id_, entry in mine.items():
+                mine[id_] = replace(entry, due=due) if math.isinf(entry.due) else entry
+
     def due(self, now: float) -> list[Item]:
         """What is to be told now."""
         return [entry.item for entry in self if entry.due <= now]
 
     def next(self) -> float:
-        """When the first of all is due; never, where nothing waits."""
+        """When the first of all is due; never, where nothing waits but what is parked."""
         return min((entry.due for entry in self), default=math.inf)
 
     def _remove(self, entry: _Entry) -> None:
