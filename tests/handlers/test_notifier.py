@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from reconciliation_contract.adapters.metrics import Metrics
-from reconciliation_contract.adapters.notification import SinkError
+from reconciliation_contract.adapters.notification import SinkError, cloudevents
 from reconciliation_contract.core.contract import Contract, Severity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.notice import Kind, Notice
@@ -367,6 +367,29 @@ async def test_what_was_taken_is_not_sent_again_when_the_next_is_refused(number:
         await passing(600)
 
     assert sink.kinds == ["Opened", "Recovered"]
+
+
+async def test_a_storm_has_the_same_source_and_subject_from_its_opening_to_its_end() -> None:
+    """As CloudEvents: though one was told of alone before, and who named the opening is forgotten by the end."""
+    sink, (alone, *rest) = Sink(), keys(6)
+    async with running(sink) as fleet:
+        fleet.break_all([alone], "source-controller")
+        await passing(60)
+        fleet.break_all(rest, "source-controller")
+        await passing(60)
+        opening = sink.sent[-1]
+        fleet.delete((opening.namespace, opening.contract))
+        fleet.mend([key for key in fleet.known if key != alone])
+        await passing(60)
+
+    told_alone, detected, resolved = map(cloudevents.incident, sink.sent)
+    assert told_alone["source"] == f"/namespaces/{alone[0]}/reconciliationcontracts/{alone[1]}"
+    assert opening.contract != alone[1]
+    assert {event["source"] for event in (detected, resolved)} == {"/reconciliationcontracts"}
+    assert detected["subject"] == resolved["subject"]
+    assert {event["data"]["subject"]["source"] for event in (detected, resolved)} == {"/reconciliationcontracts"}
+    assert detected["data"]["subject"]["content"]["service"] != resolved["data"]["subject"]["content"]["service"]
+    assert detected["id"] != resolved["id"]
 
 
 async def test_the_queue_of_a_dead_sink_is_bounded() -> None:

@@ -65,6 +65,8 @@ class Notice:
     closed_at: datetime | None = None
     concerned: int = 1
     """Contracts that it is about."""
+    of_storm: bool = False
+    """Whether it is about a storm, of which the contract that it names is but one."""
 
     @property
     def over(self) -> bool:
@@ -176,6 +178,7 @@ def gathered(
         opened_at=opened_at,
         closed_at=closed_at,
         concerned=len(names),
+        of_storm=True,
     )
 
 

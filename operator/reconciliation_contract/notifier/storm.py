@@ -164,7 +164,7 @@ def _begun(name: str, cluster: list[Item], due: set[str], reader: Reader) -> Ite
                 yield from _alone(item, reader)
         return
     storm = hashlib.sha256(f"{name}/{fresh[0].id}".encode()).hexdigest()[:16]
-    yield Letter(_gathered(storm, concerned[0].notice(1), concerned), _but_ends(fresh), storm)
+    yield Letter(_gathered(storm, fresh[0].notice(1), concerned), _but_ends(fresh), storm)
     if all(item.incident.closed_at for item in fresh):
         yield Letter(_ended(storm, fresh), _all(fresh), storm)
 

@@ -17,6 +17,8 @@ from reconciliation_contract.core.milestone import Milestone
 from reconciliation_contract.core.notice import Kind, Notice
 
 _VERSION: Final = "0.4.1"
+_STORMS: Final = "/reconciliationcontracts"
+"""The source of messages about many, whichever of them a message names."""
 TYPES: Final = {
     Kind.OPENED: "dev.cdevents.incident.detected.0.2.0",
     Kind.REMINDED: "dev.reconciliation.incident.reminded.v1",
@@ -55,7 +57,7 @@ class CloudEventsSink:
 
 def incident(notice: Notice) -> dict[str, Any]:
     """Write a message as a CloudEvent that holds a CDEvent."""
-    source = _source(notice.namespace, notice.contract)
+    source = _STORMS if notice.of_storm else _source(notice.namespace, notice.contract)
     content = {
         "description": f"{notice.title}. {notice.text}",
         "environment": {"id": notice.namespace},
