@@ -12,6 +12,7 @@ import pytest
 
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import SinkError, cloudevents
+from reconciliation_contract.adapters.notification.flux import GROUP, FluxSink
 from reconciliation_contract.core.contract import Contract, Severity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.notice import Kind, Notice
@@ -19,10 +20,12 @@ from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.notifier.ledger import Key
 from reconciliation_contract.notifier.outlet import MOST, SETTLING
 from tests.support.builders_core import CONTRACT
-from tests.support.virtual_time import now, passing
+from tests.support.receiver import receiving
+from tests.support.virtual_time import eventually, now, passing
 
 pytestmark = pytest.mark.looptime
 
+REVISION = "main@sha1:" + "a" * 40
 MINUTE = timedelta(minutes=1)
 
 
@@ -58,7 +61,7 @@ class Sink:
 class Fleet:
     """Contracts whose statuses say what they are told to; what was taken is written as a pass would."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink | FluxSink) -> None:
         self.sink = sink
         self.metrics = Metrics()
         self.known: dict[Key, Incident] = {}
@@ -88,7 +91,7 @@ class Fleet:
     def break_all(self, keys: Sequence[Key], cause: str) -> None:
         for key in keys:
             opened = Incident("Delivery", "Reconciliation", "Failed", Severity.WARNING, now(), "broken", cause=cause)
-            self.note(key, replace(opened, count=1, told_at=now()))
+            self.note(key, replace(opened, revision=REVISION, count=1, told_at=now()))
 
     def mend(self, keys: Sequence[Key]) -> None:
         for key in keys:
@@ -113,7 +116,7 @@ class Fleet:
 
 
 @asynccontextmanager
-async def running(sink: Sink, known: dict[Key, Incident] | None = None) -> AsyncIterator[Fleet]:
+async def running(sink: Sink | FluxSink, known: dict[Key, Incident] | None = None) -> AsyncIterator[Fleet]:
     """A fleet whose notifier is at work, where something is known already."""
     fleet = Fleet(sink)
     fleet.known = dict(known or {})
@@ -292,6 +295,23 @@ async def test_each_namespace_hears_of_its_own_where_readers_are_bound_to_one() 
 
     assert sorted(notice.namespace for notice in sink.sent) == [f"team-{n}" for n in range(10)]
     assert {notice.concerned for notice in sink.sent} == {100}
+
+
+async def test_each_contract_of_a_storm_has_a_commit_status_of_its_own() -> None:
+    """Whatever the number: each that fails is marked on the commit, and cleared when it is well, by its own name."""
+    async with receiving() as receiver:
+        sink = FluxSink(receiver.url, "pod-1", commit_statuses=True)
+        async with running(sink) as fleet:
+            fleet.break_all(keys(5), "commit abc")
+            await eventually(lambda: len(receiver.taken) == 5, "five failures")
+            fleet.mend(keys(5))
+            await eventually(lambda: len(receiver.taken) == 10, "five successes")
+        await sink.close()
+
+    marks = [(event["involvedObject"]["name"], event["severity"]) for event in receiver.taken]
+    assert sorted(marks[:5]) == [(name, "error") for _, name in keys(5)]
+    assert sorted(marks[5:]) == [(name, "info") for _, name in keys(5)]
+    assert all(event["metadata"][f"{GROUP}/revision"] == REVISION for event in receiver.taken)
 
 
 async def test_a_few_with_the_same_cause_are_told_one_by_one() -> None:

@@ -92,7 +92,7 @@ class Fleet:
     def tell(self, names: set[str], *, crash: bool = False) -> None:
         """Tell what is due of some; a crash has it sent and not remembered."""
         batch = [i for i in self.items if i.key[1] in names and self.have(i) < i.incident.count]
-        for letter in list(letters(batch, self.items, self, by_namespace=False)):
+        for letter in list(letters(batch, self.items, self, gathers=True, by_namespace=False)):
             notices = [letter.notice] if letter.notice else []
             self.sent.extend(notice for notice in notices if notice.id not in self.lost)
             if crash:

@@ -69,10 +69,10 @@ class Outlet:
         self._settled_at = asyncio.get_running_loop().time() + SETTLING
         while True:
             batch = await self._next()
-            if self.sink.gathers:
-                await self._send_letters(batch)
-            else:
+            if self.sink.repeats:
                 await self._send_all(batch)
+            else:
+                await self._send_letters(batch)
 
     async def _next(self) -> list[Item]:
         """Wait until something is due, and return all of it."""
@@ -107,7 +107,8 @@ class Outlet:
 
         What there is nothing to say of, since others of its storm are open, waits until one of them is over or gone.
         """
-        written = list(letters(batch, self._ledger, self, by_namespace=self.sink.by_namespace))
+        sink = self.sink
+        written = list(letters(batch, self._ledger, self, gathers=sink.gathers, by_namespace=sink.by_namespace))
         told = {item.id for letter in written for item, _ in letter.told}
         for item in batch:
             if item.id not in told:

@@ -56,18 +56,23 @@ class Reader(Protocol):
         """The storm in which it was told of an incident; empty where alone."""
 
 
-def letters(batch: Sequence[Item], known: Iterable[Item], reader: Reader, *, by_namespace: bool) -> Iterator[Letter]:
+def letters(
+    batch: Sequence[Item], known: Iterable[Item], reader: Reader, *, gathers: bool, by_namespace: bool
+) -> Iterator[Letter]:
     """What to send of the incidents in ``batch``, which are due; ``known`` are all that there are, these included."""
 
     def group(item: Item) -> Group:
         return item.incident.cause, item.contract.namespace if by_namespace else ""
 
-    due = {item.id for item in batch}
+    due: set[str] = set()
+    concerned: set[Group] = set()
     for item in batch:
-        if not item.incident.cause:
+        if item.incident.cause and (gathers or reader.storm(item)):
+            due.add(item.id)
+            concerned.add(group(item))
+        else:
             yield from _alone(item, reader)
     kin: defaultdict[Group, list[Item]] = defaultdict(list)
-    concerned = {group(item) for item in batch if item.incident.cause}
     for item in known:
         if group(item) in concerned:
             kin[group(item)].append(item)

@@ -35,7 +35,7 @@ class Sink(Protocol):
 
     @property
     def gathers(self) -> bool:
-        """Whether it wants one message for a storm. False where it groups by itself."""
+        """Whether it wants one message for a storm. False where it groups by itself or marks commits."""
 
     @property
     def repeats(self) -> float:

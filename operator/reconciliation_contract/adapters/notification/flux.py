@@ -26,7 +26,6 @@ class FluxSink:
     """Posts events to ``--events-addr`` of Flux's own controllers."""
 
     name: Final = "flux"
-    gathers: Final = True
     by_namespace: Final = True
     """An Alert hears of the namespaces that it names."""
     repeats: Final = 0.0
@@ -35,6 +34,8 @@ class FluxSink:
         self._poster = Poster(url, known=(_DUPLICATE,))
         self._instance = instance
         self._commit_statuses = commit_statuses
+        self.gathers = not commit_statuses
+        """A storm would mark the commit for one of its contracts only, and could clear the mark of another."""
 
     async def send(self, notices: Sequence[Notice]) -> None:
         """Post one after the other: each is an event of its own."""
