@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 
 import pytest
 
@@ -218,13 +217,3 @@ async def test_two_operators_announce_once() -> None:
             await passing(120)
 
     assert steps(receiver) == [("deployed", A[:1]), ("upgraded", C[:1])]
-
-
-async def test_a_timer_that_fires_a_tick_early_is_no_refusal() -> None:
-    """A loop fires within its clock's resolution; refused then, the queue would ask again for ever."""
-    attempts = Attempts("cloudevents", Metrics())
-    attempts.not_before = asyncio.get_running_loop().time() + 5e-7
-
-    assert await attempts.make(partial(asyncio.sleep, 0))
-    attempts.not_before = asyncio.get_running_loop().time() + 1
-    assert not await attempts.make(partial(asyncio.sleep, 0))

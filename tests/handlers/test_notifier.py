@@ -14,12 +14,13 @@ from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import SinkError, cloudevents
 from reconciliation_contract.adapters.notification.flux import GROUP, FluxSink
 from reconciliation_contract.core.contract import Contract, Severity
-from reconciliation_contract.core.memory import Incident
+from reconciliation_contract.core.memory import Incident, Memory
+from reconciliation_contract.core.milestone import Milestone
 from reconciliation_contract.core.notice import Kind, Notice
 from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.notifier.ledger import Key
 from reconciliation_contract.notifier.outlet import MOST, SETTLING
-from tests.support.builders_core import CONTRACT
+from tests.support.builders_core import CONTRACT, delivery, moment
 from tests.support.receiver import receiving
 from tests.support.virtual_time import eventually, now, passing
 
@@ -444,6 +445,25 @@ async def test_a_sink_that_has_nothing_to_take_does_not_fail() -> None:
         fleet.notifier.forget(keys(1)[0])
 
         assert fleet.failing() == 0
+
+
+async def test_what_a_sink_refuses_of_deliveries_keeps_no_incident_waiting() -> None:
+    """A receiver that knows no deliveries answers 404 to each; the pauses after that are theirs alone."""
+
+    class Record(Sink):
+        async def announce(self, _: Milestone) -> None:
+            raise SinkError("answers 404")
+
+    sink = Record()
+    async with running(sink) as fleet:
+        arrived = Memory(delivery=delivery(failures=None, stages=replace(delivery().stages, healthy=moment(0))))
+        fleet.notifier.announce(CONTRACT, Memory(), arrived, None, now())
+        await passing(600)
+        assert fleet.failing() == pytest.approx(600, abs=30)
+        fleet.break_all(keys(1), "")
+        await passing(10)
+
+    assert sink.kinds == ["Opened"]
 
 
 async def test_a_sink_that_groups_by_itself_gets_everything_again_and_again() -> None:

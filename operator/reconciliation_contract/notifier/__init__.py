@@ -58,9 +58,9 @@ class Notifier:
             queues: list[Outlet | Announcer] = [outlet := Outlet(sink, attempts, self._ledger, tell, metrics)]
             self._outlets.append(outlet)
             if isinstance(sink, Recorder):
-                queues.append(announcer := Announcer(sink, attempts, tell, metrics))
+                queues.append(announcer := Announcer(sink, Attempts(sink.name, metrics), tell, metrics))
                 self._announcers.append(announcer)
-            metrics.sense_sink(sink.name, partial(_failing, attempts, queues))
+            metrics.sense_sink(sink.name, partial(_failing, queues))
 
     def told(self, key: Key) -> Mapping[str, Mapping[str, int]]:
         """What sinks took of a contract's incidents, as far as the status does not say so."""
@@ -143,6 +143,6 @@ class Notifier:
             await outlet.sink.close()
 
 
-def _failing(attempts: Attempts, queues: Sequence[Outlet | Announcer]) -> float:
+def _failing(queues: Sequence[Outlet | Announcer]) -> float:
     """For how many seconds a sink has not taken what there is for it."""
-    return attempts.failing() if any(queues) else 0.0
+    return max(queue.attempts.failing() if queue else 0.0 for queue in queues)

@@ -1,7 +1,7 @@
 """The milestones of deliveries on their way to a sink that keeps a record of them: bounded, in order, patient.
 
-They have a queue of their own, and take turns with incidents at the sink, so neither has the other wait for long. As
-with incidents, nothing here must survive: what the status does not show as taken is noted again by the next pass.
+They have a queue of their own with pauses of its own, so incidents never wait for them. As with incidents, nothing
+here must survive: what the status does not show as taken is noted again by the next pass.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 from reconciliation_contract.adapters.metrics import Metrics
@@ -35,7 +34,7 @@ class Announcer:
         self, sink: Recorder, attempts: Attempts, tell: Callable[[set[Key]], None], metrics: Metrics
     ) -> None:
         self.sink = sink
-        self._attempts = attempts
+        self.attempts = attempts
         self._tell = tell
         self._metrics = metrics
         self._waiting: dict[str, _Entry] = {}
@@ -81,7 +80,7 @@ class Announcer:
         """Announce for ever, one after the other."""
         while True:
             milestone = await self._next()
-            if await self._attempts.make(partial(self.sink.announce, milestone)):
+            if await self.attempts.make(self.sink.announce(milestone)):
                 key = _key(milestone)
                 self._waiting.pop(milestone.id, None)
                 self._taken.setdefault(key, set()).add(milestone.id)
@@ -96,7 +95,7 @@ class Announcer:
                 await self._changed.wait()
                 continue
             try:
-                async with asyncio.timeout_at(max(first.due, self._attempts.not_before)):
+                async with asyncio.timeout_at(max(first.due, self.attempts.not_before)):
                     await self._changed.wait()
             except TimeoutError:
                 if first.milestone.id in self._waiting:

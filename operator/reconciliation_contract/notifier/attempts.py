@@ -1,11 +1,14 @@
-"""Tries at a sink, one at a time: each is counted, and one that fails has all others wait, ever longer."""
+"""Tries at a sink by one queue, one at a time: each is counted, and one that fails has the next wait, ever longer.
+
+A sink that refuses deliveries may still take messages about incidents, so each of its queues has tries of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Final
 
 from reconciliation_contract.adapters.metrics import Metrics
@@ -16,36 +19,29 @@ _log = logging.getLogger(__name__)
 SHORTEST: Final = 1.0
 LONGEST: Final = 300.0
 """Seconds between two tries of a sink that fails."""
-_TICK: Final = 1e-6
-"""Seconds that are no wait: a timer fires up to a clock's resolution early, and to refuse it then would spin."""
 
 
 class Attempts:
-    """At one sink, by all that have something for it."""
+    """At one sink, by one queue."""
 
     def __init__(self, sink: str, metrics: Metrics, longest: float = LONGEST) -> None:
         self._sink = sink
         self._metrics = metrics
         self._longest = longest
-        self._turn = asyncio.Lock()
         self._failures = 0
         self._failing_since = 0.0
         self.not_before = 0.0
-        """When the next may be made."""
+        """When the next may be made; the queue sees to that."""
 
     def failing(self) -> float:
         """For how many seconds none has succeeded; 0 where the last one did."""
         return asyncio.get_running_loop().time() - self._failing_since if self._failures else 0.0
 
-    async def make(self, send: Callable[[], Awaitable[None]]) -> bool:
-        """Send; False where it is to be tried again, not before `not_before`."""
-        async with self._turn:
-            if asyncio.get_running_loop().time() < self.not_before - _TICK:
-                return False
-            return await self._made(send())
+    async def make(self, sending: Awaitable[None]) -> bool:
+        """Send, and count what became of it; False where it is to be tried again, not before `not_before`.
 
-    async def _made(self, sending: Awaitable[None]) -> bool:
-        """Send, and count what became of it; a message that is refused for good counts as told."""
+        A message that is refused for good counts as told.
+        """
         try:
             await sending
         except Undeliverable as error:

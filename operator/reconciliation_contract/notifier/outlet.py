@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import Final
 
 from reconciliation_contract.adapters.metrics import Metrics
@@ -32,7 +31,7 @@ class Outlet:
         self, sink: Sink, attempts: Attempts, ledger: Ledger, tell: Callable[[set[Key]], None], metrics: Metrics
     ) -> None:
         self.sink = sink
-        self._attempts = attempts
+        self.attempts = attempts
         self._ledger = ledger
         self._tell = tell
         self._metrics = metrics
@@ -80,7 +79,7 @@ class Outlet:
         while True:
             self._changed.clear()
             self._wakes_at = max(
-                self._settled_at, self._attempts.not_before, min(self._waiting.next(), self._repeat_at)
+                self._settled_at, self.attempts.not_before, min(self._waiting.next(), self._repeat_at)
             )
             try:
                 async with asyncio.timeout_at(None if math.isinf(self._wakes_at) else self._wakes_at):
@@ -131,9 +130,9 @@ class Outlet:
 
     async def _send(self, notices: Sequence[Notice]) -> bool:
         """Send once; False where it is to be tried again, after a pause."""
-        taken = await self._attempts.make(partial(self.sink.send, notices))
+        taken = await self.attempts.make(self.sink.send(notices))
         if not taken and self.sink.repeats:
-            self._repeat_at = self._attempts.not_before
+            self._repeat_at = self.attempts.not_before
         return taken
 
     def _told(self, told: Sequence[tuple[Item, int]], storm: str = "") -> None:
