@@ -447,6 +447,25 @@ async def test_a_sink_that_has_nothing_to_take_does_not_fail() -> None:
         assert fleet.failing() == 0
 
 
+async def test_a_sink_that_forgets_does_not_fail_when_nothing_is_open() -> None:
+    """There is nothing to repeat, so nothing is tried and nobody knows; with the next incident it is tried again."""
+    sink = Sink(gathers=False, repeats=60.0, down=True)
+    async with running(sink) as fleet:
+        fleet.break_all(keys(1), "")
+        await passing(120)
+        assert fleet.failing() == pytest.approx(120 - SETTLING)
+        fleet.delete(keys(1)[0])
+        assert fleet.failing() == 0
+
+        sink.down = False
+        fleet.break_all(keys(1), "")
+        await passing(120)
+        sink.down = True
+        await passing(600)
+
+        assert fleet.failing() == pytest.approx(600, abs=60)
+
+
 async def test_what_a_sink_refuses_of_deliveries_keeps_no_incident_waiting() -> None:
     """A receiver that knows no deliveries answers 404 to each; the pauses after that are theirs alone."""
 

@@ -61,7 +61,7 @@ class Outlet:
 
     def __bool__(self) -> bool:
         """Whether there is something to tell."""
-        return bool(self._waiting or self.sink.repeats)
+        return bool(self._waiting) or (bool(self.sink.repeats) and any(map(self._lasts, self._ledger)))
 
     async def run(self) -> None:
         """Tell for ever."""
@@ -99,6 +99,10 @@ class Outlet:
         """The storm in which it was told of an incident; empty where alone."""
         return self._ledger.storm(item, self.sink.name)
 
+    def _lasts(self, item: Item) -> bool:
+        """Whether it was told of an incident that is open."""
+        return not item.incident.closed_at and self.have(item) > 0
+
     # Sending ----------------------------------------------------------------------------------------------------
 
     async def _send_letters(self, batch: list[Item]) -> None:
@@ -120,7 +124,7 @@ class Outlet:
     async def _send_all(self, batch: list[Item]) -> None:
         """Send the newest of everything: of what is due, and again of what is open."""
         due = {item.id for item in batch}
-        again = [i for i in self._ledger if not i.incident.closed_at and i.id not in due and self.have(i)]
+        again = [item for item in self._ledger if item.id not in due and self._lasts(item)]
         items = [*batch, *again]
         for start in range(0, len(items), TOGETHER):
             part = items[start : start + TOGETHER]
