@@ -113,6 +113,21 @@ async def test_alertmanager_is_told_what_is_over() -> None:
     assert (second["startsAt"], second["endsAt"]) == (first["startsAt"], "2026-01-05T12:00:00.000Z")
 
 
+async def test_an_alert_never_ends_before_it_began() -> None:
+    """Alertmanager refuses that for good; a clock that was set back makes it so."""
+    early = OPENED - timedelta(hours=1)
+    over = replace(OVER, closed_at=early)
+    async with receiving(200) as receiver:
+        sink = AlertmanagerSink(receiver.url, "", lambda: early)
+        await sink.send([opening()])
+        await sink.send([notice(CONTRACT, "uid-k", over, 2)])
+        await sink.close()
+
+    assert [(alert["startsAt"], alert["endsAt"]) for (alert,) in receiver.taken] == [
+        ("2026-01-05T11:48:00.000Z",) * 2
+    ] * 2
+
+
 async def test_alertmanager_hears_the_end_of_the_severity_before() -> None:
     """As its own alert, at once and once: not by silence minutes later, in the midst of the incident."""
     mild = notice(CONTRACT, "uid-k", replace(INCIDENT, severity=Severity.WARNING), 1)

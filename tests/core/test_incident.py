@@ -360,6 +360,18 @@ def test_a_clock_set_back_silences_nothing() -> None:
     assert over.closed_at >= over.opened_at
 
 
+def test_what_ended_while_the_clock_was_ahead_makes_relapses_for_an_hour() -> None:
+    """From when the clock was set back, not until it catches up."""
+    day = 86_400
+    over = [(day, BAD), (day + 10, WELL), (day + 70, WELL), (0, WELL)]
+
+    (closed,) = live(*over)
+    (again,) = (i for i in live(*over, (3601, BAD)) if not i.closed_at)
+
+    assert closed.closed_at == at(0)
+    assert again.relapses == 0
+
+
 def test_what_is_too_much_is_forgotten_oldest_first() -> None:
     """The list stays short whatever a status was filled with; what is open outlives what is over."""
     stale = tuple(

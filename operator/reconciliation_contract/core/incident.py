@@ -149,8 +149,6 @@ def _acknowledged(contract: Declared, incident: Incident, seen: Observation) -> 
 
 def _timed(incident: Incident, now: datetime) -> Incident:
     """Bring times from the future back to now: a clock that was set back must not silence anything."""
-    if incident.closed_at:
-        return incident
 
     def timed(at: datetime | None) -> datetime | None:
         return now if at is not None and at > now + _SKEW else at
@@ -161,6 +159,7 @@ def _timed(incident: Incident, now: datetime) -> Incident:
         told_at=timed(incident.told_at),
         well_since=timed(incident.well_since),
         unclear_since=timed(incident.unclear_since),
+        closed_at=timed(incident.closed_at),
     )
 
 

@@ -77,7 +77,8 @@ class AlertmanagerSink:
             "labels": lean(labels),
             "annotations": lean(annotations),
             "startsAt": stamp(notice.opened_at),
-            "endsAt": stamp(notice.closed_at or self._clock() + _LASTS),
+            # A clock that was set back may put the end first, and then Alertmanager takes none of it.
+            "endsAt": stamp(max(notice.closed_at or self._clock() + _LASTS, notice.opened_at)),
         }
 
     async def close(self) -> None:
