@@ -92,6 +92,7 @@ async def test_alertmanager_is_told_what_fires() -> None:
         "contract": "shop",
         "kustomization": "shop",
         "key": "Delivery",
+        "cause": "commit bbbb",
         "severity": "critical",
     }
     assert alert["startsAt"] == "2026-01-05T11:48:00.000Z"
@@ -111,6 +112,16 @@ async def test_alertmanager_is_told_what_is_over() -> None:
     (first,), (second,) = receiver.taken
     assert second["labels"] == first["labels"]
     assert (second["startsAt"], second["endsAt"]) == (first["startsAt"], "2026-01-05T12:00:00.000Z")
+
+
+async def test_an_alert_without_a_shared_cause_has_no_such_label() -> None:
+    """A label that is empty is none, and a route can tell the two apart."""
+    async with receiving(200) as receiver:
+        sink = AlertmanagerSink(receiver.url, "", lambda: START)
+        await sink.send([notice(CONTRACT, "uid-k", replace(INCIDENT, cause=""), 1)])
+        await sink.close()
+
+    assert "cause" not in receiver.taken[0][0]["labels"]
 
 
 async def test_an_alert_never_ends_before_it_began() -> None:

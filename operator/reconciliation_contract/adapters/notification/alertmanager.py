@@ -1,8 +1,9 @@
 """Prometheus' Alertmanager, directly: it groups, silences and routes by itself.
 
 Format: ``POST /api/v2/alerts``. An alert is known by its labels, so nothing that changes is one. It resolves when it
-is not told again in time, so what is open is repeated; the recovery is sent with its end. The severity is a label,
-since people route by it: an incident that becomes more severe is another alert, and the one before it ends then.
+is not told again in time, so what is open is repeated; the recovery is sent with its end. The root cause is a label,
+since people group by it, and stays what it was when it was told. So is the severity, since they route by it: an
+incident that becomes more severe is another alert, and the one before it ends then.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ class AlertmanagerSink:
             "contract": notice.contract,
             "kustomization": notice.kustomization,
             "key": notice.key,
+            "cause": notice.cause,
             "severity": notice.severity.value.lower(),
         }
         annotations = {
             "summary": notice.title,
             "description": notice.stand,
             "revision": notice.revision,
-            "cause": notice.cause,
             "reason": notice.reason,
         }
         return {
