@@ -71,8 +71,8 @@ class Settings:
     """URL at which Flux's notification-controller takes events; empty: it is not told."""
     flux_commit_statuses: bool = False
     """Events for Flux's notification-controller are good for commit statuses, too."""
-    alertmanager: str = ""
-    """URL of Prometheus' Alertmanager; empty: it is not told."""
+    alertmanagers: tuple[str, ...] = ()
+    """URLs of the replicas of Prometheus' Alertmanager; empty: it is not told."""
     alertmanager_token_file: str = ""
     cloudevents: str = ""
     """URL that takes CloudEvents; empty: none are sent."""

@@ -20,7 +20,7 @@ from reconciliation_contract.adapters.live import LiveObjects
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import Sink
-from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
+from reconciliation_contract.adapters.notification.alertmanager import alertmanager_sinks
 from reconciliation_contract.adapters.notification.apprise import apprise_sinks
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
@@ -54,8 +54,7 @@ def sinks(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Sink]:
     """Make the sinks that are set. Raises `SinkError` where one can never work."""
     if settings.flux_events:
         yield FluxSink(settings.flux_events, socket.gethostname(), commit_statuses=settings.flux_commit_statuses)
-    if settings.alertmanager:
-        yield AlertmanagerSink(settings.alertmanager, settings.alertmanager_token_file, clock)
+    yield from alertmanager_sinks(settings.alertmanagers, settings.alertmanager_token_file, clock)
     if settings.cloudevents:
         yield CloudEventsSink(settings.cloudevents, settings.cloudevents_token_file)
     if settings.notify_urls_file:

@@ -18,10 +18,12 @@ from reconciliation_contract.adapters.notification.alertmanager import Alertmana
 from reconciliation_contract.adapters.notification.apprise import MOST, AppriseSink, Urls, apprise_sinks
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
+from reconciliation_contract.config import Settings
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.memory import Incident
 from reconciliation_contract.core.milestone import Milestone, Step
 from reconciliation_contract.core.notice import Notice, identity, notice
+from reconciliation_contract.wiring import sinks
 from tests.support.builders_core import CONTRACT
 from tests.support.receiver import receiving
 from tests.support.virtual_time import START
@@ -163,6 +165,29 @@ async def test_alertmanager_hears_the_end_of_the_severity_before() -> None:
         [("critical", fires)],
         [("critical", "2026-01-05T12:00:00.000Z")],
     ]
+
+
+async def test_each_replica_of_alertmanager_is_told() -> None:
+    """They share no alerts; one that is down is a sink that fails, and no other."""
+    async with receiving(200) as first, receiving(503) as second:
+        settings = Settings(alertmanagers=(first.url, second.url))
+        works, fails = sinks(settings, lambda: START)
+        await works.send([opening()])
+        with pytest.raises(SinkError):
+            await fails.send([opening()])
+        second.status = 200
+        await fails.send([opening()])
+        for sink in (works, fails):
+            await sink.close()
+
+    assert (works.name, fails.name) == ("alertmanager", "alertmanager-2")
+    assert first.taken == second.taken != []
+
+
+def test_more_replicas_of_alertmanager_than_a_status_holds_are_refused() -> None:
+    """At the start, with the limit."""
+    with pytest.raises(SinkError, match="--alertmanager is given 5 times; name each replica, at most 4"):
+        list(sinks(Settings(alertmanagers=("http://am:9093",) * 5), lambda: START))
 
 
 # CloudEvents --------------------------------------------------------------------------------------------------------

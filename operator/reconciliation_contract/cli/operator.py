@@ -114,10 +114,11 @@ def _notifying(run: argparse.ArgumentParser) -> None:
     found = run.add_argument_group("where incidents are told")
     for flag, text in (
         ("--flux-events", "Flux's notification-controller, http://notification-controller.NS.svc.cluster.local./"),
-        ("--alertmanager", "Prometheus' Alertmanager"),
         ("--cloudevents", "a receiver of CloudEvents"),
     ):
         found.add_argument(flag, type=_endpoint, default="", metavar="URL", help=text)
+    text = "Prometheus' Alertmanager (repeatable: each replica)"
+    found.add_argument("--alertmanager", type=_endpoint, action="append", default=[], metavar="URL", help=text)
     text = "let --flux-events set commit statuses; first see docs/alerts.md, or they replace Flux's own"
     found.add_argument("--flux-commit-statuses", action="store_true", help=text)
     for name in ("alertmanager", "cloudevents"):
@@ -163,7 +164,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         fleet_brake=arguments.fleet_brake,
         flux_events=arguments.flux_events,
         flux_commit_statuses=arguments.flux_commit_statuses,
-        alertmanager=arguments.alertmanager,
+        alertmanagers=tuple(filter(None, arguments.alertmanager)),
         alertmanager_token_file=arguments.alertmanager_token_file,
         cloudevents=arguments.cloudevents,
         cloudevents_token_file=arguments.cloudevents_token_file,

@@ -4,6 +4,8 @@ Format: ``POST /api/v2/alerts``. An alert is known by its labels, so nothing tha
 is not told again in time, so what is open is repeated; the recovery is sent with its end. The root cause is a label,
 since people group by it, and stays what it was when it was told. So is the severity, since they route by it: an
 incident that becomes more severe is another alert, and the one before it ends then.
+
+Replicas of it share silences and what they have told, but no alerts: each is to be told of all.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from reconciliation_contract.adapters.notification import SinkError
 from reconciliation_contract.adapters.notification.http import Poster, lean, stamp
 from reconciliation_contract.core.contract import Severity
 from reconciliation_contract.core.notice import Notice
@@ -23,17 +26,30 @@ _LASTS: Final = timedelta(minutes=5)
 
 _MOST: Final = 20_000
 """Incidents of which it is known as what they fire."""
+MOST: Final = 4
+"""Replicas; the status says of each what it has taken."""
+
+
+def alertmanager_sinks(
+    urls: Sequence[str], token_file: str, clock: Callable[[], datetime]
+) -> Iterator[AlertmanagerSink]:
+    """Make a sink for every replica. Raises `SinkError`."""
+    if len(urls) > MOST:
+        raise SinkError(f"--alertmanager is given {len(urls)} times; name each replica, at most {MOST}")
+    for number, url in enumerate(urls, 1):
+        name = "alertmanager" if number == 1 else f"alertmanager-{number}"
+        yield AlertmanagerSink(url, token_file, clock, name)
 
 
 class AlertmanagerSink:
     """Posts alerts to ``URL/api/v2/alerts``."""
 
-    name: Final = "alertmanager"
     gathers: Final = False
     by_namespace: Final = False
     repeats: Final = _AGAIN
 
-    def __init__(self, url: str, token_file: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, url: str, token_file: str, clock: Callable[[], datetime], name: str = "alertmanager") -> None:
+        self.name = name
         self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", token_file)
         self._clock = clock
         self._fired: dict[str, Severity] = {}
