@@ -206,3 +206,11 @@ def test_of_each_kind_the_last_is_kept() -> None:
     back = recall.parse(render(memory, None))
     assert back.handled == memory.handled
     assert [(taken.name, taken.at) for taken in back.taken] == [(taken.name, taken.at) for taken in memory.taken]
+
+
+@pytest.mark.parametrize(("fresh", "answer"), [(True, "now"), (False, "")])
+def test_whoever_sees_nothing_answers_no_request_to_look(fresh: bool, answer: str) -> None:
+    """Who waits for the answer reads the status that came with it."""
+    case = failing().but(contract__requested_at="now", seen__fresh=fresh)
+
+    assert case.decide().memory.handled_request == answer

@@ -53,8 +53,8 @@ def evaluate(contract: Declared, memory: Memory, seen: Observation, now: datetim
     if isinstance(contract, InvalidContract):
         return _stalled(contract, before, memory, seen, now)
     memory = replace(memory, dependencies=dependencies(seen) if seen.complete else memory.dependencies)
-    asked_for = contract.requested_at if not contract.suspended else ""  # what is suspended takes no request up
-    memory = replace(memory, handled_request=asked_for or memory.handled_request)
+    looks = seen.fresh and not contract.suspended  # whoever sees nothing, or is suspended, takes no request up
+    memory = replace(memory, handled_request=(looks and contract.requested_at) or memory.handled_request)
     if seen.fresh and not contract.suspended:
         memory = _forget(contract, uptake.follow(memory, contract.requests, now), now)
         memory = sync.remember(contract, memory, seen, now)
