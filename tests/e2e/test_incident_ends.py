@@ -139,3 +139,23 @@ def test_a_contract_that_makes_no_sense_is_told_once(workspace: Workspace, start
         assert stalled["message"] in incidents(bus)[0]["data"]["subject"]["content"]["description"]
         assert "write a duration from" in stalled["message"]
         space.wait_reason("shop", "PromisesKept")
+
+
+def test_reminders_count_on_in_one_event(workspace: Workspace, start_operator: StartOperator) -> None:
+    """`kubectl get events` shows one line for an incident, however long it lasts."""
+    space = workspace
+    start_operator()
+    space.source("shop", space.repository("shop").url)
+    space.kustomization("shop")
+    within = {"reconciliation": {"within": FINER_THAN_THE_API_SERVER_READS}}
+    space.contract("shop", promises=within, alerts={"remindEvery": "5s"})
+
+    def told() -> list[Object]:
+        return [event for event in space.all("events") if event["reason"] == "IncidentOpened"]
+
+    wait_until(lambda: any(event.get("series", {}).get("count", 0) >= 3 for event in told()), 90, "three reminders")
+
+    (event,) = told()
+    assert (event["regarding"]["kind"], event["regarding"]["name"]) == ("ReconciliationContract", "shop")
+    assert event["series"]["lastObservedTime"] > event["eventTime"]
+    assert "write a duration from" in event["note"]

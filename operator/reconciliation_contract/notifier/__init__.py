@@ -37,8 +37,6 @@ GATHER: Final = 5.0
 """Seconds in which messages of the same root cause are gathered."""
 ANOTHERS: Final = 20.0
 """Seconds in which another replica, or this one before a crash, may still say that it has sent a message."""
-
-
 ORPHANED: Final = 300.0
 """Seconds after which a storm is looked at that perhaps nobody else ends, since its last open contract was deleted.
 After a start all contracts have been looked at by then, lest it seem to be over."""
