@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.flux_objects import Workspace, condition, deployment
+from playground.waiting import wait_until
+from tests.support.flux_objects import PATIENCE, Workspace, condition, deployment, manifest
 from tests.support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.e2e
@@ -65,6 +66,35 @@ def test_a_rollback_ends_with_what_it_belongs_to(
     )
     workspace.delete("contract", "orphaned")
     workspace.wait_gone("contract", "orphaned", LIMIT)
+
+
+def test_a_kustomization_that_is_made_anew_or_cannot_go_holds_up_nothing(
+    operator: OperatorProcess, workspace: Workspace
+) -> None:
+    """One comes back with our copy, as from a backup, and is given back; another waits for a finalizer for ever."""
+    roll_back(workspace, "restored", "stuck")
+    held = "example.com/hold"
+    kept = workspace.get("kustomization", "restored")
+    marks = kept["metadata"]["annotations"]
+    again = manifest("kustomization", "restored", workspace.namespace, kept["spec"], annotations=marks)
+
+    operator.stop()  # it would see that the Kustomization is gone, and end the rollback
+    workspace.delete("kustomization", "restored")
+    workspace.wait_gone("kustomization", "restored")
+    workspace.api.create(workspace.path("kustomization"), again)
+    operator.start()
+    workspace.change("kustomization", "stuck", {"metadata": {"finalizers": [held]}})
+    workspace.delete("kustomization", "stuck")
+    workspace.delete("contract", "stuck")
+
+    workspace.wait_gone("contract", "stuck", LIMIT)
+    assert pins(workspace, "stuck") == []
+    wait_until(lambda: not pins(workspace, "restored"), PATIENCE, "the pinned copy to go")
+    left = workspace.get("kustomization", "restored")
+    assert left["spec"]["sourceRef"]["name"] == "restored"
+    assert "reconciliation.dev/rolled-back-from" not in left["metadata"].get("annotations", {})
+    assert "reconciliation-contract" not in {claim["manager"] for claim in left["metadata"]["managedFields"]}
+    workspace.change("kustomization", "stuck", {"metadata": {"finalizers": None}})
 
 
 def test_a_namespace_goes_although_it_is_rolled_back(operator: OperatorProcess, workspace: Workspace) -> None:
