@@ -183,6 +183,9 @@ SITUATIONS: dict[str, Situation] = {
     "an intent is given up when Flux is at another revision": Situation(
         INTENDED, {"kustomization__attempted": since("C", 95)}, NONE, says=reasons.CANCELLED
     ),
+    "an intent is given up when another contract acts": Situation(
+        INTENDED, {"seen__rival": "shop-b"}, NONE, says=reasons.CANCELLED
+    ),
     "an intent is given up when the Kustomization is gone": Situation(
         INTENDED, {"seen__kustomization": None}, NONE, says=reasons.CANCELLED
     ),

@@ -13,7 +13,7 @@ import pytest
 from reconciliation_contract.core import reasons
 from reconciliation_contract.core.contract import RollbackMode
 from reconciliation_contract.core.grounds import GUARDS, Case, objection
-from reconciliation_contract.core.memory import Past, Result, RollbackState
+from reconciliation_contract.core.memory import Past, Result, RollbackState, footing_of
 from reconciliation_contract.core.observation import Dependency
 from reconciliation_contract.core.request import Requests
 from tests.support.builders import at, revision, sha
@@ -130,7 +130,7 @@ def test_what_a_person_asked_for_is_given_up_on_another_object(name: str) -> Non
 @pytest.mark.parametrize("result", [Result.SUPERSEDED, Result.ROLLED_BACK])
 def test_a_request_goes_only_to_what_was_healthy(result: Result) -> None:
     """Being in the history is not enough: an overtaken or a bad revision is no way back."""
-    past = Past(revision("X"), sha("X"), result, at(-300))
+    past = Past(revision("X"), sha("X"), result, at(-300), footing=footing_of(good()))
     ask = Requests(rollback_from=sha("B"), rollback_to=sha("X"))
     case = failing().but(delivery__failures=None, memory__history=(past,), contract__requests=ask)
 

@@ -185,6 +185,7 @@ REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
     "the operator only observes": {"seen__acts": False},
     "rollbacks are disabled": {"contract__rollback__mode": RollbackMode.DISABLED},
     "another contract acts": {"seen__rival": "shop-b"},
+    "the source is no GitRepository": {"source__kind": "OCIRepository"},
     "the same person released it": {
         "contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("A"), release=sha("B"))
     },
