@@ -40,6 +40,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 SECONDS = {
     "e2e/test_kill_points.py": 250,
     "e2e/test_releases.py": 240,
+    "core/test_guards_off.py": 240,
     "e2e/test_cli.py": 151,
     "e2e/test_restart.py": 150,
     "e2e/test_drift.py": 100,
