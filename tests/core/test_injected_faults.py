@@ -18,6 +18,9 @@ from tests.support.builders_rules import ROLLBACKS
 pytestmark = pytest.mark.slow
 
 LEAST = 1000
+NOT_BY_PEOPLE = ("crash at a write", "restart", "write answered with", "lost or reordered events")
+"""How the names of faults begin that no person causes: what people do all day must not make up the number."""
+LEAST_OF_EACH = 10
 HISTORIES = settings(
     max_examples=300,
     stateful_step_count=30,
@@ -26,6 +29,11 @@ HISTORIES = settings(
     phases=(Phase.generate,),
     suppress_health_check=tuple(HealthCheck),
 )
+
+
+def injected(kind: str) -> int:
+    """How many faults there were whose names begin so."""
+    return sum(count for name, count in FAULTS.items() if name.startswith(kind))
 
 
 def test_no_rollback_is_repeated_misled_or_false(
@@ -41,4 +49,5 @@ def test_no_rollback_is_repeated_misled_or_false(
     measured(f"{FAULTS.total()} injected faults, {ROLLBACKS.total()} rollbacks: 0 duplicate, wrong-target or false")
     measured(", ".join(f"{count}x {name}" for name, count in (+FAULTS).most_common()))
     assert FAULTS.total() >= LEAST
+    assert [kind for kind in NOT_BY_PEOPLE if injected(kind) < LEAST_OF_EACH] == []
     assert ROLLBACKS.total() >= LEAST / 10
