@@ -15,13 +15,7 @@ from reconciliation_contract.api import flux
 from reconciliation_contract.api import source as source_api
 from reconciliation_contract.api.contract import parse
 from reconciliation_contract.api.raw import read_map, read_text
-from reconciliation_contract.core.contract import (
-    Contract,
-    Declared,
-    DriftMode,
-    InvalidContract,
-    RollbackMode,
-)
+from reconciliation_contract.core.contract import Contract, Declared, DriftMode, InvalidContract, RollbackMode
 from reconciliation_contract.core.dependency import root_cause
 from reconciliation_contract.core.memory import Memory
 from reconciliation_contract.core.observation import (

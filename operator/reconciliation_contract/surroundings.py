@@ -26,12 +26,7 @@ from reconciliation_contract.adapters.flux import identity
 from reconciliation_contract.api.controller import Started, argument, started
 from reconciliation_contract.api.raw import read_list, read_map, read_number, read_text
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.contract import (
-    Contract,
-    Declared,
-    DriftMode,
-    RollbackMode,
-)
+from reconciliation_contract.core.contract import Contract, Declared, DriftMode, RollbackMode
 from reconciliation_contract.core.observation import Dependency, SourceRef
 from reconciliation_contract.errors import ClusterError, Missing, Refused
 from reconciliation_contract.store import Key, Store

@@ -11,7 +11,7 @@ from reconciliation_contract.api.status import timestamp
 from reconciliation_contract.cli.screen import ABSENT, Cell, Screen, Tone, columns, table
 from reconciliation_contract.cli.view import View, abbreviated, ago, brief, short, took
 from reconciliation_contract.core.ending import undone
-from reconciliation_contract.core.memory import Memory, Result, RollbackState
+from reconciliation_contract.core.memory import Memory, Past, Result, RollbackState
 from reconciliation_contract.core.observation import Condition
 from reconciliation_contract.core.promises import Verdict
 from reconciliation_contract.core.timeline import Delivery, Span, origin
@@ -74,7 +74,7 @@ _DELIVERY: Final = ("REVISION", "SUBJECT", "RESULT", "LATENCY", "BROKEN", "ENDED
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One delivery, finished or not."""
+    """The present delivery, finished or not, in the terms of those that the history has."""
 
     revision: str
     subject: str
@@ -93,7 +93,7 @@ def deliveries(screen: Screen, memory: Memory, now: datetime) -> list[str]:
     return table(screen, [heading, *rows], flexible=1) if rows else []
 
 
-def _delivery(screen: Screen, line: _Line, now: datetime) -> list[Cell]:
+def _delivery(screen: Screen, line: _Line | Past, now: datetime) -> list[Cell]:
     ended = ABSENT
     if line.ended_at:
         # A person reads ages, a script reads times.
@@ -109,7 +109,7 @@ def _delivery(screen: Screen, line: _Line, now: datetime) -> list[Cell]:
     ]
 
 
-def _lines(memory: Memory) -> Iterator[_Line]:
+def _lines(memory: Memory) -> Iterator[_Line | Past]:
     delivery = memory.delivery
     if delivery:
         pushed, healthy = origin(delivery), delivery.stages.healthy
@@ -123,19 +123,9 @@ def _lines(memory: Memory) -> Iterator[_Line]:
             broken=tuple(j.promise for j in memory.judgements if j.verdict is Verdict.BROKEN),
             ended_at=healthy.at if healthy else None,
             left_for=undo.good.name if undo else "",
-            because=(undo.asked_by or undo.reason) if undo else "",
+            because=undo.because if undo else "",
         )
-    for past in memory.history:
-        yield _Line(
-            revision=past.revision,
-            subject=past.subject,
-            result=past.result,
-            latency=past.latency,
-            broken=past.broken,
-            ended_at=past.ended_at,
-            left_for=past.left_for,
-            because=past.because,
-        )
+    yield from memory.history
 
 
 def _result(memory: Memory, delivery: Delivery) -> str:

@@ -14,9 +14,7 @@ from reconciliation_contract.api.raw import read_map, read_number, read_text
 from reconciliation_contract.api.request import hash_in
 from reconciliation_contract.cli.problem import Problem
 from reconciliation_contract.cli.screen import ABSENT, clean, cut
-from reconciliation_contract.core.contract import (
-    Declared,
-)
+from reconciliation_contract.core.contract import Declared
 from reconciliation_contract.core.duration import spoken
 from reconciliation_contract.core.memory import Memory, Revision
 from reconciliation_contract.core.observation import Condition

@@ -19,11 +19,7 @@ from reconciliation_contract.core import (
     verdict,
 )
 from reconciliation_contract.core.announcement import announcements
-from reconciliation_contract.core.contract import (
-    Contract,
-    Declared,
-    InvalidContract,
-)
+from reconciliation_contract.core.contract import Contract, Declared, InvalidContract
 from reconciliation_contract.core.counting import resumed
 from reconciliation_contract.core.departure import Departures
 from reconciliation_contract.core.dependency import dependencies

@@ -146,6 +146,11 @@ class Rollback:
         """Whether a person asked for it."""
         return bool(self.asked_by)
 
+    @property
+    def because(self) -> str:
+        """Why it is done: who asked for it and why, else Flux's reason."""
+        return self.asked_by or self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:

@@ -141,7 +141,7 @@ def _finish(memory: Memory, seen: Observation, now: datetime) -> Memory:
         footing=footing_of(memory.good) if memory.good and memory.good.hash == delivery.hash else "",
     )
     if undo and past.result is Result.ROLLED_BACK:
-        past = replace(past, left_for=undo.good.name, because=bounded(undo.asked_by or undo.reason, 72))
+        past = replace(past, left_for=undo.good.name, because=bounded(undo.because, 72))
     return replace(memory, history=_kept((past, *memory.history)))
 
 
