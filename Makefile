@@ -34,7 +34,7 @@ format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 crds: $(STAMP) ## write the CRD from the models
-	$(BIN)/python -m reconciliation_contract.api.schema > crds/reconciliationcontracts.yaml
+	$(BIN)/python -m reconciliation_contract.api.crd > crds/reconciliationcontracts.yaml
 
 docs: $(STAMP) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from reconciliation_contract.api.models import Spec
-from reconciliation_contract.api.schema import structural
-from reconciliation_contract.api.status_models import Status
-from reconciliation_contract.cli import arguments, operator
-from reconciliation_contract.core import reasons
+from reconciliation_contract.api.contract.spec_models import Spec
+from reconciliation_contract.api.crd import structural
+from reconciliation_contract.api.status.models import Status
+from reconciliation_contract.cli import operator
+from reconciliation_contract.cli.commands import arguments
+from reconciliation_contract.core.values import reasons
 
 PAGES: Final = Path(__file__).parent / "reference"
 HEADER: Final = "<!-- Made by `make docs`; do not edit. -->\n"

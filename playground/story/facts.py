@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from reconciliation_contract.api.duration import parse_duration
-from reconciliation_contract.core.duration import spoken
+from reconciliation_contract.core.values.duration import spoken
 
 SHORT = 7
 """Digits of a hash that tell commits apart for a person."""

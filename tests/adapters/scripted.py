@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes import client
 
-from reconciliation_contract.adapters.access import Access
-from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.kubernetes.client import Cluster
+from reconciliation_contract.adapters.kubernetes.credentials import Access
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.adapters.kubernetes.credentials import Access
 from reconciliation_contract.errors import Unavailable
 from tests.support.certificate import issue
 

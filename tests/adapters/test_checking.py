@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.checking import check_all
-from reconciliation_contract.adapters.dryrun import DryRun
+from reconciliation_contract.adapters.dry_run.apply import DryRun
+from reconciliation_contract.adapters.dry_run.batch import check_all
+from reconciliation_contract.adapters.dry_run.outcome import Applier
 from reconciliation_contract.adapters.manifests.build import Built
-from reconciliation_contract.adapters.outcome import Applier
-from reconciliation_contract.core.check import Check
-from reconciliation_contract.core.manifest import Manifest
+from reconciliation_contract.core.facts.dry_run import Check
+from reconciliation_contract.core.values.object_key import Manifest
 
 pytestmark = pytest.mark.looptime
 

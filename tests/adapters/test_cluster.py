@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from reconciliation_contract.adapters.access import Access
-from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, SECRETS, Cluster
+from reconciliation_contract.adapters.kubernetes.client import (
+    CONTRACTS,
+    GIT_REPOSITORIES,
+    KUSTOMIZATIONS,
+    SECRETS,
+    Cluster,
+)
+from reconciliation_contract.adapters.kubernetes.credentials import Access
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Powerless, Refused, Unavailable
 from tests.adapters.scripted import Asked, scripted
 from tests.support.virtual_time_port import free_port

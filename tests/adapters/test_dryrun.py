@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.cluster import Cluster
-from reconciliation_contract.adapters.dryrun import DryRun
-from reconciliation_contract.adapters.outcome import Applier, Outcome
-from reconciliation_contract.core.check import Forthcoming
-from reconciliation_contract.core.manifest import Manifest
+from reconciliation_contract.adapters.dry_run.apply import DryRun
+from reconciliation_contract.adapters.dry_run.outcome import Applier, Outcome
+from reconciliation_contract.adapters.kubernetes.client import Cluster
+from reconciliation_contract.core.facts.dry_run import Forthcoming
+from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.errors import Powerless
 from tests.adapters.scripted import Asked, scripted
 

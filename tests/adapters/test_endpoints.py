@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from reconciliation_contract.adapters.endpoints import Guard, everybody, served
-from reconciliation_contract.adapters.metrics.exposition import expose
+from reconciliation_contract.adapters.telemetry.exposition import expose
+from reconciliation_contract.adapters.telemetry.http_server import Guard, everybody, served
 from reconciliation_contract.config import Listen
 from reconciliation_contract.errors import Unavailable
 from tests.support.virtual_time_port import free_port

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.events import Events
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.adapters.kubernetes.events import Events
+from reconciliation_contract.core.memory.effects import EmitEvent
+from reconciliation_contract.core.spec.contract import Contract
 from tests.adapters.scripted import scripted
 from tests.support.virtual_time import START
 

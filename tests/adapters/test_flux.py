@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.flux import Flux, identity, pinned
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import Disown, SwitchSource
-from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.adapters.kubernetes.flux_acts import Flux, identity, pinned
+from reconciliation_contract.core.facts.observation import SourceRef
+from reconciliation_contract.core.memory.effects import Disown, SwitchSource
+from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.errors import Conflict, Refused
 from tests.adapters.scripted import Asked, scripted
 from tests.support.virtual_time import START

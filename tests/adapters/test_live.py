@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.live import LiveObjects
-from reconciliation_contract.core.departure import Live
-from reconciliation_contract.core.inventory import entry
+from reconciliation_contract.adapters.kubernetes.objects import LiveObjects
+from reconciliation_contract.core.facts.inventory import entry
+from reconciliation_contract.core.facts.pruning import Live
 from reconciliation_contract.errors import Missing, Refused, Unavailable
 from tests.support import builders
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation_contract.adapters.manifests import archive
-from reconciliation_contract.adapters.manifests.archive import unpack
+from reconciliation_contract.adapters.manifests.artifact import archive
+from reconciliation_contract.adapters.manifests.artifact.archive import unpack
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core.values import reasons
 from tests.support.artifacts import tar_of
 
 pytestmark = pytest.mark.slow

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.cluster import Resource
-from reconciliation_contract.adapters.manifests import download
+from reconciliation_contract.adapters.kubernetes.client import Resource
+from reconciliation_contract.adapters.manifests.artifact import download
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder, Limits
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core.values import reasons
 from reconciliation_contract.errors import Missing, Refused, Unavailable
 from tests.adapters.test_access import certificate
 from tests.support.artifacts import program, serving, tar_of

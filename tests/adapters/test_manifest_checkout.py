@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation_contract.adapters.manifests import checkout
-from reconciliation_contract.adapters.manifests.checkout import copy
+from reconciliation_contract.adapters.manifests.artifact import checkout
+from reconciliation_contract.adapters.manifests.artifact.checkout import copy
 from reconciliation_contract.adapters.manifests.error import BuildUnknown
 
 TREE = (

@@ -12,7 +12,7 @@ import pytest
 from reconciliation_contract.adapters.manifests.confinement import MOST_DIRECTORIES, confine
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
 from reconciliation_contract.adapters.manifests.kustomization import is_remote, merge
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core.values import reasons
 
 SOPS = "data: {a: b}\nsops:\n  mac: x\n"
 

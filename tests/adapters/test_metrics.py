@@ -17,15 +17,23 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPEN
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciliation_contract.adapters.metrics import BUCKETS, Metrics
-from reconciliation_contract.adapters.metrics.row import FAMILIES
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.drift import Drift
-from reconciliation_contract.core.memory import Incident, Memory, Past, Result, Revision, Rollback, RollbackState
-from reconciliation_contract.core.observation import Condition, SourceRef
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
-from reconciliation_contract.core.trace import ended
+from reconciliation_contract.adapters.telemetry.contract_series import FAMILIES
+from reconciliation_contract.adapters.telemetry.metrics import BUCKETS, Metrics
+from reconciliation_contract.core.delivery.trace import ended
+from reconciliation_contract.core.facts.comparison import Drift
+from reconciliation_contract.core.facts.observation import Condition, SourceRef
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import (
+    Incident,
+    Memory,
+    Past,
+    Result,
+    Revision,
+    Rollback,
+    RollbackState,
+)
+from reconciliation_contract.core.memory.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.spec.contract import Severity
 from tests.support import builders_core as core
 from tests.support.virtual_time import START
 

@@ -19,11 +19,11 @@ from reconciliation_contract.adapters.notification.apprise import MOST, AppriseS
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.memory import Incident
-from reconciliation_contract.core.milestone import Milestone, Step
-from reconciliation_contract.core.notice import Notice, identity, notice
-from reconciliation_contract.wiring import sinks
+from reconciliation_contract.core.delivery.milestone import Milestone, Step
+from reconciliation_contract.core.incidents.message import Notice, identity, notice
+from reconciliation_contract.core.memory.memory import Incident
+from reconciliation_contract.core.spec.contract import Severity
+from reconciliation_contract.runtime.operator import sinks
 from tests.support.builders_core import CONTRACT
 from tests.support.receiver import receiving
 from tests.support.virtual_time import START

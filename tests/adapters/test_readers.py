@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.readers import MOST, Readers
+from reconciliation_contract.adapters.telemetry.metrics_access import MOST, Readers
 from reconciliation_contract.config import Listen
 from tests.adapters.scripted import Asked, scripted
 from tests.support.virtual_time import START

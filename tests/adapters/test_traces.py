@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from reconciliation_contract.adapters.traces import Traces
+from reconciliation_contract.adapters.telemetry.otlp import Traces
 from reconciliation_contract.cli.operator import followed
-from reconciliation_contract.core.trace import ended
+from reconciliation_contract.core.delivery.trace import ended
 from tests.core.test_trace import APPLIED, HEALTHY, UNDONE, memory
 from tests.support import builders_core as core
 from tests.support.collector import collecting

@@ -11,16 +11,16 @@ import pytest
 
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.api.controller import Started
-from reconciliation_contract.core.census import Census
-from reconciliation_contract.core.check import Validation
-from reconciliation_contract.core.drift import Drift, Kind
-from reconciliation_contract.core.exemption import IgnoreRule
-from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.manifest import Manifest
-from reconciliation_contract.core.observation import Since, SourceRef
+from reconciliation_contract.api.flux.controller import Started
+from reconciliation_contract.core.facts.comparison import Drift, Kind
+from reconciliation_contract.core.facts.dry_run import Validation
+from reconciliation_contract.core.facts.inventory import Inventory
+from reconciliation_contract.core.facts.metadata_scan import Census
+from reconciliation_contract.core.facts.observation import Since, SourceRef
+from reconciliation_contract.core.spec.ignore_rules import IgnoreRule
+from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.errors import Unavailable
-from reconciliation_contract.trial import Moved, Trial
+from reconciliation_contract.observers.manifest_checks import Moved, Trial
 from tests.adapters.scripted import Asked, scripted
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import standing

@@ -6,17 +6,16 @@ import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from reconciliation_contract.core.authorship import Author
-from reconciliation_contract.core.check import NAMED as CHECKS
-from reconciliation_contract.core.check import Refusal, Refusals
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.correction import MOST_PLACES, Correction
-from reconciliation_contract.core.departure import Departure, Departures, Took
-from reconciliation_contract.core.difference import Difference
-from reconciliation_contract.core.drift import FIELDS, NAMED, Drift, changed
-from reconciliation_contract.core.inventory import Entry, Inventory
-from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.memory import (
+from reconciliation_contract.core.facts.comparison import FIELDS, NAMED, Drift, changed
+from reconciliation_contract.core.facts.correction import MOST_PLACES, Correction
+from reconciliation_contract.core.facts.dry_run import NAMED as CHECKS
+from reconciliation_contract.core.facts.dry_run import Refusal, Refusals
+from reconciliation_contract.core.facts.field_owners import Author
+from reconciliation_contract.core.facts.inventory import Entry, Inventory
+from reconciliation_contract.core.facts.observation import Condition, Dependency, Kustomization, Since, SourceRef
+from reconciliation_contract.core.facts.pruning import Departure, Departures, Took
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import (
     BAD_REVISIONS,
     HISTORY,
     INCIDENTS,
@@ -30,13 +29,14 @@ from reconciliation_contract.core.memory import (
     RollbackState,
     Taken,
 )
-from reconciliation_contract.core.observation import Condition, Dependency, Kustomization, Since, SourceRef
-from reconciliation_contract.core.onset import _BEGUN as BEGUN
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.remainder import remains
-from reconciliation_contract.core.request import NAMES
-from reconciliation_contract.core.text import LIMIT
-from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.rollback.not_undone import remains
+from reconciliation_contract.core.rollback.start import _BEGUN as BEGUN
+from reconciliation_contract.core.spec.contract import Severity
+from reconciliation_contract.core.spec.requests import NAMES
+from reconciliation_contract.core.values.diff import Difference
+from reconciliation_contract.core.values.object_key import ObjectKey
+from reconciliation_contract.core.values.text import LIMIT
 
 T0 = datetime(2026, 11, 23, 4, 0, 0, 123_000, tzinfo=UTC)
 LONG = "é" * (LIMIT + 1)

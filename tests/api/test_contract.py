@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.api.contract import parse
-from reconciliation_contract.core.contract import (
+from reconciliation_contract.api.contract.parse import parse_contract
+from reconciliation_contract.core.spec.contract import (
     AlertPolicy,
     AlertRule,
     Contract,
@@ -21,7 +21,7 @@ from reconciliation_contract.core.contract import (
     Severity,
     Topic,
 )
-from reconciliation_contract.core.request import Requests
+from reconciliation_contract.core.spec.requests import Requests
 
 META = {
     "namespace": "apps",
@@ -104,7 +104,7 @@ def _with(path: str, value: Any) -> dict[str, Any]:
 
 def test_a_contract_that_names_only_its_kustomization_has_every_default() -> None:
     """Everything but the reference has a default, and the metadata is read."""
-    contract = parse(_raw({"kustomizationRef": {"name": "shop"}}))
+    contract = parse_contract(_raw({"kustomizationRef": {"name": "shop"}}))
 
     assert contract == Contract(
         namespace="apps",
@@ -151,7 +151,7 @@ def test_every_field_of_a_contract_is_read() -> None:
     annotations = {"reconcile.fluxcd.io/requestedAt": "now", "reconciliation.dev/approve": BAD}
     labels = {"kustomize.toolkit.fluxcd.io/name": "tenants", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
 
-    contract = parse(
+    contract = parse_contract(
         _raw(
             spec,
             annotations=annotations,
@@ -190,7 +190,7 @@ def test_a_problem_is_told_with_its_mend(case: str) -> None:
     """A field that makes no sense is named, with what to write instead."""
     path, value, problem = PROBLEMS[case]
 
-    contract = parse(_raw(_with(path, value)))
+    contract = parse_contract(_raw(_with(path, value)))
 
     assert isinstance(contract, InvalidContract)
     assert contract.problem == f"spec.{path}{problem}"
@@ -217,7 +217,7 @@ def test_a_problem_is_told_with_its_mend(case: str) -> None:
 )
 def test_a_problem_of_the_whole_is_told(raw: dict[str, Any], problem: str) -> None:
     """What is missing, and what contradicts itself, is told like everything else."""
-    contract = parse(raw)
+    contract = parse_contract(raw)
 
     assert isinstance(contract, InvalidContract)
     assert contract.problem == problem
@@ -231,7 +231,7 @@ def test_of_an_invalid_contract_the_parts_that_make_sense_are_known(
     alerts: Any, severity: str, *, told: bool
 ) -> None:
     """People are told of it by its own terms, where those are not what is wrong."""
-    contract = parse(_raw({"kustomizationRef": {"name": "shop"}, "suspend": 1, "alerts": alerts}))
+    contract = parse_contract(_raw({"kustomizationRef": {"name": "shop"}, "suspend": 1, "alerts": alerts}))
 
     assert isinstance(contract, InvalidContract)
     assert (contract.kustomization, contract.alerts.severity.value) == ("shop", severity)
@@ -242,7 +242,7 @@ def test_an_invalid_contract_can_still_be_deleted() -> None:
     """What its deletion needs is known of an invalid contract as well."""
     raw = _raw({}, deletionTimestamp="2026-11-23T05:00:00Z", finalizers=["reconciliation.dev/rollback"])
 
-    contract = parse(raw)
+    contract = parse_contract(raw)
 
     assert isinstance(contract, InvalidContract)
     assert (contract.namespace, contract.name, contract.uid, contract.generation) == ("apps", "shop", "0c9a", 3)
@@ -252,14 +252,14 @@ def test_an_invalid_contract_can_still_be_deleted() -> None:
 @pytest.mark.parametrize("finalizers", [None, [], ["other"], "reconciliation.dev/rollback", {}])
 def test_only_our_finalizer_holds_a_deletion_for_us(finalizers: Any) -> None:
     """Somebody else's finalizer, or none, is not ours to take off."""
-    contract = parse(_raw({"kustomizationRef": {"name": "shop"}}, finalizers=finalizers))
+    contract = parse_contract(_raw({"kustomizationRef": {"name": "shop"}}, finalizers=finalizers))
 
     assert contract.finalized is False
 
 
 def test_a_field_of_a_newer_crd_is_ignored() -> None:
     """An operator that is older than the CRD goes on with what it knows."""
-    contract = parse(_raw({"kustomizationRef": {"name": "shop", "kind": "HelmRelease"}, "novelty": {}}))
+    contract = parse_contract(_raw({"kustomizationRef": {"name": "shop", "kind": "HelmRelease"}, "novelty": {}}))
 
     assert isinstance(contract, Contract)
 
@@ -268,7 +268,7 @@ def test_a_hostile_value_is_quoted_short_and_without_its_tricks() -> None:
     """A problem ends up in the status and in events: it is bounded, one line, and shows no secret of a URL."""
     value = "https://user:hunter2@example.org/?token=hunter2\n\u202e" + "x" * 100_000
 
-    contract = parse(_raw(_with("promises.detection.within", value)))
+    contract = parse_contract(_raw(_with("promises.detection.within", value)))
 
     assert isinstance(contract, InvalidContract)
     assert len(contract.problem) <= 300
@@ -281,6 +281,6 @@ def test_the_object_is_left_as_it_is() -> None:
     raw = _raw(_with("rollback.after.failures", 5))
     before = copy.deepcopy(raw)
 
-    parse(raw)
+    parse_contract(raw)
 
     assert raw == before

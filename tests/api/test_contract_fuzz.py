@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciliation_contract.api.contract import parse
-from reconciliation_contract.core.contract import InvalidContract
+from reconciliation_contract.api.contract.parse import parse_contract
+from reconciliation_contract.core.spec.contract import InvalidContract
 
 META = {
     "namespace": "apps",
@@ -67,7 +67,7 @@ METADATA = _mapping(
 @given(st.fixed_dictionaries({}, optional={"metadata": METADATA, "spec": SPEC}))
 def test_any_object_is_a_contract_or_invalid(raw: dict[str, Any]) -> None:
     """Whatever an object holds, reading it gives a contract or a problem of bounded length, never an exception."""
-    contract = parse(raw)
+    contract = parse_contract(raw)
 
     if isinstance(contract, InvalidContract):
         assert 0 < len(contract.problem) <= 300

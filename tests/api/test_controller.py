@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.api.controller import Started, argument, started
+from reconciliation_contract.api.flux.controller import Started, argument, started
 
 
 def deployment(*args: Any, image: str = "ghcr.io/fluxcd/kustomize-controller:v1.9.3") -> dict[str, Any]:

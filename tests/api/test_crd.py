@@ -10,15 +10,22 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
+from reconciliation_contract.api.contract.fields import Wire
+from reconciliation_contract.api.contract.spec_models import Spec
+from reconciliation_contract.api.crd import UnsupportedSchema, document, structural
 from reconciliation_contract.api.duration import PATTERN, parse_duration
-from reconciliation_contract.api.fields import Wire
-from reconciliation_contract.api.models import Spec
-from reconciliation_contract.api.schema import UnsupportedSchema, document, structural
-from reconciliation_contract.core.contract import DriftMode, Promises, RollbackMode, RollbackPolicy, Severity, Topic
-from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
-from reconciliation_contract.core.onset import _BEGUN as BEGUN
-from reconciliation_contract.core.promises import PromiseName, Verdict
-from reconciliation_contract.core.timeline import Witness
+from reconciliation_contract.core.memory.budget import PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import BAD_REVISIONS, HISTORY, Result, RollbackState
+from reconciliation_contract.core.memory.timeline import Witness
+from reconciliation_contract.core.rollback.start import _BEGUN as BEGUN
+from reconciliation_contract.core.spec.contract import (
+    DriftMode,
+    Promises,
+    RollbackMode,
+    RollbackPolicy,
+    Severity,
+    Topic,
+)
 from tests.api.structural import Schema, complaints, defaulted, walk
 
 CRDS = Path(__file__).parents[2] / "crds"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciliation_contract.api.contract import parse
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.api.contract.parse import parse_contract
+from reconciliation_contract.core.spec.contract import Contract
 from tests.api.structural import Schema, complaints, defaulted, walk
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -28,7 +28,7 @@ def test_an_example_is_a_valid_contract(schema: Schema, name: str) -> None:
     stored = {**example, "metadata": {**example["metadata"], "creationTimestamp": "2026-11-23T04:00:00Z"}}
 
     refused = list(complaints(schema["properties"]["spec"], example["spec"], "spec"))
-    contract = parse(stored)
+    contract = parse_contract(stored)
 
     assert refused == []
     assert isinstance(contract, Contract)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation_contract.api.live import live
+from reconciliation_contract.api.kubernetes.metadata import live
 from tests.support.builders import at, stamp
 
 OWNED = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "apps"}

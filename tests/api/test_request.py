@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciliation_contract.api.request import hash_in, parse_requests
-from reconciliation_contract.core.request import NAMES, Requests, Signature, names
-from reconciliation_contract.core.text import bounded
+from reconciliation_contract.api.contract.annotations import hash_in, parse_requests
+from reconciliation_contract.core.spec.requests import NAMES, Requests, Signature, names
+from reconciliation_contract.core.values.text import bounded
 
 BAD, GOOD = "a3" * 20, "b4" * 20
 KEYS = [f"reconciliation.dev/{name}" for name in ("approve", "rollback", "release", "hold", "forget", "pause-until")]

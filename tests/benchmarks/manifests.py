@@ -17,15 +17,15 @@ import yaml
 
 from playground.cluster import Cluster as Playground
 from playground.cluster import Options
-from reconciliation_contract.adapters.access import Access
-from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.kubernetes.client import Cluster
+from reconciliation_contract.adapters.kubernetes.credentials import Access
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
-from reconciliation_contract.core.check import Validation
-from reconciliation_contract.core.drift import Drift
-from reconciliation_contract.core.manifest import Manifest
-from reconciliation_contract.core.observation import SourceRef
-from reconciliation_contract.trial import Trial
+from reconciliation_contract.core.facts.comparison import Drift
+from reconciliation_contract.core.facts.dry_run import Validation
+from reconciliation_contract.core.facts.observation import SourceRef
+from reconciliation_contract.core.values.object_key import Manifest
+from reconciliation_contract.observers.manifest_checks import Trial
 from tests.support.artifacts import serving, tar_of
 from tests.support.builders_core import standing
 

@@ -13,13 +13,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciliation_contract.adapters.endpoints import served
-from reconciliation_contract.adapters.metrics import Metrics
+from reconciliation_contract.adapters.telemetry.http_server import served
+from reconciliation_contract.adapters.telemetry.metrics import Metrics
 from reconciliation_contract.config import Listen
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Condition
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import Stages
+from reconciliation_contract.core.facts.observation import Condition
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.memory.timeline import Stages
 from tests.support import builders_core as core
 from tests.support.virtual_time_port import free_port
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation_contract.cli.contract import main
+from reconciliation_contract.cli.people import main
 from tests.cli.api import Api, serving, write_kubeconfig
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reconciliation_contract.api.status import render
-from reconciliation_contract.cli.view import View, view_of
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
-from reconciliation_contract.core.observation import Condition, SourceRef
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.cli.view.contract_view import View, view_of
+from reconciliation_contract.core.facts.observation import Condition, SourceRef
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
+from reconciliation_contract.core.memory.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.values import reasons
 
 NOW = datetime(2026, 11, 23, 12, 10, 0, tzinfo=UTC)
 GOOD, BAD, FIX, OLD = "aa11" * 10, "bb22" * 10, "cc33" * 10, "dd44" * 10
@@ -46,7 +46,7 @@ def contract(memory: Memory | None = None, name: str = "shop", **changes: Any) -
             **changes.get("meta", {}),
         },
         "spec": {"kustomizationRef": {"name": "shop"}, **changes.get("spec", {})},
-        "status": render(memory, None) if memory else {},
+        "status": render_status(memory, None) if memory else {},
     }
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.cli.advice import advise
-from reconciliation_contract.cli.arguments import parser
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.grounds import GUARDS
-from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.cli.commands.arguments import parser
+from reconciliation_contract.cli.view.next_steps import advise
+from reconciliation_contract.core.memory.memory import Memory, RollbackState
+from reconciliation_contract.core.rollback.guards import GUARDS
+from reconciliation_contract.core.values import reasons
 from tests.cli.objects import BAD, FIX, GOOD, NOW, OLD, condition, delivery, failing, healthy, objected, rolled, view
 
 HOLD = {"reconciliation.dev/hold": "audit"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciliation_contract.api.contract import REQUESTED_AT
-from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.api.contract.parse import REQUESTED_AT
+from reconciliation_contract.core.memory.memory import Memory, RollbackState
 from tests.cli.api import CONTRACTS, ROOT, Api, becoming, refused
 from tests.cli.conftest import Run
 from tests.cli.objects import BAD, FIX, GOOD, OLD, contract, failing, healthy, rolled
@@ -26,7 +26,7 @@ def test_both_names_are_the_same_program() -> None:
     """Flux finds it as flux-contract, kubectl as kubectl-contract."""
     scripts = tomllib.loads(PROJECT.read_text())["project"]["scripts"]
 
-    assert scripts["flux-contract"] == scripts["kubectl-contract"] == "reconciliation_contract.cli.contract:main"
+    assert scripts["flux-contract"] == scripts["kubectl-contract"] == "reconciliation_contract.cli.people:main"
 
 
 def test_contracts_of_the_contexts_namespace_are_listed(api: Api, run: Run) -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciliation_contract.api.request import unsigned
-from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.api.contract.annotations import unsigned
+from reconciliation_contract.core.memory.memory import Memory, RollbackState
 from tests.cli.api import Api, Object, annotations, becoming
 from tests.cli.conftest import Run
 from tests.cli.objects import BAD, GOOD, contract, failing, healthy, rolled

@@ -151,7 +151,7 @@ def test_an_interrupt_is_silent(api: Api, kubeconfig: Path) -> None:
     api.before = lambda request: watching.set() if "watch" in request.query else None
     # What a background job starts ignores Ctrl-C; at a terminal nothing does.
     listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = f"{listening}; from reconciliation_contract.cli.contract import main; raise SystemExit(main())"
+    program = f"{listening}; from reconciliation_contract.cli.people import main; raise SystemExit(main())"
     line = [sys.executable, "-c", program, "wait", "shop", "--for", "healthy", FIX]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(PROJECT.parent / "operator")}
 

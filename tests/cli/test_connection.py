@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation_contract.cli.connection import Connection
-from reconciliation_contract.cli.kubeconfig import context_names, find
-from reconciliation_contract.cli.problem import Problem, Unreachable
+from reconciliation_contract.cli.client.connection import Connection
+from reconciliation_contract.cli.client.errors import Problem, Unreachable
+from reconciliation_contract.cli.client.kubeconfig import context_names, find
 from tests.cli.api import Api, Request, refused, write_kubeconfig
 from tests.cli.objects import contract, failing, healthy
 

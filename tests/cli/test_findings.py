@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.cli.findings import FORMATS, Finding
-from reconciliation_contract.cli.screen import Screen
-from reconciliation_contract.core.check import Check
-from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.cli.view.check_reports import FORMATS, Finding
+from reconciliation_contract.cli.view.terminal import Screen
+from reconciliation_contract.core.facts.dry_run import Check
+from reconciliation_contract.core.values.object_key import ObjectKey
 
 
 def finding(name: str, file: str = "deploy/a.yaml", **changes: Any) -> Finding:

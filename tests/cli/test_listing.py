@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from reconciliation_contract.cli import listing
-from reconciliation_contract.cli.screen import Screen, columns
-from reconciliation_contract.core.memory import Memory, Result, RollbackState
-from reconciliation_contract.core.promises import PromiseName
+from reconciliation_contract.cli.view import tables
+from reconciliation_contract.cli.view.terminal import Screen, columns
+from reconciliation_contract.core.memory.budget import PromiseName
+from reconciliation_contract.core.memory.memory import Memory, Result, RollbackState
 from tests.cli.objects import BAD, GOOD, NOW, OLD, condition, delivery, failing, healthy, past, rolled, view
 
 VIEWS = [view(healthy()), view(rolled(RollbackState.ACTIVE), name="web"), view(name="new")]
@@ -17,7 +17,7 @@ VIEWS = [view(healthy()), view(rolled(RollbackState.ACTIVE), name="web"), view(n
 
 def test_contracts_are_shown_one_a_line() -> None:
     """A pipe gets every column in full, hashes as the flux command line abbreviates them."""
-    assert listing.contracts(Screen(), VIEWS, namespaces=False) == [
+    assert tables.contracts(Screen(), VIEWS, namespaces=False) == [
         "NAME  READY    REVISION            DETECT  APPLY  HEALTHY  LAST GOOD  STATUS",
         "shop  True     main@sha1:aa11aa11  2s      5s     8s       aa11aa11   PromisesKept: main@sha1:aa11aa11 healthy after 8s of 5m",
         "web   False    main@sha1:bb22bb22  2s      5s     -        aa11aa11   PersistentFailure: runs main@sha1:aa11aa11 instead of main@sha1:bb22bb22 (HealthCheckFailed); push a fix",
@@ -27,7 +27,7 @@ def test_contracts_are_shown_one_a_line() -> None:
 
 def test_all_namespaces_are_named() -> None:
     """With -A each line says where the contract is."""
-    lines = listing.contracts(Screen(), VIEWS, namespaces=True)
+    lines = tables.contracts(Screen(), VIEWS, namespaces=True)
 
     assert [line.split()[:2] for line in lines] == [
         ["NAMESPACE", "NAME"],
@@ -48,7 +48,7 @@ def test_all_namespaces_are_named() -> None:
 )
 def test_a_narrow_terminal_shows_what_matters(width: int, heading: str) -> None:
     """First the branch goes, then the stages, then the last good revision; the rest fits."""
-    lines = listing.contracts(Screen(width), VIEWS, namespaces=False)
+    lines = tables.contracts(Screen(width), VIEWS, namespaces=False)
 
     assert lines[0] == heading
     assert max(map(columns, lines)) <= width
@@ -58,7 +58,7 @@ def test_a_hostile_message_stays_in_its_line() -> None:
     """What somebody wrote into a status cannot draw on the terminal."""
     memory = replace(healthy(), conditions={"Ready": condition("True\x1b[2J", "Kept", "a\nb\x1b[31m\u202ec")})
 
-    lines = listing.contracts(Screen(), [view(memory)], namespaces=False)
+    lines = tables.contracts(Screen(), [view(memory)], namespaces=False)
 
     assert len(lines) == 2
     assert all(line.isprintable() for line in lines)
@@ -70,7 +70,7 @@ def test_deliveries_are_shown_newest_first() -> None:
     broken = replace(broken, left_for=f"main@sha1:{BAD}", because="zoe: wrong prices")
     memory = replace(healthy(), history=(broken, past(BAD, Result.SUPERSEDED, subject="")))
 
-    assert listing.deliveries(Screen(), memory, NOW) == [
+    assert tables.deliveries(Screen(), memory, NOW) == [
         "REVISION  SUBJECT            RESULT      LATENCY  BROKEN                    ENDED                     ROLLED BACK TO",
         "aa11aa11  Change the prices  Healthy     8s       -                         2026-11-23T12:05:08.000Z  -",
         "dd44dd44  Change the prices  RolledBack  -        Detection,Reconciliation  2026-11-23T11:10:00.000Z  bb22bb22 (zoe: wrong prices)",
@@ -80,7 +80,7 @@ def test_deliveries_are_shown_newest_first() -> None:
 
 def test_a_person_reads_ages() -> None:
     """On a terminal the time since is shown."""
-    lines = listing.deliveries(Screen(100), healthy(), NOW)
+    lines = tables.deliveries(Screen(100), healthy(), NOW)
 
     assert [line.split()[-4:] for line in lines[1:]] == [["-", "4m", "ago", "-"], ["-", "60m", "ago", "-"]]
 
@@ -99,11 +99,11 @@ def test_a_person_reads_ages() -> None:
 )
 def test_the_present_delivery_says_how_it_stands(memory: Memory, result: str) -> None:
     """The delivery under way is told in the words of the finished ones where they fit."""
-    row = listing.deliveries(Screen(), memory, NOW)[1]
+    row = tables.deliveries(Screen(), memory, NOW)[1]
 
     assert f"  {result}  " in row
 
 
 def test_no_delivery_is_no_table() -> None:
     """A heading alone would look like a mistake."""
-    assert listing.deliveries(Screen(), Memory(), NOW) == []
+    assert tables.deliveries(Screen(), Memory(), NOW) == []

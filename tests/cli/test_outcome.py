@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.cli import outcome
-from reconciliation_contract.cli.problem import Exit
-from reconciliation_contract.core.memory import Memory, Result, RollbackState
-from reconciliation_contract.core.promises import PromiseName, Verdict
+from reconciliation_contract.cli.client.errors import Exit
+from reconciliation_contract.cli.commands import wait_goals
+from reconciliation_contract.core.memory.budget import PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Memory, Result, RollbackState
 from tests.cli.objects import (
     BAD,
     FIX,
@@ -107,7 +107,7 @@ def test_waiting_for_a_revision(case: str) -> None:
     """A commit is waited for until every promise about it is concluded: 0 kept, 1 broken or rolled back."""
     memory, hash_, code, message = HEALTHY[case]
 
-    ended = outcome.healthy(hash_)(view(memory))
+    ended = wait_goals.healthy(hash_)(view(memory))
 
     assert (ended.code if ended else None) == code
     assert (ended.message if ended else "").startswith(message)
@@ -139,7 +139,7 @@ def test_waiting_for_readiness(case: str) -> None:
     """Ready ends it well, a broken promise or a rollback badly; what can still come is waited for."""
     memory, changes, code = READY[case]
 
-    ended = outcome.ready(view(memory, **changes))
+    ended = wait_goals.ready(view(memory, **changes))
 
     assert (ended.code if ended else None) == code
 
@@ -163,7 +163,7 @@ def test_waiting_for_a_rollback(case: str) -> None:
     """A rollback is followed until it is in force or over."""
     memory, code, message = ROLLED[case]
 
-    ended = outcome.rolled_back(BAD, HANDLED)(view(memory))
+    ended = wait_goals.rolled_back(BAD, HANDLED)(view(memory))
 
     assert (ended.code if ended else None) == code
     assert (ended.message if ended else "").startswith(message)
@@ -176,7 +176,7 @@ def test_a_request_that_is_not_taken_up_is_noticed(memory: Memory, said: str) ->
     """The operator has looked at the request, and no rollback has begun: it will not."""
     seen = view(replace(memory, handled_request=HANDLED))
 
-    ended = outcome.rolled_back(BAD, HANDLED)(seen)
+    ended = wait_goals.rolled_back(BAD, HANDLED)(seen)
 
     assert ended
     assert ended.code is Exit.FAILED
@@ -185,7 +185,7 @@ def test_a_request_that_is_not_taken_up_is_noticed(memory: Memory, said: str) ->
 
 def test_the_rollback_of_another_revision_is_not_ours() -> None:
     """What happens to another revision says nothing about the one that was asked about."""
-    assert outcome.rolled_back(OLD, HANDLED)(view(rolled(RollbackState.ACTIVE))) is None
+    assert wait_goals.rolled_back(OLD, HANDLED)(view(rolled(RollbackState.ACTIVE))) is None
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_the_rollback_of_another_revision_is_not_ours() -> None:
 )
 def test_waiting_for_a_release(memory: Memory, over: bool) -> None:
     """A release is over when the rollback is."""
-    assert bool(outcome.released(BAD)(view(memory))) is over
+    assert bool(wait_goals.released(BAD)(view(memory))) is over
 
 
 @pytest.mark.parametrize(("mark", "taken_up"), [(HANDLED, True), ("another", False)])
@@ -202,7 +202,7 @@ def test_waiting_for_the_operator(mark: str, taken_up: bool) -> None:
     """Only the mark of this very request tells that it was seen."""
     seen = view(replace(healthy(), handled_request=HANDLED))
 
-    assert bool(outcome.handled(mark)(seen)) is taken_up
+    assert bool(wait_goals.handled(mark)(seen)) is taken_up
 
 
 @pytest.mark.parametrize(
@@ -217,4 +217,4 @@ def test_waiting_for_the_operator(mark: str, taken_up: bool) -> None:
 )
 def test_the_way_there_is_told_in_a_line(memory: Memory, line: str) -> None:
     """Who waits sees what is going on."""
-    assert outcome.progress(view(memory)).startswith(line)
+    assert wait_goals.progress(view(memory)).startswith(line)

@@ -7,16 +7,16 @@ from textwrap import dedent
 
 import pytest
 
-from reconciliation_contract.cli.page import page
-from reconciliation_contract.cli.screen import Screen, columns
-from reconciliation_contract.core.authorship import Author
-from reconciliation_contract.core.check import Refusal, Refusals
-from reconciliation_contract.core.departure import Departure, Departures
-from reconciliation_contract.core.difference import Difference
-from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
-from reconciliation_contract.core.inventory import entry
-from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.memory import Memory, RollbackState, Taken
+from reconciliation_contract.cli.view.page import page
+from reconciliation_contract.cli.view.terminal import Screen, columns
+from reconciliation_contract.core.facts.comparison import Drift, Finding, Kind, changed, found_in
+from reconciliation_contract.core.facts.dry_run import Refusal, Refusals
+from reconciliation_contract.core.facts.field_owners import Author
+from reconciliation_contract.core.facts.inventory import entry
+from reconciliation_contract.core.facts.pruning import Departure, Departures
+from reconciliation_contract.core.memory.memory import Memory, RollbackState, Taken
+from reconciliation_contract.core.values.diff import Difference
+from reconciliation_contract.core.values.object_key import ObjectKey
 from tests.cli.objects import GOOD, NOW, before, condition, delivery, failing, healthy, objected, rolled, view
 
 PROGRAM = "flux-contract"

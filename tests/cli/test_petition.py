@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.api.raw import read_strings
-from reconciliation_contract.api.request import parse_requests
-from reconciliation_contract.cli import petition
-from reconciliation_contract.cli.petition import Petition, Way
-from reconciliation_contract.cli.problem import Problem
-from reconciliation_contract.cli.view import View
-from reconciliation_contract.core.memory import Memory, Result, Revision, RollbackState
-from reconciliation_contract.core.request import Requests, Signature
+from reconciliation_contract.api.contract.annotations import parse_requests
+from reconciliation_contract.api.kubernetes.raw import read_strings
+from reconciliation_contract.cli.client.errors import Problem
+from reconciliation_contract.cli.commands import request_annotations as requests
+from reconciliation_contract.cli.commands.request_annotations import Petition, Way
+from reconciliation_contract.cli.view.contract_view import View
+from reconciliation_contract.core.memory.memory import Memory, Result, Revision, RollbackState
+from reconciliation_contract.core.spec.requests import Requests, Signature
 from tests.cli.objects import BAD, GOOD, OLD, failing, good, healthy, past, revision, rolled, view
 
 ZOE = Signature("zoe", "prices are wrong")
@@ -37,35 +37,35 @@ def after(before: View, annotations: dict[str, str | None]) -> Requests:
 WRITTEN: dict[str, tuple[Memory, Write, Requests]] = {
     "a rollback": (
         failing(),
-        lambda seen: petition.rollback(seen, WAY, ZOE),
+        lambda seen: requests.rollback(seen, WAY, ZOE),
         Requests(rollback_from=BAD, rollback_to=GOOD, signatures={"rollback": ZOE}),
     ),
     "an approval": (
         PROPOSED,
-        lambda seen: petition.approve(seen, ZOE),
+        lambda seen: requests.approve(seen, ZOE),
         Requests(approve=BAD, signatures={"approve": ZOE}),
     ),
-    "an approval without a word": (PROPOSED, lambda seen: petition.approve(seen, NOBODY), Requests(approve=BAD)),
-    "a release": (ACTIVE, lambda seen: petition.release(seen, NOBODY), Requests(release=BAD)),
-    "declining a proposal": (PROPOSED, lambda seen: petition.release(seen, NOBODY), Requests(release=BAD)),
+    "an approval without a word": (PROPOSED, lambda seen: requests.approve(seen, NOBODY), Requests(approve=BAD)),
+    "a release": (ACTIVE, lambda seen: requests.release(seen, NOBODY), Requests(release=BAD)),
+    "declining a proposal": (PROPOSED, lambda seen: requests.release(seen, NOBODY), Requests(release=BAD)),
     "a hold": (
         ACTIVE,
-        lambda seen: petition.hold(seen, ZOE),
+        lambda seen: requests.hold(seen, ZOE),
         Requests(hold="prices are wrong", signatures={"hold": Signature("zoe")}),
     ),
     "forgetting": (
         replace(healthy(), bad=(BAD,)),
-        lambda seen: petition.forget(seen, BAD[:9], NOBODY),
+        lambda seen: requests.forget(seen, BAD[:9], NOBODY),
         Requests(forget=BAD),
     ),
     "a pause": (
         healthy(),
-        lambda _: petition.pause(UNTIL, ZOE),
+        lambda _: requests.pause(UNTIL, ZOE),
         Requests(paused_until=UNTIL, signatures={"pause": ZOE}),
     ),
     "a pause in another zone": (
         healthy(),
-        lambda _: petition.pause(UNTIL.astimezone(timezone(timedelta(hours=5))), NOBODY),
+        lambda _: requests.pause(UNTIL.astimezone(timezone(timedelta(hours=5))), NOBODY),
         Requests(paused_until=UNTIL),
     ),
 }
@@ -95,22 +95,22 @@ def test_a_request_is_not_signed_with_words_for_another(case: str) -> None:
 CONTRADICTIONS: dict[str, tuple[Memory, Write, str, str]] = {
     "a rollback is not released by what is left": (
         failing(),
-        lambda v: petition.rollback(v, WAY, ZOE),
+        lambda v: requests.rollback(v, WAY, ZOE),
         "release",
         BAD,
     ),
-    "an approval is not released by what is left": (PROPOSED, lambda v: petition.approve(v, ZOE), "release", BAD[:8]),
+    "an approval is not released by what is left": (PROPOSED, lambda v: requests.approve(v, ZOE), "release", BAD[:8]),
     "a release is not undone by the old request": (
         ACTIVE,
-        lambda v: petition.release(v, ZOE),
+        lambda v: requests.release(v, ZOE),
         "rollback",
         f"{BAD}..{GOOD} by max: wrong prices",
     ),
-    "a release is not undone by the old approval": (ACTIVE, lambda v: petition.release(v, ZOE), "approve", BAD),
-    "a released rollback holds no other": (ACTIVE, lambda v: petition.release(v, ZOE), "hold", "audit"),
+    "a release is not undone by the old approval": (ACTIVE, lambda v: requests.release(v, ZOE), "approve", BAD),
+    "a released rollback holds no other": (ACTIVE, lambda v: requests.release(v, ZOE), "hold", "audit"),
     "forgetting does not begin the old rollback again": (
         replace(healthy(), bad=(BAD,)),
-        lambda v: petition.forget(v, BAD, ZOE),
+        lambda v: requests.forget(v, BAD, ZOE),
         "rollback",
         f"main@sha1:{BAD}..{GOOD}",
     ),
@@ -129,7 +129,7 @@ def test_a_request_takes_away_what_contradicts_it(case: str) -> None:
 
 def test_requests_about_other_revisions_are_left() -> None:
     """What is about another revision does no harm and stays for the record."""
-    annotations = petition.rollback(
+    annotations = requests.rollback(
         view(failing(), annotations={"reconciliation.dev/release": OLD}), WAY, ZOE
     ).annotations
 
@@ -140,10 +140,10 @@ def test_a_withdrawn_request_is_gone() -> None:
     """A rollback that cannot begin now must not begin later, unawares."""
     before = view(failing(), annotations={"reconciliation.dev/rollback": f"{BAD}..{GOOD}"})
 
-    assert after(before, petition.withdrawal()) == Requests()
+    assert after(before, requests.withdrawal()) == Requests()
 
 
-@pytest.mark.parametrize(("write", "key"), [(petition.unhold, "hold"), (petition.resume, "pause-until")])
+@pytest.mark.parametrize(("write", "key"), [(requests.unhold, "hold"), (requests.resume, "pause-until")])
 def test_what_stands_can_be_taken_back(write: Write, key: str) -> None:
     """Hold and pause end by removing them; to end what does not stand is told."""
     asked = write(view(ACTIVE, annotations={f"reconciliation.dev/{key}": "x"}))
@@ -171,7 +171,7 @@ def test_a_rollback_goes_where_it_was_healthy(memory: Memory, to: str, expected:
     """By default to the last good revision, else to the one that is named, by whatever part of its hash."""
     head = memory.delivery.hash if memory.delivery else ""
 
-    found = petition.way(view(memory), to)
+    found = requests.way(view(memory), to)
 
     assert (found.bad.hash, found.good.hash) == (head, expected)
 
@@ -267,7 +267,7 @@ def test_a_rollback_that_cannot_be_is_refused_with_the_mend(case: str) -> None:
     memory, changes, to, message = REFUSED[case]
 
     with pytest.raises(Problem) as problem:
-        petition.way(view(memory, **changes), to)
+        requests.way(view(memory, **changes), to)
 
     assert str(problem.value) == message
 
@@ -275,25 +275,25 @@ def test_a_rollback_that_cannot_be_is_refused_with_the_mend(case: str) -> None:
 def test_an_invalid_contract_is_not_rolled_back() -> None:
     """What is wrong with it is said instead."""
     with pytest.raises(Problem, match=r"shop is not valid: spec\.suspend is 1; write true or false"):
-        petition.way(view(failing(), spec={"suspend": 1}), "")
+        requests.way(view(failing(), spec={"suspend": 1}), "")
 
 
 @pytest.mark.parametrize(
     ("memory", "write", "message"),
     [
-        (failing(), lambda v: petition.approve(v, ZOE), "nothing to approve for shop: no rollback is proposed"),
-        (ACTIVE, lambda v: petition.approve(v, ZOE), "nothing to approve for shop: its rollback is Active already"),
-        (failing(), lambda v: petition.release(v, ZOE), "nothing to release: shop is not rolled back"),
-        (rolled(RollbackState.RELEASING), lambda v: petition.release(v, ZOE), "rollback of shop is ending already"),
-        (failing(), lambda v: petition.hold(v, ZOE), "nothing to hold: shop is not rolled back"),
+        (failing(), lambda v: requests.approve(v, ZOE), "nothing to approve for shop: no rollback is proposed"),
+        (ACTIVE, lambda v: requests.approve(v, ZOE), "nothing to approve for shop: its rollback is Active already"),
+        (failing(), lambda v: requests.release(v, ZOE), "nothing to release: shop is not rolled back"),
+        (rolled(RollbackState.RELEASING), lambda v: requests.release(v, ZOE), "rollback of shop is ending already"),
+        (failing(), lambda v: requests.hold(v, ZOE), "nothing to hold: shop is not rolled back"),
         (
             ACTIVE,
-            lambda v: petition.forget(v, BAD, ZOE),
+            lambda v: requests.forget(v, BAD, ZOE),
             "is rolled back from just now; first try: flux-contract release",
         ),
         (
             healthy(),
-            lambda v: petition.forget(v, BAD, ZOE),
+            lambda v: requests.forget(v, BAD, ZOE),
             "none of the revisions rolled back from; there are: none",
         ),
     ],
@@ -308,4 +308,4 @@ def test_the_last_good_revision_is_the_default_even_after_newer_ones() -> None:
     """What proved itself last is gone back to, not what was merely healthy for a moment."""
     memory = replace(failing(), good=good(OLD), history=(past(GOOD, Result.HEALTHY),))
 
-    assert petition.way(view(memory), "").good.hash == OLD
+    assert requests.way(view(memory), "").good.hash == OLD

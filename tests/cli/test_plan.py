@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-from reconciliation_contract.cli import petition
-from reconciliation_contract.cli.plan import UNREAD, plan
-from reconciliation_contract.cli.screen import Screen
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Kustomization
-from reconciliation_contract.core.request import Signature
+from reconciliation_contract.cli.commands import request_annotations
+from reconciliation_contract.cli.commands.rollback_preview import UNREAD, plan
+from reconciliation_contract.cli.view.terminal import Screen
+from reconciliation_contract.core.facts.observation import Kustomization
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.spec.requests import Signature
 from tests.cli.objects import NOW, OLD, SOURCE, failing, healthy, view
 
 SHOP = Kustomization("apps", "shop", "uid", "1", 1, SOURCE, prunes=False, substitutes=True)
@@ -18,7 +18,7 @@ SHOP = Kustomization("apps", "shop", "uid", "1", 1, SOURCE, prunes=False, substi
 def shown(memory: Memory, to: str = "", kustomization: Kustomization | None = SHOP, width: int = 110) -> str:
     """The plan as one text."""
     seen, signature = view(memory), Signature("zoe", "prices are wrong")
-    way = petition.way(seen, to)
+    way = request_annotations.way(seen, to)
     lines = plan(Screen(width), seen, way, kustomization, signature, program="flux-contract", now=NOW)
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from reconciliation_contract.cli.screen import Cell, Screen, Tone, clean, columns, cut, paragraph, table
+from reconciliation_contract.cli.view.terminal import Cell, Screen, Tone, clean, columns, cut, paragraph, table
 
 ROWS = [[Cell("NAME"), Cell("STATUS")], [Cell("shop"), Cell("x" * 40)], [Cell("a-longer-name"), Cell("")]]
 

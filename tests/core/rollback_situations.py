@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.contract import RollbackMode
-from reconciliation_contract.core.effects import (
+from reconciliation_contract.core.facts.observation import Failure
+from reconciliation_contract.core.memory.effects import (
     AllowDeletion,
     DeletePin,
     Disown,
@@ -16,9 +15,10 @@ from reconciliation_contract.core.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.memory import RollbackState
-from reconciliation_contract.core.observation import Failure
-from reconciliation_contract.core.request import Requests, Signature
+from reconciliation_contract.core.memory.memory import RollbackState
+from reconciliation_contract.core.spec.contract import RollbackMode
+from reconciliation_contract.core.spec.requests import Requests, Signature
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import CONTRACT_UID, KUSTOMIZATION_UID, at, sha
 from tests.support.builders_core import (
     HOLD,

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciliation_contract.core.contract import Contract
 from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Artifact, Observation, Since, Source
+from reconciliation_contract.core.facts.observation import Artifact, Observation, Since, Source
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.spec.contract import Contract
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HASH = "a" * 40

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.announcement import announcements
-from reconciliation_contract.core.effects import EmitEvent
-from reconciliation_contract.core.memory import Memory, RollbackState
-from reconciliation_contract.core.observation import Condition
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.facts.observation import Condition
+from reconciliation_contract.core.incidents.kubernetes_events import announcements
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.effects import EmitEvent
+from reconciliation_contract.core.memory.memory import Memory, RollbackState
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import sha
 from tests.support.builders_core import (
     Case,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.authorship import Author, Entry, author_of, owns, surplus
+from reconciliation_contract.core.facts.field_owners import Author, Entry, author_of, owns, surplus
 from tests.support.builders import at
 
 LIVE: dict[str, Any] = {

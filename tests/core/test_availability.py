@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import availability, reasons
-from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.memory import RollbackState
-from reconciliation_contract.core.observation import Since
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.rollout import Drop, Rollout
-from reconciliation_contract.core.timeline import Stages
+from reconciliation_contract.core.facts.inventory import Inventory
+from reconciliation_contract.core.facts.observation import Since
+from reconciliation_contract.core.facts.replicas import Drop, Rollout
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import RollbackState
+from reconciliation_contract.core.memory.timeline import Stages
+from reconciliation_contract.core.promises import availability
+from reconciliation_contract.core.values import reasons
 from tests.core.test_rollout import WEB
 from tests.support.builders import at
 from tests.support.builders_core import Case, delivery, failing, moment, rollback, standing

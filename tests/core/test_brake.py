@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core.brake import RECENT, Fleet, Pulse, brake
+from reconciliation_contract.core.rollback.fleet_brake import RECENT, Fleet, Pulse, brake
 from tests.support.builders import at
 
 MINE = Pulse("apps/mine", "https://git/mine", at(0))

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.cause import CURABLE_REASONS, classify, excerpt
-from reconciliation_contract.core.text import LIMIT, bounded
+from reconciliation_contract.core.facts.failure_cause import CURABLE_REASONS, classify, excerpt
+from reconciliation_contract.core.values.text import LIMIT, bounded
 
 MESSAGES: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("flux_messages.yaml").read_text())
 COMMIT = "commit"

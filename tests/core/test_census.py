@@ -7,9 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core.census import NAMESPACES, YOUNG, Member, Place, Write, mark, orphans, places
-from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.core.facts.inventory import Inventory
+from reconciliation_contract.core.facts.metadata_scan import (
+    NAMESPACES,
+    YOUNG,
+    Member,
+    Place,
+    Write,
+    mark,
+    orphans,
+    places,
+)
+from reconciliation_contract.core.values.object_key import ObjectKey
 from tests.support.builders import at
 
 KEPT, STRAY = (ObjectKey("", "ConfigMap", "apps", name) for name in ("kept", "stray"))

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.compliance import is_held
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.memory import Incident, Memory, Past, Result
-from reconciliation_contract.core.observation import Condition
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.facts.observation import Condition
+from reconciliation_contract.core.incidents.in_contract import is_held
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Incident, Memory, Past, Result
+from reconciliation_contract.core.spec.contract import Severity
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import delivery, moment
 

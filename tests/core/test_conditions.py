@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import conditions, reasons
-from reconciliation_contract.core.contract import InvalidContract
-from reconciliation_contract.core.effects import AllowDeletion
+from reconciliation_contract.core import conditions
 from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.memory import Memory, Past, Result, RollbackState
-from reconciliation_contract.core.observation import Condition, Kustomization, Observation
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.standing import Standing
-from reconciliation_contract.core.timeline import Stages
+from reconciliation_contract.core.facts.observation import Condition, Kustomization, Observation
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.effects import AllowDeletion
+from reconciliation_contract.core.memory.memory import Memory, Past, Result, RollbackState
+from reconciliation_contract.core.memory.timeline import Stages
+from reconciliation_contract.core.rollback.report import Standing
+from reconciliation_contract.core.spec.contract import InvalidContract
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import at, brief, revision, sha
 from tests.support.builders_core import (
     CONTRACT,

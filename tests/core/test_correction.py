@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.correction import MOST_PLACES, MOST_TIMES, Correction, following
+from reconciliation_contract.core.facts.correction import MOST_PLACES, MOST_TIMES, Correction, following
 from tests.support.builders import at
 
 INTERVAL = timedelta(minutes=10)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciliation_contract.core.memory import Memory, RollbackState
-from reconciliation_contract.core.observation import Failure
-from reconciliation_contract.core.timeline import Failures
+from reconciliation_contract.core.facts.observation import Failure
+from reconciliation_contract.core.memory.memory import Memory, RollbackState
+from reconciliation_contract.core.memory.timeline import Failures
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import UNHEALTHY, Case, failing, rolling_back, since
 

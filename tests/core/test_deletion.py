@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import deletion, reasons
-from reconciliation_contract.core.departure import Departure, Departures, Fate, Took
-from reconciliation_contract.core.promises import Judgement, Verdict
-from reconciliation_contract.core.timeline import Stages
+from reconciliation_contract.core.facts.pruning import Departure, Departures, Fate, Took
+from reconciliation_contract.core.memory.budget import Judgement, Verdict
+from reconciliation_contract.core.memory.timeline import Stages
+from reconciliation_contract.core.promises import deletion
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import at
 from tests.support.builders_core import Case, delivery, failing, moment
 from tests.support.stories_live import config_map

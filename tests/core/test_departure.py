@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core.departure import NAMED, Departure, Departures, Fate, Live, Took, fate
-from reconciliation_contract.core.inventory import Entry, Inventory
+from reconciliation_contract.core.facts.inventory import Entry, Inventory
+from reconciliation_contract.core.facts.pruning import NAMED, Departure, Departures, Fate, Live, Took, fate
 from tests.support.builders import at
 from tests.support.stories_live import OWNER, config_map
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.dependency import DEEPEST, WAITS, blame, dependencies, root_cause
-from reconciliation_contract.core.observation import (
+from reconciliation_contract.core.facts.observation import (
     Condition,
     Dependency,
     Failure,
@@ -18,7 +17,8 @@ from reconciliation_contract.core.observation import (
     Kustomization,
     Observation,
 )
-from reconciliation_contract.core.timeline import Moment, Stages, Witness
+from reconciliation_contract.core.memory.timeline import Moment, Stages, Witness
+from reconciliation_contract.core.promises.dependencies import DEEPEST, WAITS, blame, dependencies, root_cause
 from tests.support.builders import NAMESPACE, at, sha
 from tests.support.builders_core import delivery, source, standing
 

@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.difference import (
-    Difference,
-    comparable,
-    differences,
-    pointer,
-    steps,
-    trimmed,
-)
+from reconciliation_contract.core.values.diff import Difference, comparable, differences, pointer, steps, trimmed
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=4))
 TREES = st.recursive(

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from reconciliation_contract.core.ending import last_healthy, result, results
-from reconciliation_contract.core.memory import Memory, Past, Result, RollbackState
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import Delivery, Stages
+from reconciliation_contract.core.delivery.outcome import last_healthy, result, results
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Memory, Past, Result, RollbackState
+from reconciliation_contract.core.memory.timeline import Delivery, Stages
 from tests.support import builders_core as core
 from tests.support.builders import at, revision, sha
 

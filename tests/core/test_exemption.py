@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.difference import Difference
-from reconciliation_contract.core.exemption import (
+from reconciliation_contract.core.spec.ignore_rules import (
     Exemptions,
     FluxRule,
     IgnoreRule,
@@ -16,7 +15,8 @@ from reconciliation_contract.core.exemption import (
     is_merged,
     is_recreated,
 )
-from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.core.values.diff import Difference
+from reconciliation_contract.core.values.object_key import ObjectKey
 
 KEY = ObjectKey("apps", "Deployment", "apps", "shop-web")
 BODY: dict[str, Any] = {

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciliation_contract.api import flux as project
-from reconciliation_contract.api.source import source
-from reconciliation_contract.core import reasons
+from reconciliation_contract.api.flux import kustomization as project
+from reconciliation_contract.api.flux.source import source
 from reconciliation_contract.core.conditions import derive
-from reconciliation_contract.core.contract import RollbackMode
+from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.feasibility import OBSTACLES, REMARKS, explain, summary
-from reconciliation_contract.core.observation import Observation
-from reconciliation_contract.core.shard import KEY, may_watch
+from reconciliation_contract.core.spec.contract import RollbackMode
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.sharding import KEY, may_watch
 from tests.support.builders import NAME, NAMESPACE, at, git_repository, kustomization
 from tests.support.builders_core import CONTRACT, Case, failing
 

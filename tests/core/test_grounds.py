@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.contract import RollbackMode, RollbackPolicy
-from reconciliation_contract.core.grounds import persistent_from
-from reconciliation_contract.core.memory import RollbackState
-from reconciliation_contract.core.observation import Dependency
-from reconciliation_contract.core.request import Requests
-from reconciliation_contract.core.timeline import Failures
+from reconciliation_contract.core.facts.observation import Dependency
+from reconciliation_contract.core.memory.memory import RollbackState
+from reconciliation_contract.core.memory.timeline import Failures
+from reconciliation_contract.core.rollback.guards import persistent_from
+from reconciliation_contract.core.spec.contract import RollbackMode, RollbackPolicy
+from reconciliation_contract.core.spec.requests import Requests
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import at, sha
 from tests.support.builders_core import (
     OWN,

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.contract import RollbackMode
-from reconciliation_contract.core.grounds import GUARDS, Case, objection
-from reconciliation_contract.core.memory import Past, Result, RollbackState, footing_of
-from reconciliation_contract.core.observation import Dependency
-from reconciliation_contract.core.request import Requests
+from reconciliation_contract.core.facts.observation import Dependency
+from reconciliation_contract.core.memory.memory import Past, Result, RollbackState, footing_of
+from reconciliation_contract.core.rollback.guards import GUARDS, Case, objection
+from reconciliation_contract.core.spec.contract import RollbackMode
+from reconciliation_contract.core.spec.requests import Requests
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import OWN, failing, good, rolling_back
 

@@ -25,17 +25,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.departure import NAMED
-from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.evaluation import Decision
-from reconciliation_contract.core.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Past
-from reconciliation_contract.core.observation import GIT_REPOSITORY, Observation
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import STAGES
-from reconciliation_contract.store import Store
+from reconciliation_contract.core.facts.observation import GIT_REPOSITORY, Observation
+from reconciliation_contract.core.facts.pruning import NAMED
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.effects import EmitEvent
+from reconciliation_contract.core.memory.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Past
+from reconciliation_contract.core.memory.timeline import STAGES
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.observers.store import Store
 from tests.support.builders import T0, Object
 from tests.support.builders_check import Impossible, ready_of
 from tests.support.stories import Happening
@@ -64,7 +64,7 @@ def status_of(replay: Replay) -> dict[str, Any]:
 
 def written(decision: Decision, seen: Observation) -> dict[str, Any]:
     """The status as the API server would store it."""
-    return dict(json.loads(json.dumps(render(decision.memory, seen.kustomization))))
+    return dict(json.loads(json.dumps(render_status(decision.memory, seen.kustomization))))
 
 
 def told_in(decision: Decision) -> str:
@@ -242,11 +242,11 @@ def test_the_status_survives_being_read_back(tale: Tale, kind: str) -> None:
     """Reading the status back loses nothing."""
     replay = told(tale, AUTOMATIC, kind)
 
-    memory = recall.parse(replay.status)
+    memory = parse_memory(replay.status)
     seen = replay.store.kustomizations.get(KEY) if replay.store else None
 
     if replay.store:
-        assert json.loads(json.dumps(render(memory, seen))) == status_of(replay)
+        assert json.loads(json.dumps(render_status(memory, seen))) == status_of(replay)
 
 
 @given(TALES, KINDS, BURSTS, st.randoms(use_true_random=False))

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.adapters.metrics import Metrics
-from reconciliation_contract.api import recall, status
-from reconciliation_contract.api.size import BUDGET, measure
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.adapters.telemetry.metrics import Metrics
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.api.status.size import BUDGET, measure
 from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.notice import notice
-from reconciliation_contract.core.text import bounded
-from reconciliation_contract.store import Store
+from reconciliation_contract.core.incidents.message import notice
+from reconciliation_contract.core.memory.effects import EmitEvent
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values.text import bounded
+from reconciliation_contract.observers.store import Store
 from tests.support import builders
 from tests.support.builders import Object, at, sha
 
@@ -111,7 +112,7 @@ def _passes(store: Store) -> Memory:
     for seconds in (2, 400, 800):
         seen = store.observe(contract, memory, acts=True, refused="")
         decision = evaluate(contract, memory, seen, at(seconds))
-        memory = recall.parse(status.render(decision.memory, seen.kustomization))
+        memory = parse_memory(render_status(decision.memory, seen.kustomization))
     return memory
 
 
@@ -171,10 +172,10 @@ def _told(store: Store) -> tuple[Memory, list[str]]:
         seen = store.observe(contract, memory, acts=True, refused="")
         decision = evaluate(contract, memory, seen, at(seconds))
         texts += [effect.message for effect in decision.effects if isinstance(effect, EmitEvent)]
-        written = status.render(decision.memory, seen.kustomization)
+        written = render_status(decision.memory, seen.kustomization)
         assert measure(written) <= BUDGET
         texts += _strings(written)
-        before, memory = memory, recall.parse(written)
+        before, memory = memory, parse_memory(written)
         metrics.passed(contract, before, memory)
         for incident in memory.incidents:
             message = notice(contract, "uid", incident, 1)

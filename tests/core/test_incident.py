@@ -10,21 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core import incident, reasons
-from reconciliation_contract.core.contract import AlertPolicy, AlertRule, AlertTerms, Contract, Severity, Topic
-from reconciliation_contract.core.departure import Departure, Departures
-from reconciliation_contract.core.drift import Drift, Finding
-from reconciliation_contract.core.drift import Kind as Difference
-from reconciliation_contract.core.inventory import Entry
-from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.memory import INCIDENTS, Incident, Memory, RollbackState
-from reconciliation_contract.core.notice import Kind, identity, notice, owed
-from reconciliation_contract.core.observation import Condition, Dependency, Observation
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.recovery import is_well
-from reconciliation_contract.core.timeline import Delivery
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.core.facts.comparison import Drift, Finding
+from reconciliation_contract.core.facts.comparison import Kind as Difference
+from reconciliation_contract.core.facts.inventory import Entry
+from reconciliation_contract.core.facts.observation import Condition, Dependency, Observation
+from reconciliation_contract.core.facts.pruning import Departure, Departures
+from reconciliation_contract.core.incidents import lifecycle
+from reconciliation_contract.core.incidents.message import Kind, identity, notice, owed
+from reconciliation_contract.core.incidents.recovery import is_well
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import INCIDENTS, Incident, Memory, RollbackState
+from reconciliation_contract.core.memory.timeline import Delivery
+from reconciliation_contract.core.spec.contract import AlertPolicy, AlertRule, AlertTerms, Contract, Severity, Topic
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.object_key import ObjectKey
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import (
     CONTRACT,
@@ -61,7 +62,7 @@ def live(*steps: tuple[float, Memory], contract: Contract = CONTRACT, seen: Obse
     """What is known of incidents after passes at these seconds, each with another memory."""
     known = Memory()
     for seconds, memory in steps:
-        known = incident.follow(contract, carried(known, memory), seen, at(seconds))
+        known = lifecycle.follow(contract, carried(known, memory), seen, at(seconds))
     return list(known.incidents)
 
 
@@ -166,7 +167,7 @@ def test_slow_flapping_is_told_ever_less(period: int) -> None:
     due: dict[datetime, int] = {}
     for n in range(0, 86_400, 30):
         memory = BAD if n // period % 2 == 0 else WELL
-        known = incident.follow(
+        known = lifecycle.follow(
             alerting(remind_every=timedelta(0)), replace(memory, incidents=known), SEEN, at(n)
         ).incidents
         known = tuple(replace(i, told={"one": i.count, "two": i.count}) for i in known)
@@ -189,7 +190,7 @@ def test_suspended_alerts_forget() -> None:
     """With `suspend: true` nothing is told, not even the end of what was open."""
     known = tuple(live((0, BAD)))
 
-    assert incident.follow(alerting(suspended=True), replace(BAD, incidents=known), SEEN, at(10)).incidents == ()
+    assert lifecycle.follow(alerting(suspended=True), replace(BAD, incidents=known), SEEN, at(10)).incidents == ()
 
 
 @pytest.mark.parametrize(
@@ -204,8 +205,8 @@ def test_what_cannot_be_judged_is_neither_opened_nor_closed(contract: Contract, 
     """Without sight nothing is over, and nothing new begins."""
     known = tuple(live((0, BAD)))
 
-    assert incident.follow(contract, replace(WELL, incidents=known), seen, at(9999)).incidents == known
-    assert incident.follow(contract, BAD, seen, at(0)).incidents == ()
+    assert lifecycle.follow(contract, replace(WELL, incidents=known), seen, at(9999)).incidents == known
+    assert lifecycle.follow(contract, BAD, seen, at(0)).incidents == ()
 
 
 UNREADABLE = replace(DEAD, ready=None, message="the operator may not read Leases")
@@ -250,11 +251,11 @@ def dependent(*found: Dependency, since: float = -300) -> Memory:
 def test_what_cannot_be_seen_is_not_well(before: Memory, after: Memory, seen: Observation) -> None:
     """Nobody is told that it recovered: not to find trouble is not to see that all is well."""
     contract = alerting(remind_every=timedelta(0))
-    known = incident.follow(contract, before, SEEN, at(0))
+    known = lifecycle.follow(contract, before, SEEN, at(0))
     (key,) = [found.key for found in known.incidents]
 
     for seconds in (10, 70, 4000):
-        known = incident.follow(contract, carried(known, after), seen, at(seconds))
+        known = lifecycle.follow(contract, carried(known, after), seen, at(seconds))
 
     (found,) = [found for found in known.incidents if found.key == key]
     assert (found.count, found.closed_at, found.well_since) == (1, None, None)
@@ -270,10 +271,10 @@ def test_what_cannot_be_seen_is_not_well(before: Memory, after: Memory, seen: Ob
 )
 def test_what_is_unclear_is_not_reminded_of(bad: Memory, hidden: Memory, seen: Observation) -> None:
     """Nobody is told again that it is broken, either, until it is seen to be."""
-    known = incident.follow(CONTRACT, bad, SEEN, at(0))
+    known = lifecycle.follow(CONTRACT, bad, SEEN, at(0))
     for seconds in (10, 80_000):
-        known = incident.follow(CONTRACT, carried(known, hidden), seen, at(seconds))
-    back = incident.follow(CONTRACT, carried(known, bad), SEEN, at(80_010))
+        known = lifecycle.follow(CONTRACT, carried(known, hidden), seen, at(seconds))
+    back = lifecycle.follow(CONTRACT, carried(known, bad), SEEN, at(80_010))
 
     assert (known.incidents[0].count, known.incidents[0].unclear_since) == (1, at(10))
     assert (back.incidents[0].count, back.incidents[0].unclear_since) == (2, None)
@@ -335,7 +336,7 @@ def test_what_is_to_be_followed_and_is_gone_is_told(seen: Observation, key: str,
     assert live((0, ran), (59, ran), seen=seen)[0].count == 0
     assert (told.key, told.count, told.severity) == (key, 1, severity)
     for seconds in (100, 160):
-        known = incident.follow(CONTRACT, known, SEEN, at(seconds))
+        known = lifecycle.follow(CONTRACT, known, SEEN, at(seconds))
     assert counts(list(known.incidents)) == [(key, 2, True)]
 
 
@@ -378,7 +379,7 @@ def test_what_is_too_much_is_forgotten_oldest_first() -> None:
         replace(live((0, BAD))[0], key=f"Other/{n}", opened_at=at(n), closed_at=at(n + 1), count=2) for n in range(9)
     )
 
-    found = incident.follow(CONTRACT, replace(BAD, incidents=stale), SEEN, at(100)).incidents
+    found = lifecycle.follow(CONTRACT, replace(BAD, incidents=stale), SEEN, at(100)).incidents
 
     assert len(found) == INCIDENTS
     assert found[-1].key == "Delivery"
@@ -435,10 +436,10 @@ def test_a_suspended_topic_is_not_told_and_what_is_over_of_it_never_will_be() ->
     lost = replace(BROKEN, promise=PromiseName.AVAILABILITY, reason=reasons.DOWNTIME, measured=6 * MINUTE)
     quiet = alerting(rules=(AlertRule((Topic.AVAILABILITY,), suspended=True),))
 
-    known = incident.follow(quiet, replace(WELL, judgements=(lost,)), SEEN, at(0))
+    known = lifecycle.follow(quiet, replace(WELL, judgements=(lost,)), SEEN, at(0))
 
     assert known.incidents == ()
-    assert incident.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
+    assert lifecycle.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
 
 
 def test_failed_attempts_are_told_by_their_own_number() -> None:
@@ -573,10 +574,10 @@ def test_a_late_arrival_ends_the_incident_that_spoke_of_it() -> None:
 def test_a_break_shorter_than_the_threshold_is_never_told() -> None:
     """With `after: 2m` a minute too late is nothing to tell, not even when the threshold is lowered later."""
     late = replace(WELL, judgements=(replace(BROKEN, measured=6 * MINUTE),))
-    known = incident.follow(alerting(after=2 * MINUTE), late, SEEN, at(0))
+    known = lifecycle.follow(alerting(after=2 * MINUTE), late, SEEN, at(0))
 
     assert known.incidents == ()
-    assert incident.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
+    assert lifecycle.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
 
 
 def test_refused_manifests_are_broken_until_the_revision_arrives() -> None:
@@ -789,12 +790,12 @@ class World:
                 self.now += {"tick": MINUTE / 60, "minute": MINUTE, "hour": 60 * MINUTE}[span]
 
     def look(self) -> None:
-        known = recall.parse(self.status)
+        known = parse_memory(self.status)
         before = {found.key: found for found in known.incidents}
-        memory = incident.follow(CONTRACT, carried(known, self.memory), replace(self.seen, told=self.acks), self.now)
+        memory = lifecycle.follow(CONTRACT, carried(known, self.memory), replace(self.seen, told=self.acks), self.now)
         for found in memory.incidents:
             self.judge(found, before.get(found.key))
-        self.status = render(memory, None)
+        self.status = render_status(memory, None)
 
     def judge(self, found: Incident, before: Incident | None) -> None:
         """Hold what this pass did of one incident against what it saw."""
@@ -811,7 +812,7 @@ class World:
 
     def send(self, sink: str) -> None:
         """Deliver what the status says is due; the acknowledgement may get lost."""
-        for found in recall.parse(self.status).incidents:
+        for found in parse_memory(self.status).incidents:
             name = identity(CONTRACT.uid, found)
             have = max(found.told.get(sink, 0), self.acks.get(name, {}).get(sink, 0))
             if found.count > have:
@@ -839,7 +840,7 @@ def test_every_incident_is_opened_once_and_closed_once(actions: list[str]) -> No
     for action in ["heal", "pass", *["hour", "pass"] * 3, "send one", "send two", "pass", "hour", "hour", "pass"]:
         world.step(action)
 
-    assert recall.parse(world.status).incidents == ()
+    assert parse_memory(world.status).incidents == ()
     for numbers in world.readers().values():
         assert numbers[0] == 1
         assert numbers == sorted(set(numbers))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation_contract.core.inventory import Entry, Inventory, entry
-from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.core.facts.inventory import Entry, Inventory, entry
+from reconciliation_contract.core.values.object_key import ObjectKey
 
 IDS: dict[str, tuple[str, ObjectKey]] = {
     "of the core group": ("apps_settings__ConfigMap", ObjectKey("", "ConfigMap", "apps", "settings")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation_contract.core.manifest import Manifest, ObjectKey
+from reconciliation_contract.core.values.object_key import Manifest, ObjectKey
 
 
 @pytest.mark.parametrize(

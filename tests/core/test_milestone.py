@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core.memory import HISTORY, Memory, Past, Result, RollbackState
-from reconciliation_contract.core.milestone import KEPT, Milestone, acknowledge, milestones, unannounced
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.core.delivery.milestone import KEPT, Milestone, acknowledge, milestones, unannounced
+from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.memory.memory import HISTORY, Memory, Past, Result, RollbackState
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import CONTRACT, delivery, moment, rollback, source
 
@@ -79,11 +79,11 @@ def test_what_was_taken_is_not_announced_again_after_any_restart() -> None:
     """The status keeps it, of the delivery and of the rollback by itself."""
     there, back = found(BACK)
     memory = acknowledge(CONTRACT, BACK, Observation(announced=frozenset({there.id})))
-    restarted = recall.parse(render(memory, None))
+    restarted = parse_memory(render_status(memory, None))
     assert found(restarted) == [back]
 
     memory = acknowledge(CONTRACT, restarted, Observation(announced=frozenset({back.id})))
-    assert found(recall.parse(render(memory, None))) == []
+    assert found(parse_memory(render_status(memory, None))) == []
 
 
 def test_another_rollback_of_the_same_revision_is_another_milestone() -> None:
@@ -103,7 +103,7 @@ def test_names_are_stable_and_differ() -> None:
     (again,) = found(Memory(delivery=replace(HEALTHY, started_at=at(1))))
     (other,) = milestones(replace(CONTRACT, uid="another"), ARRIVED)
 
-    assert found(recall.parse(render(BACK, None))) == [there, back]
+    assert found(parse_memory(render_status(BACK, None))) == [there, back]
     assert cut.id == there.id
     assert len({there.id, back.id, again.id, other.id}) == 4
 

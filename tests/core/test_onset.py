@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.contract import RollbackMode
-from reconciliation_contract.core.effects import AllowDeletion, DeletePin, EmitEvent, TellLeft
-from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.memory import Past, Result, RollbackState, footing_of
-from reconciliation_contract.core.observation import Since
-from reconciliation_contract.core.request import Requests, Signature
+from reconciliation_contract.core.facts.inventory import Inventory
+from reconciliation_contract.core.facts.observation import Since
+from reconciliation_contract.core.memory.effects import AllowDeletion, DeletePin, EmitEvent, TellLeft
+from reconciliation_contract.core.memory.memory import Past, Result, RollbackState, footing_of
+from reconciliation_contract.core.spec.contract import RollbackMode
+from reconciliation_contract.core.spec.requests import Requests, Signature
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import CONTRACT_UID, at, revision, sha
 from tests.support.builders_core import (
     CONTRACT,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.api import flux
-from reconciliation_contract.api.source import source
-from reconciliation_contract.core.observation import Kustomization, Since, SourceRef
+from reconciliation_contract.api.flux import kustomization
+from reconciliation_contract.api.flux.source import source
+from reconciliation_contract.core.facts.observation import Kustomization, Since, SourceRef
 from tests.support import builders
 from tests.support.builders import ATTEMPT_FAILED, PHASES, Object, advance, at, changed, git_repository, serve, sha
 from tests.support.builders_check import check_kustomization
@@ -19,7 +19,7 @@ def project(*raws: Object, live: bool = True) -> Kustomization:
     """Project one version after the other, ten seconds apart."""
     record = None
     for number, raw in enumerate(raws):
-        record = flux.kustomization(raw, at(10 * number), live=live, before=record)
+        record = kustomization.kustomization(raw, at(10 * number), live=live, before=record)
     assert record is not None
     return record
 
@@ -187,8 +187,8 @@ def test_an_event_that_comes_late_has_the_time_of_the_write(name: str) -> None:
         {"manager": "kustomize-controller", "subresource": "status", "time": builders.stamp(at(10))},
     ]
 
-    before = flux.kustomization(first, at(0), live=True, before=None)
-    record = flux.kustomization(then, at(received), live=True, before=before)
+    before = kustomization.kustomization(first, at(0), live=True, before=None)
+    record = kustomization.kustomization(then, at(received), live=True, before=before)
 
     assert record.attempted == record.applied == Since(sha("B"), at(known), exact=exact)
 
@@ -197,7 +197,7 @@ def test_what_was_listed_stands_at_the_latest_since_ready_turned_true() -> None:
     """A list comes late; Ready's own transition bounds the time."""
     raw = builders.kustomization("ready", "B", when=at(3))
 
-    record = flux.kustomization(raw, at(500), live=False, before=None)
+    record = kustomization.kustomization(raw, at(500), live=False, before=None)
 
     assert record.delivered is not None
     assert (record.delivered.at, record.delivered.exact) == (at(3), False)
@@ -326,7 +326,7 @@ REVISIONS = {
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_revisions_are_compared_by_hash(revision: str) -> None:
     """The part before the hash depends on how the ref is written."""
-    assert flux.revision_hash(revision) == REVISIONS[revision]
+    assert kustomization.revision_hash(revision) == REVISIONS[revision]
 
 
 def test_the_shard_is_read_from_the_label() -> None:
@@ -336,7 +336,7 @@ def test_the_shard_is_read_from_the_label() -> None:
         raw["metadata"]["labels"] = {"sharding.fluxcd.io/key": value}
 
     found = (
-        flux.kustomization(raws[0], at(0), live=False, before=None),
+        kustomization.kustomization(raws[0], at(0), live=False, before=None),
         source(raws[1], at(0), live=False, before=None),
     )
 

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.contract import Promises
-from reconciliation_contract.core.promises import (
+from reconciliation_contract.core.memory.budget import (
     Course,
     Judgement,
     PromiseName,
@@ -21,7 +19,9 @@ from reconciliation_contract.core.promises import (
     judge,
     settle,
 )
-from reconciliation_contract.core.timeline import Moment, Span, Stages
+from reconciliation_contract.core.memory.timeline import Moment, Span, Stages
+from reconciliation_contract.core.spec.contract import Promises
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import at
 from tests.support.builders_core import delivery, moment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation_contract.core.purl import purl
+from reconciliation_contract.core.delivery.package_url import purl
 from tests.support.builders_core import source
 
 SHA = "a" * 40

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core.memory import Memory, RollbackState
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.core.memory.memory import Memory, RollbackState
 from tests.support.builders import at, sha
 from tests.support.builders_core import HOLD, Case, failing, rolling_back, standing
 from tests.support.stories_random import TALES, Tale, told
@@ -31,7 +31,7 @@ CASES: dict[str, Case] = {
 
 def through_the_status(memory: Memory, case: Case) -> Memory:
     """Write a memory as the API server stores it, and read it back."""
-    return recall.parse(json.loads(json.dumps(render(memory, case.seen.kustomization))))
+    return parse_memory(json.loads(json.dumps(render_status(memory, case.seen.kustomization))))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -43,7 +43,9 @@ def test_what_was_written_decides_as_before(name: str) -> None:
     stayed = case.but(memory=first, now=at(130)).decide()
     restarted = case.but(memory=through_the_status(first, case), now=at(130)).decide()
 
-    assert render(restarted.memory, case.seen.kustomization) == render(stayed.memory, case.seen.kustomization)
+    assert render_status(restarted.memory, case.seen.kustomization) == render_status(
+        stayed.memory, case.seen.kustomization
+    )
     assert restarted.effects == stayed.effects
     assert restarted.recheck_at == stayed.recheck_at
 
@@ -56,7 +58,7 @@ def test_what_was_written_is_read_back(name: str) -> None:
 
     again = through_the_status(memory, case)
 
-    assert render(again, case.seen.kustomization) == render(memory, case.seen.kustomization)
+    assert render_status(again, case.seen.kustomization) == render_status(memory, case.seen.kustomization)
 
 
 @given(TALES)
@@ -66,8 +68,8 @@ def test_every_pass_of_every_history_survives_a_restart(tale: Tale) -> None:
     seen = replay.store.kustomizations.get(KEY) if replay.store else None
 
     for _, decision in replay.passes:
-        written = json.loads(json.dumps(render(decision.memory, seen)))
-        assert json.loads(json.dumps(render(recall.parse(written), seen))) == written
+        written = json.loads(json.dumps(render_status(decision.memory, seen)))
+        assert json.loads(json.dumps(render_status(parse_memory(written), seen))) == written
 
 
 # Anything at all ------------------------------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ JSON = st.recursive(
 
 def _full() -> dict[str, Any]:
     case = rolling_back(RollbackState.ACTIVE, rollback__kept_annotations={HOLD: "Merge"})
-    return dict(json.loads(json.dumps(render(case.decide().memory, case.seen.kustomization))))
+    return dict(json.loads(json.dumps(render_status(case.decide().memory, case.seen.kustomization))))
 
 
 FULL = _full()
@@ -90,9 +92,9 @@ FULL = _full()
 @given(JSON)
 def test_any_json_is_a_memory(status: Any) -> None:
     """A status that somebody filled with anything reads as nothing known, and can be written again."""
-    memory = recall.parse(status)
+    memory = parse_memory(status)
 
-    assert isinstance(render(memory, None), dict)
+    assert isinstance(render_status(memory, None), dict)
 
 
 @st.composite
@@ -122,9 +124,9 @@ def _spoilt(draw: st.DrawFn) -> dict[str, Any]:
 @given(_spoilt(), st.sampled_from([100, 101, 10_000_000]))
 def test_a_spoilt_status_never_breaks_a_pass(status: dict[str, Any], now: int) -> None:
     """Whatever is left of it, the next pass decides, and its own status is one that can be written."""
-    case = rolling_back(RollbackState.ACTIVE).but(memory=recall.parse(status), now=at(now))
+    case = rolling_back(RollbackState.ACTIVE).but(memory=parse_memory(status), now=at(now))
 
     decision = case.decide()
-    written = render(decision.memory, case.seen.kustomization)
+    written = render_status(decision.memory, case.seen.kustomization)
 
     assert json.loads(json.dumps(written)) == written

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.effects import AllowDeletion, Effect, EmitEvent, TellLeft
-from reconciliation_contract.core.memory import RollbackState
-from reconciliation_contract.core.release import PATIENCE
+from reconciliation_contract.core.memory.effects import AllowDeletion, Effect, EmitEvent, TellLeft
+from reconciliation_contract.core.memory.memory import RollbackState
+from reconciliation_contract.core.rollback.release import PATIENCE
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import sha
 from tests.support.builders_core import HOLD, MARK, OWN, PIN, Case, pin, rolling_back
 

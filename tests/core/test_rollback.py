@@ -9,14 +9,10 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.effects import (
-    Effect,
-    EmitEvent,
-    TellLeft,
-)
-from reconciliation_contract.core.memory import BAD_REVISIONS, Result, RollbackState
-from reconciliation_contract.core.observation import Condition
+from reconciliation_contract.core.facts.observation import Condition
+from reconciliation_contract.core.memory.effects import Effect, EmitEvent, TellLeft
+from reconciliation_contract.core.memory.memory import BAD_REVISIONS, Result, RollbackState
+from reconciliation_contract.core.values import reasons
 from tests.core.rollback_situations import (
     A_FAILS,
     ACTIVE,

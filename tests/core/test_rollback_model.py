@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from reconciliation_contract.core.onset import HOLD
+from reconciliation_contract.core.rollback.start import HOLD
 from tests.support import builders
 from tests.support.builders import NAME, sha
 from tests.support.builders_api import (

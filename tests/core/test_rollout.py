@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core.contract import Minimum
-from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.rollout import Drop, Replicas, Workload
+from reconciliation_contract.core.facts.replicas import Drop, Replicas, Workload
+from reconciliation_contract.core.spec.contract import Minimum
+from reconciliation_contract.core.values.object_key import ObjectKey
 from tests.support.builders import at
 
 WEB = ObjectKey("apps", "Deployment", "apps", "web")

@@ -8,14 +8,21 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core.contract import AlertPolicy, AlertRule, Declared, InvalidContract, Severity, Topic
-from reconciliation_contract.core.effects import AllowDeletion, EmitEvent
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.evaluation import Decision, evaluate
-from reconciliation_contract.core.memory import Incident, Memory
-from reconciliation_contract.core.notice import identity, notice
-from reconciliation_contract.core.observation import Observation
+from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.incidents.message import identity, notice
+from reconciliation_contract.core.memory.effects import AllowDeletion, EmitEvent
+from reconciliation_contract.core.memory.memory import Incident, Memory
+from reconciliation_contract.core.spec.contract import (
+    AlertPolicy,
+    AlertRule,
+    Declared,
+    InvalidContract,
+    Severity,
+    Topic,
+)
 from tests.support.builders import at
 from tests.support.builders_core import CONTRACT, delivery, source, standing
 
@@ -34,7 +41,7 @@ def after(*steps: tuple[float, Declared], memory: Memory | None = None) -> list[
     for seconds, contract in steps:
         seen = BLIND if isinstance(contract, InvalidContract) else SEEN
         found.append(evaluate(contract, memory, seen, at(seconds)))
-        memory = recall.parse(render(found[-1].memory, None))
+        memory = parse_memory(render_status(found[-1].memory, None))
     return found
 
 

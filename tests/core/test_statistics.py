@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.memory import Past, Result
-from reconciliation_contract.core.statistics import Statistics, percentile, statistics
+from reconciliation_contract.core.delivery.statistics import Statistics, percentile, statistics
+from reconciliation_contract.core.memory.memory import Past, Result
 from tests.support.builders import at, revision, sha
 
 NONE = Statistics(0, 0, None, None, 0, None)

@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.api.recall import parse
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core import reasons, sync
-from reconciliation_contract.core.authorship import Author
-from reconciliation_contract.core.contract import DriftMode, Promises
-from reconciliation_contract.core.correction import Correction
-from reconciliation_contract.core.difference import Difference
-from reconciliation_contract.core.drift import Drift, Finding, Kind, changed, found_in
-from reconciliation_contract.core.effects import RequestReconcile
-from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Observation
-from reconciliation_contract.core.promises import PromiseName, Verdict
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.core.facts.comparison import Drift, Finding, Kind, changed, found_in
+from reconciliation_contract.core.facts.correction import Correction
+from reconciliation_contract.core.facts.field_owners import Author
+from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.memory.budget import PromiseName, Verdict
+from reconciliation_contract.core.memory.effects import RequestReconcile
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.promises import drift as drift_promise
+from reconciliation_contract.core.spec.contract import DriftMode, Promises
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.diff import Difference
+from reconciliation_contract.core.values.object_key import ObjectKey
 from tests.support.builders import at, sha
 from tests.support.builders_core import CONTRACT, Case, delivery, source, standing
 
@@ -158,7 +159,7 @@ def test_flux_is_asked_once_the_intent_is_written() -> None:
     """First the status, then the request, which names the version that it was decided on."""
     first = stands(DRIFTED, CORRECT)
     decision = first.decide()
-    written = parse(render(decision.memory, first.seen.kustomization))
+    written = parse_memory(render_status(decision.memory, first.seen.kustomization))
 
     assert not decision.settled
     assert requests(first) == []
@@ -285,7 +286,7 @@ def test_corrections_that_do_not_hold_are_told(times: int, told: str) -> None:
 
     condition = stands(found, CORRECT, memory=fought, now=at(101)).decide().memory.conditions["InSync"]
 
-    assert condition.message == f"{sync.standing(found)[2]}{told}"
+    assert condition.message == f"{drift_promise.standing(found)[2]}{told}"
 
 
 def test_mode_detect_after_correct_forgets_the_fight() -> None:

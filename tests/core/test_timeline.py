@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.observation import (
+from reconciliation_contract.core.delivery.stages import follow, implausible, target
+from reconciliation_contract.core.facts.observation import (
     Artifact,
     Commit,
     Failure,
@@ -19,8 +20,7 @@ from reconciliation_contract.core.observation import (
     Since,
     Unreadable,
 )
-from reconciliation_contract.core.sighting import follow, implausible, target
-from reconciliation_contract.core.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness, origin
+from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness, origin
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import UNHEALTHY, kustomization, moment, since, source, standing
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciliation_contract.core.memory import Memory, Past, Result, RollbackState
-from reconciliation_contract.core.timeline import Delivery, Stages
-from reconciliation_contract.core.trace import ended
+from reconciliation_contract.core.delivery.trace import ended
+from reconciliation_contract.core.memory.memory import Memory, Past, Result, RollbackState
+from reconciliation_contract.core.memory.timeline import Delivery, Stages
 from tests.support import builders_core as core
 from tests.support.builders import at, revision, sha
 

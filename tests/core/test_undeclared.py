@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.difference import Path, pointer
-from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.undeclared import drops, undeclared, without
+from reconciliation_contract.core.facts.unknown_fields import drops, undeclared, without
+from reconciliation_contract.core.values.diff import Path, pointer
+from reconciliation_contract.core.values.object_key import ObjectKey
 
 BODY: dict[str, Any] = {
     "top": 1,

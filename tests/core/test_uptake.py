@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.request import parse_requests
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core import reasons, uptake
-from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.api.contract.annotations import parse_requests
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.evaluation import Decision
-from reconciliation_contract.core.memory import Memory, RollbackState
-from reconciliation_contract.core.request import NAMES, Requests
+from reconciliation_contract.core.memory.effects import EmitEvent
+from reconciliation_contract.core.memory.memory import Memory, RollbackState
+from reconciliation_contract.core.rollback import handled_requests
+from reconciliation_contract.core.spec.requests import NAMES, Requests
+from reconciliation_contract.core.values import reasons
 from tests.support.builders import at, sha
 from tests.support.builders_core import Case, failing, rolling_back
 
@@ -37,7 +38,7 @@ def asking(**written: str) -> Requests:
 
 def again(case: Case, decision: Decision, **changes: Any) -> Case:
     """The same world in the next pass, with the memory as the status has it."""
-    memory = recall.parse(render(decision.memory, case.seen.kustomization))
+    memory = parse_memory(render_status(decision.memory, case.seen.kustomization))
     return replace(case, memory=memory).but(**changes)
 
 
@@ -199,11 +200,11 @@ def test_of_each_kind_the_last_is_kept() -> None:
     for seconds, word in ((1, "first"), (2, "second")):
         asked = asking(**{key.replace("-", "_"): f"{value} {word}" for key, value in WRITTEN.items()})
         for name in NAMES:
-            memory = uptake.take(memory, asked, name, at(seconds))
+            memory = handled_requests.take(memory, asked, name, at(seconds))
 
     assert [taken.name for taken in memory.taken] == list(NAMES)
     assert all(taken.text.endswith("second") and taken.at == at(2) for taken in memory.taken)
-    back = recall.parse(render(memory, None))
+    back = parse_memory(render_status(memory, None))
     assert back.handled == memory.handled
     assert [(taken.name, taken.at) for taken in back.taken] == [(taken.name, taken.at) for taken in memory.taken]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.check import (
+from reconciliation_contract.core.facts.dry_run import (
     NAMED,
     Check,
     Forthcoming,
@@ -18,10 +17,11 @@ from reconciliation_contract.core.check import (
     forthcoming,
     summary,
 )
-from reconciliation_contract.core.manifest import Manifest, ObjectKey
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.timeline import Moment, Witness
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.memory.timeline import Moment, Witness
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.object_key import Manifest, ObjectKey
 from tests.support.builders import at, sha
 from tests.support.builders_core import Case, delivery, failing
 

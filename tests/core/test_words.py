@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.cause import CURABLE_REASONS, classify
-from reconciliation_contract.core.duration import spoken
-from reconciliation_contract.core.text import LIMIT, bounded, cleaned
+from reconciliation_contract.core.facts.failure_cause import CURABLE_REASONS, classify
+from reconciliation_contract.core.values.duration import spoken
+from reconciliation_contract.core.values.text import LIMIT, bounded, cleaned
 from tests.support.builders import ATTEMPT_FAILED, FAILED, PHASES
 
 SPOKEN: dict[str, timedelta] = {

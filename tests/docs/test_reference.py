@@ -3,7 +3,7 @@
 import pytest
 
 from docs.generate import PAGES, pages
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core.values import reasons
 
 
 def test_the_pages_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from playground.waiting import wait_until
 from reconciliation_contract.adapters.notification.alertmanager import AlertmanagerSink
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.memory import Incident
-from reconciliation_contract.core.notice import Notice, notice
+from reconciliation_contract.core.incidents.message import Notice, notice
+from reconciliation_contract.core.memory.memory import Incident
+from reconciliation_contract.core.spec.contract import Severity
 from tests.support.alertmanager import alertmanager
 from tests.support.builders_core import CONTRACT
 from tests.support.receiver import receiving_elsewhere

@@ -19,13 +19,13 @@ from playground.progress import Progress
 from playground.toolchain import NoGoError, find_go
 from playground.toolset import CLUSTER
 from playground.waiting import wait_until
-from reconciliation_contract.adapters.cluster import Resource
+from reconciliation_contract.adapters.kubernetes.client import Resource
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.inventory import Entry
-from reconciliation_contract.core.manifest import Manifest
+from reconciliation_contract.core.facts.inventory import Entry
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.errors import Missing
 from tests.e2e.conftest import PODINFO
 from tests.support.flux_objects import PATIENCE, Workspace, condition, config_map, deployment

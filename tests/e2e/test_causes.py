@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from playground.waiting import wait_until
-from reconciliation_contract.core.cause import classify
+from reconciliation_contract.core.facts.failure_cause import classify
 from tests.support.flux_objects import PATIENCE, Object, Workspace, condition, config_map, deployment
 from tests.support.flux_objects_watch import Recorder
 from tests.support.operator_process import OperatorProcess

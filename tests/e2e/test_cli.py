@@ -40,7 +40,7 @@ Run = Callable[..., Result]
 def call(kubeconfig: Path, namespace: str, *words: str) -> Result:
     """Run the command line as a person's shell does."""
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(OPERATOR)}
-    program = [sys.executable, "-m", "reconciliation_contract.cli.contract"]
+    program = [sys.executable, "-m", "reconciliation_contract.cli.people"]
     where = [] if words[0] == "__complete" else ["-n", namespace]
     done = subprocess.run(
         [*program, words[0], *where, *words[1:]],
@@ -243,9 +243,9 @@ def test_a_contract_that_was_replaced_is_not_asked(
     operator: OperatorProcess, cluster: Cluster, workspace: Workspace
 ) -> None:
     """A request is about the very contract that was looked at, not about another of its name."""
-    from reconciliation_contract.cli.connection import Connection
-    from reconciliation_contract.cli.kubeconfig import find
-    from reconciliation_contract.cli.problem import Changed
+    from reconciliation_contract.cli.client.connection import Connection
+    from reconciliation_contract.cli.client.errors import Changed
+    from reconciliation_contract.cli.client.kubeconfig import find
 
     connection = Connection(find(str(cluster.kubeconfig)).access)
     before = workspace.contract("shop")

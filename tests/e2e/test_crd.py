@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from playground.cluster import Cluster, KubectlError
-from reconciliation_contract.api.contract import parse
-from reconciliation_contract.api.models import DETECTION_FIRST, IMMUTABLE
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core.contract import Contract
+from reconciliation_contract.api.contract.parse import parse_contract
+from reconciliation_contract.api.contract.spec_models import DETECTION_FIRST, IMMUTABLE
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.core.spec.contract import Contract
 from tests.api.full_memory import full_memory, kustomization
 
 pytestmark = pytest.mark.e2e
@@ -146,7 +146,7 @@ def test_defaults_are_filled_in(api: Cluster, name: str, spec: dict[str, Any]) -
     stored = _apply(api, _contract(name, **spec))
 
     assert stored["spec"] == DEFAULTS
-    assert isinstance(parse(stored), Contract)
+    assert isinstance(parse_contract(stored), Contract)
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -190,14 +190,14 @@ def test_the_examples_are_accepted(api: Cluster, name: str) -> None:
 
     stored = _apply(api, json.dumps(example), "--dry-run=server")
 
-    assert isinstance(parse(stored), Contract)
+    assert isinstance(parse_contract(stored), Contract)
 
 
 @pytest.mark.usefixtures("start_operator")  # none is running
 def test_a_full_status_is_stored_as_it_was_written(api: Cluster) -> None:
     """The largest status that the operator can write is accepted, and nothing is pruned from it or added."""
     _apply(api, _contract("full"))
-    status = render(full_memory(), kustomization())
+    status = render_status(full_memory(), kustomization())
 
     patch = ("patch", "contract/full", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-o", "json")
     stored = json.loads(api.kubectl_run(*patch, "-p", json.dumps({"status": status})))
@@ -248,7 +248,7 @@ def test_short_names_and_categories_find_contracts(api: Cluster) -> None:
 def test_columns_show_the_status(api: Cluster) -> None:
     """`kubectl get` shows how a contract stands, and with `-o wide` how long the stages took."""
     _apply(api, _contract("columns"))
-    status = json.dumps({"status": render(full_memory(), kustomization())})
+    status = json.dumps({"status": render_status(full_memory(), kustomization())})
     api.kubectl_run(
         "patch", "contract/columns", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", status
     )

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from playground.waiting import wait_until
-from reconciliation_contract.api.size import BUDGET
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core.contract import InvalidContract
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.api.status.size import BUDGET
 from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Condition, Observation
+from reconciliation_contract.core.facts.observation import Condition, Observation
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.spec.contract import InvalidContract
 from tests.support.flux_objects import (
     PATIENCE,
     QUICK,
@@ -130,7 +130,7 @@ def test_without_an_operator_a_contract_is_under_way_and_a_stalled_one_failed(
             "the parent not to wait",
         )
     invalid = InvalidContract(workspace.namespace, "shop", "uid", 1, "spec.promises.detection is not a duration")
-    stalled = render(evaluate(invalid, Memory(), Observation(), datetime.now(UTC)).memory, None)
+    stalled = render_status(evaluate(invalid, Memory(), Observation(), datetime.now(UTC)).memory, None)
     workspace.api.merge(f"{workspace.path('contract', 'shop')}/status", {"status": stalled})
 
     failed = ready(workspace, "fleet", "False")
@@ -152,7 +152,7 @@ def test_a_parent_may_be_told_not_to_wait_for_promises(start_operator: StartOper
     """A broken promise keeps a parent that waits from being Ready, unless its health checks are told otherwise."""
     follow(workspace, "fleet", contract=declared(workspace, "shop", "absent"), timeout="5s")
     wait_until(lambda: workspace.find("contract", "shop"), PATIENCE, "the contract")
-    broken = render(replace(Memory(), observed_generation=1, conditions=BROKEN), None)
+    broken = render_status(replace(Memory(), observed_generation=1, conditions=BROKEN), None)
     workspace.api.merge(f"{workspace.path('contract', 'shop')}/status", {"status": broken})
 
     assert ready(workspace, "fleet", "False")["reason"] == "HealthCheckFailed"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from playground.waiting import wait_until
-from reconciliation_contract.core.timeline import STAGES
+from reconciliation_contract.core.memory.timeline import STAGES
 from tests.support.flux_objects import (
     PATIENCE,
     Object,

@@ -14,7 +14,7 @@ import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
-from reconciliation_contract.adapters.manifests.checkout import copy
+from reconciliation_contract.adapters.manifests.artifact.checkout import copy
 from tests.support.flux_account import kustomize
 from tests.support.flux_objects import Workspace, condition, config_map, deployment, promise, verdict
 from tests.support.operator_process import StartOperator

@@ -10,10 +10,10 @@ from typing import Final
 
 import kopf
 
-from reconciliation_contract.adapters.cluster import Cluster
+from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.config import Listen, Settings
 from reconciliation_contract.handlers.watching import configure, register
-from reconciliation_contract.wiring import Operator
+from reconciliation_contract.runtime.operator import Operator
 from tests.support.api_server import ApiServer
 from tests.support.virtual_time import eventually, now
 from tests.support.virtual_time_git import GitScript

@@ -10,13 +10,13 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import SinkError
+from reconciliation_contract.adapters.telemetry.metrics import Metrics
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.milestone import Milestone, Step
-from reconciliation_contract.notifier.announcer import MOST, Announcer
-from reconciliation_contract.notifier.attempts import Attempts
+from reconciliation_contract.core.delivery.milestone import Milestone, Step
+from reconciliation_contract.notifier.delivery_queue import MOST, Announcer
 from reconciliation_contract.notifier.ledger import Key
+from reconciliation_contract.notifier.retry import Attempts
 from tests.handlers.embedded import SETTINGS, running
 from tests.handlers.story import A, B, C, activate, deliver, fail, prove, release
 from tests.support.api_server import ApiServer

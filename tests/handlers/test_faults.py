@@ -11,7 +11,7 @@ import pytest
 
 from reconciliation_contract.adapters.git import Unreachable
 from reconciliation_contract.config import Listen
-from reconciliation_contract.wiring import Operator
+from reconciliation_contract.runtime.operator import Operator
 from tests.handlers.embedded import SETTINGS, running, started
 from tests.handlers.story import A, B, deliver, fail, prove
 from tests.support.api_server import CONTRACTS, CRDS, FLUX, KUSTOMIZATIONS, SOURCES, ApiServer, Raw

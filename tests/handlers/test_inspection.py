@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.census import Census
-from reconciliation_contract.core.check import Validation
-from reconciliation_contract.core.contract import Contract, DriftMode, Promises
-from reconciliation_contract.core.correction import Correction
-from reconciliation_contract.core.drift import Drift, Finding, Kind, found_in
-from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Observation, Since
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.sync import mark
+from reconciliation_contract.core.facts.comparison import Drift, Finding, Kind, found_in
+from reconciliation_contract.core.facts.correction import Correction
+from reconciliation_contract.core.facts.dry_run import Validation
+from reconciliation_contract.core.facts.inventory import Inventory
+from reconciliation_contract.core.facts.metadata_scan import Census
+from reconciliation_contract.core.facts.observation import Observation, Since
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.promises.drift import mark
+from reconciliation_contract.core.spec.contract import Contract, DriftMode, Promises
 from reconciliation_contract.errors import Unavailable
-from reconciliation_contract.inspection import Inspection, Key
-from reconciliation_contract.trial import Moved
+from reconciliation_contract.observers.manifest_checks import Moved
+from reconciliation_contract.observers.manifests import Inspection, Key
 from tests.support.builders import at, sha
 from tests.support.builders_core import CONTRACT, delivery, source, standing
 from tests.support.virtual_time import now, passing

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.api.live import Live
-from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import Commit, Since, Source
-from reconciliation_contract.keeper import BUG, Keeper
-from reconciliation_contract.lookout import Lookout
-from reconciliation_contract.removal import Removals
-from reconciliation_contract.rollout import Rollouts
+from reconciliation_contract.api.kubernetes.metadata import Live
+from reconciliation_contract.core.facts.inventory import Inventory
+from reconciliation_contract.core.facts.observation import Commit, Since, Source
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.observers.git import Lookout
+from reconciliation_contract.observers.pruning import Removals
+from reconciliation_contract.observers.supervisor import BUG, Keeper
+from reconciliation_contract.observers.workloads import Rollouts
 from tests.support.builders import at
 from tests.support.builders_core import delivery, failing
 from tests.support.virtual_time import now, passing

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.adapters.git import AccessDenied, Malformed, NotFound, Unreachable, UnsupportedRef
-from reconciliation_contract.core.observation import Commit, Source, Unreadable
+from reconciliation_contract.core.facts.observation import Commit, Source, Unreadable
 from reconciliation_contract.errors import Missing, Refused, Unavailable
-from reconciliation_contract.lookout import LONGEST_PAUSE, Key, Lookout, place_of
+from reconciliation_contract.observers.git import LONGEST_PAUSE, Key, Lookout, place_of
 from tests.support.virtual_time import START, eventually, now, passing
 from tests.support.virtual_time_git import GitScript
 

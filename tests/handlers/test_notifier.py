@@ -10,16 +10,16 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import SinkError, cloudevents
 from reconciliation_contract.adapters.notification.flux import GROUP, FluxSink
-from reconciliation_contract.core.contract import Contract, Severity
-from reconciliation_contract.core.memory import Incident, Memory
-from reconciliation_contract.core.milestone import Milestone
-from reconciliation_contract.core.notice import Kind, Notice
+from reconciliation_contract.adapters.telemetry.metrics import Metrics
+from reconciliation_contract.core.delivery.milestone import Milestone
+from reconciliation_contract.core.incidents.message import Kind, Notice
+from reconciliation_contract.core.memory.memory import Incident, Memory
+from reconciliation_contract.core.spec.contract import Contract, Severity
 from reconciliation_contract.notifier import Notifier
+from reconciliation_contract.notifier.incident_queue import MOST, SETTLING
 from reconciliation_contract.notifier.ledger import Key
-from reconciliation_contract.notifier.outlet import MOST, SETTLING
 from tests.support.builders_core import CONTRACT, delivery, moment
 from tests.support.receiver import receiving
 from tests.support.virtual_time import eventually, now, passing

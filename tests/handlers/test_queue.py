@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation_contract.queue import FIRST_BACKOFF, LONGEST_BACKOFF, Queue
+from reconciliation_contract.runtime.queue import FIRST_BACKOFF, LONGEST_BACKOFF, Queue
 from tests.support.virtual_time import passing, virtually
 
 pytestmark = pytest.mark.looptime

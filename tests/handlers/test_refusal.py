@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from reconciliation_contract.core.effects import SwitchSource
-from reconciliation_contract.refusal import Refusal
+from reconciliation_contract.core.memory.effects import SwitchSource
+from reconciliation_contract.runtime.refused_acts import Refusal
 from tests.support.builders import at
 
 REFUSED = Refusal(SwitchSource, since=at(0), at=at(20), refused="forbidden", ending=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation_contract.wiring import Operator
+from reconciliation_contract.runtime.operator import Operator
 from tests.handlers.embedded import running
 from tests.handlers.story import prove
 from tests.support.api_server import CONTRACTS, KUSTOMIZATIONS, SOURCES, ApiServer

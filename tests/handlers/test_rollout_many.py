@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.inventory import Inventory
-from reconciliation_contract.core.observation import Since
-from reconciliation_contract.rollout import FOLLOWED, WATCHED, Rollouts
+from reconciliation_contract.core.facts.inventory import Inventory
+from reconciliation_contract.core.facts.observation import Since
+from reconciliation_contract.observers.workloads import FOLLOWED, WATCHED, Rollouts
 from tests.support.builders import at
 from tests.support.builders_core import Case, delivery, failing
 from tests.support.virtual_time import now, passing

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.core.contract import Contract, InvalidContract
-from reconciliation_contract.core.memory import Memory, Revision, Rollback, RollbackState
-from reconciliation_contract.core.observation import Observation, SourceRef
-from reconciliation_contract.store import Store, newer
+from reconciliation_contract.core.facts.observation import Observation, SourceRef
+from reconciliation_contract.core.memory.memory import Memory, Revision, Rollback, RollbackState
+from reconciliation_contract.core.spec.contract import Contract, InvalidContract
+from reconciliation_contract.observers.store import Store, newer
 from tests.support.api_server_flux import A, revision
 from tests.support.virtual_time import START, stamp
 

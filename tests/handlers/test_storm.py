@@ -9,11 +9,11 @@ from datetime import timedelta
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.memory import Incident
-from reconciliation_contract.core.notice import Kind, Notice
+from reconciliation_contract.core.incidents.message import Kind, Notice
+from reconciliation_contract.core.memory.memory import Incident
+from reconciliation_contract.core.spec.contract import Severity
+from reconciliation_contract.notifier.grouping import letters
 from reconciliation_contract.notifier.ledger import Item
-from reconciliation_contract.notifier.storm import letters
 from tests.support.builders_core import CONTRACT
 from tests.support.virtual_time import START
 

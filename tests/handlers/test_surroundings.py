@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.cluster import Resource
+from reconciliation_contract.adapters.kubernetes.client import Resource
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.observation import SourceRef
+from reconciliation_contract.core.facts.observation import SourceRef
+from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
-from reconciliation_contract.store import Key, Store
-from reconciliation_contract.surroundings import PAUSE, Surroundings
+from reconciliation_contract.observers.environment import PAUSE, Surroundings
+from reconciliation_contract.observers.store import Key, Store
 from tests.support import builders
 from tests.support.virtual_time import START, eventually, now, passing
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.cluster import Resource
+from reconciliation_contract.adapters.kubernetes.client import Resource
 from reconciliation_contract.config import Settings
-from reconciliation_contract.core.observation import API_SERVER
+from reconciliation_contract.core.facts.observation import API_SERVER
 from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
-from reconciliation_contract.store import Key, Store
-from reconciliation_contract.sweep import Sweep
+from reconciliation_contract.observers.resync import Sweep
+from reconciliation_contract.observers.store import Key, Store
 from tests.support.virtual_time import START, eventually, now, passing, stamp
 
 pytestmark = pytest.mark.looptime

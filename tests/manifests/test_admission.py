@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reconciliation_contract.api.contract import GROUP, PLURAL, VERSION
-from reconciliation_contract.api.request import PREFIX
-from reconciliation_contract.core.contract import DriftMode, RollbackMode, RollbackPolicy
+from reconciliation_contract.api.contract.annotations import PREFIX
+from reconciliation_contract.api.contract.parse import GROUP, PLURAL, VERSION
+from reconciliation_contract.core.spec.contract import DriftMode, RollbackMode, RollbackPolicy
 from tests.manifests.rendering import Manifest, Rendering
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"

@@ -21,7 +21,7 @@ import kmock
 from aiohttp import web
 from kubernetes import client
 
-from reconciliation_contract.adapters.access import Access
+from reconciliation_contract.adapters.kubernetes.credentials import Access
 from tests.support.api_server_objects import (
     CONFIG_MAPS,
     CONTRACTS,

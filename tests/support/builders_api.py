@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from reconciliation_contract.adapters.cluster import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Resource
-from reconciliation_contract.api.contract import FINALIZER
-from reconciliation_contract.api.flux import FIELD_MANAGER
+from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Resource
+from reconciliation_contract.api.contract.parse import FINALIZER
+from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
-from reconciliation_contract.store import Key
+from reconciliation_contract.observers.store import Key
 from tests.support import builders
 from tests.support.builders import NAME, NAMESPACE, Object
 

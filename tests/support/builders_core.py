@@ -11,10 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciliation_contract.core.contract import Contract, RollbackMode
 from reconciliation_contract.core.evaluation import Decision, evaluate
-from reconciliation_contract.core.memory import Good, Memory, Revision, Rollback, RollbackState
-from reconciliation_contract.core.observation import (
+from reconciliation_contract.core.facts.observation import (
     Artifact,
     Condition,
     Failure,
@@ -24,8 +22,10 @@ from reconciliation_contract.core.observation import (
     Source,
     SourceRef,
 )
-from reconciliation_contract.core.onset import pin_of
-from reconciliation_contract.core.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.memory.memory import Good, Memory, Revision, Rollback, RollbackState
+from reconciliation_contract.core.memory.timeline import Delivery, Failures, Moment, Stages, Witness
+from reconciliation_contract.core.rollback.start import pin_of
+from reconciliation_contract.core.spec.contract import Contract, RollbackMode
 from tests.support.builders import (
     CONTRACT_UID,
     KUSTOMIZATION_UID,

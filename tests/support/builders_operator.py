@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from reconciliation_contract.adapters.flux import Flux
+from reconciliation_contract.adapters.kubernetes.flux_acts import Flux
 from reconciliation_contract.config import Settings
-from reconciliation_contract.queue import Queue
-from reconciliation_contract.reconcile import Reach, Reconciler
-from reconciliation_contract.store import Key, Store
+from reconciliation_contract.observers.store import Key, Store
+from reconciliation_contract.runtime.queue import Queue
+from reconciliation_contract.runtime.reconciler import Reach, Reconciler
 from tests.support import builders
 from tests.support.builders_api import KEY
 from tests.support.builders_reach import Blind, Clear, Silent, Strict, Told, Watchful

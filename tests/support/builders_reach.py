@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import EmitEvent
-from reconciliation_contract.core.observation import Commit, Git, Head, Source
-from reconciliation_contract.store import Key
-from reconciliation_contract.surroundings import Facts
+from reconciliation_contract.core.facts.observation import Commit, Git, Head, Source
+from reconciliation_contract.core.memory.effects import EmitEvent
+from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.observers.environment import Facts
+from reconciliation_contract.observers.store import Key
 from tests.support.builders import sha
 from tests.support.builders_world import World
 

@@ -6,9 +6,9 @@ from collections import Counter
 
 from hypothesis import event
 
-from reconciliation_contract.api import flux
-from reconciliation_contract.core.cause import classify
-from reconciliation_contract.core.onset import HOLD, MARK
+from reconciliation_contract.api.flux import kustomization
+from reconciliation_contract.core.facts.failure_cause import classify
+from reconciliation_contract.core.rollback.start import HOLD, MARK
 from tests.support.builders import NAME, Object
 from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Write, claimed, finalized
 from tests.support.builders_world import World
@@ -73,7 +73,7 @@ class Rules:
         held = after["metadata"]["annotations"].get(HOLD)
         assert (held == "Ignore") == self._world.parent, "the hold comes with the switch where there is a parent"
         self._check_intent(bad)
-        now = flux.kustomization(before, self._world.now, live=False, before=None)
+        now = kustomization.kustomization(before, self._world.now, live=False, before=None)
         decided = (self._world.contract or {})["status"]["rollback"]
         assert decided["specDigest"] == now.spec, "its own spec is as it was decided on"
         assert decided["generation"] == now.generation, "the generation is as it was decided on"

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciliation_contract.adapters.cluster import CONTRACTS, KUSTOMIZATIONS
-from reconciliation_contract.api.flux import FIELD_MANAGER
-from reconciliation_contract.core.onset import HOLD
-from reconciliation_contract.store import Store
+from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, KUSTOMIZATIONS
+from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER
+from reconciliation_contract.core.rollback.start import HOLD
+from reconciliation_contract.observers.store import Store
 from tests.support import builders
 from tests.support.builders import NAME, NAMESPACE, Object, sha
 from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Api, Place, merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from reconciliation_contract.core.observation import Dependency
+from reconciliation_contract.core.facts.observation import Dependency
 from tests.support import builders
 from tests.support.builders import Object, changed
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from reconciliation_contract.core.authorship import Author
-from reconciliation_contract.core.check import Check, Validation, summary
-from reconciliation_contract.core.difference import Difference
-from reconciliation_contract.core.drift import Drift, changed, found_in
+from reconciliation_contract.core.facts.comparison import Drift, changed, found_in
+from reconciliation_contract.core.facts.dry_run import Check, Validation, summary
+from reconciliation_contract.core.facts.field_owners import Author
+from reconciliation_contract.core.values.diff import Difference
 from tests.support.builders import sha
 from tests.support.stories_live import WEB
 

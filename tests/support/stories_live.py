@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.departure import Departures, Fate, Live, fate
-from reconciliation_contract.core.inventory import Entry, Inventory
-from reconciliation_contract.core.manifest import ObjectKey
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.rollout import Drop, Rollout
+from reconciliation_contract.core.facts.inventory import Entry, Inventory
+from reconciliation_contract.core.facts.pruning import Departures, Fate, Live, fate
+from reconciliation_contract.core.facts.replicas import Drop, Rollout
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values.object_key import ObjectKey
 from tests.support.builders import NAME, NAMESPACE
 from tests.support.builders_check import Impossible
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.observation import GIT_REPOSITORY, SOURCE_KINDS
-from reconciliation_contract.store import Store
+from reconciliation_contract.core.facts.observation import GIT_REPOSITORY, SOURCE_KINDS
+from reconciliation_contract.observers.store import Store
 from tests.support.builders import NAME, T0, Object
 from tests.support.builders_check import Impossible
 from tests.support.stories import Happening, Story

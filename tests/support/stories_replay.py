@@ -12,14 +12,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciliation_contract.api import recall
-from reconciliation_contract.api.status import render
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import EmitEvent
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.evaluation import Decision, evaluate
-from reconciliation_contract.core.memory import Memory
-from reconciliation_contract.core.observation import API_SERVER, Observation
-from reconciliation_contract.store import Key, Record, Store, key_of
+from reconciliation_contract.core.facts.observation import API_SERVER, Observation
+from reconciliation_contract.core.memory.effects import EmitEvent
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.observers.store import Key, Record, Store, key_of
 from tests.support.builders import NAME, NAMESPACE, T0, Object, digest, revision
 from tests.support.builders_check import Impossible
 from tests.support.stories import BadStory, Happening, Step, Story, words
@@ -183,7 +183,7 @@ class Replay:
 
     def _pass(self, store: Store, now: datetime, refusal: str) -> tuple[bool, str]:
         record, decision, seen = self.decide(store, now, refusal)
-        status = json.loads(json.dumps(render(decision.memory, seen.kustomization)))
+        status = json.loads(json.dumps(render_status(decision.memory, seen.kustomization)))
         written = status != record.status
         if written and self.stage.contract:
             meta = self.stage.contract["metadata"]
@@ -199,7 +199,7 @@ class Replay:
     def decide(self, store: Store, now: datetime, refusal: str = "") -> tuple[Record, Decision, Observation]:
         """What a pass at this moment decides, without doing it."""
         record = store.contracts[KEY]
-        memory = recall.parse(record.status)
+        memory = parse_memory(record.status)
         seen = Observation()
         if isinstance(record.contract, Contract):
             seen = store.observe(

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciliation_contract.adapters.flux import pinned
-from reconciliation_contract.api.contract import FINALIZER, REQUESTED_AT
-from reconciliation_contract.core.contract import Contract
-from reconciliation_contract.core.effects import (
+from reconciliation_contract.adapters.kubernetes.flux_acts import pinned
+from reconciliation_contract.api.contract.parse import FINALIZER, REQUESTED_AT
+from reconciliation_contract.core.facts.observation import Commit, Git, Head, Unreadable
+from reconciliation_contract.core.memory.effects import (
     AllowDeletion,
     DeletePin,
     Effect,
@@ -19,8 +19,8 @@ from reconciliation_contract.core.effects import (
     RequestReconcile,
     SwitchSource,
 )
-from reconciliation_contract.core.observation import Commit, Git, Head, Unreadable
-from reconciliation_contract.core.onset import HOLD
+from reconciliation_contract.core.rollback.start import HOLD
+from reconciliation_contract.core.spec.contract import Contract
 from tests.support import builders
 from tests.support.builders import Object, sha
 from tests.support.builders_check import Impossible, check_kustomization, check_source

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-from reconciliation_contract.api.excerpt import excerpt
+from reconciliation_contract.api.quote import excerpt
 
 PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 """Flux's own pattern for durations."""

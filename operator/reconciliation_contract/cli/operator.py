@@ -15,18 +15,18 @@ from importlib.metadata import version
 import kopf
 
 from reconciliation_contract import logs
-from reconciliation_contract.adapters.access import Access
-from reconciliation_contract.adapters.cluster import Cluster
-from reconciliation_contract.adapters.metrics import Metrics
+from reconciliation_contract.adapters.kubernetes.client import Cluster
+from reconciliation_contract.adapters.kubernetes.credentials import Access
 from reconciliation_contract.adapters.notification import SinkError
+from reconciliation_contract.adapters.telemetry.metrics import Metrics
 from reconciliation_contract.api.duration import parse_duration
 from reconciliation_contract.config import Listen, Settings, read_endpoint
-from reconciliation_contract.core.duration import spoken
+from reconciliation_contract.core.values.duration import spoken
 from reconciliation_contract.errors import ClusterError, Unavailable
-from reconciliation_contract.handlers.discovery import discover
+from reconciliation_contract.handlers.late_kinds import discover
 from reconciliation_contract.handlers.watching import configure, register
-from reconciliation_contract.reconcile import Follow
-from reconciliation_contract.wiring import Operator
+from reconciliation_contract.runtime.operator import Operator
+from reconciliation_contract.runtime.reconciler import Follow
 
 
 def parser() -> argparse.ArgumentParser:
@@ -191,7 +191,7 @@ async def followed(endpoint: str) -> AsyncIterator[Follow]:
         yield lambda *_: None
         return
     try:
-        from reconciliation_contract.adapters.traces import Traces  # noqa: PLC0415 - an extra
+        from reconciliation_contract.adapters.telemetry.otlp import Traces  # noqa: PLC0415 - only where it is asked for
     except ImportError as error:
         detail = f"{error.name} is not installed; install reconciliation-contract[tracing]"
         raise Unavailable("send traces to", endpoint, detail) from error

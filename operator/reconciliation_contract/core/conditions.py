@@ -16,14 +16,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from reconciliation_contract.core import feasibility, reasons, sync
-from reconciliation_contract.core.contract import Contract, InvalidContract
-from reconciliation_contract.core.memory import Memory, Result, RollbackState
-from reconciliation_contract.core.observation import SOURCE_KINDS, Condition, Observation
-from reconciliation_contract.core.promises import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.standing import Standing
-from reconciliation_contract.core.text import bounded
-from reconciliation_contract.core.timeline import Delivery
+from reconciliation_contract.core import feasibility
+from reconciliation_contract.core.facts.observation import Condition, Observation
+from reconciliation_contract.core.facts.obstacle import obstacle
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Memory, Result, RollbackState
+from reconciliation_contract.core.memory.timeline import Delivery
+from reconciliation_contract.core.promises import drift
+from reconciliation_contract.core.rollback.report import Standing
+from reconciliation_contract.core.spec.contract import Contract, InvalidContract
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.text import bounded
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 _NOT_FOLLOWED = (
@@ -56,7 +59,7 @@ def derive(
 
 def _optional(memory: Memory) -> Mapping[str, Condition]:
     """The conditions of promises that are only measured where the operator has the means to."""
-    found = {"Validated": _validated(memory), "InSync": sync.condition(memory)}
+    found = {"Validated": _validated(memory), "InSync": drift.condition(memory)}
     return {name: condition for name, condition in found.items() if condition}
 
 
@@ -86,26 +89,6 @@ def _dated(before: Mapping[str, Condition], fresh: Mapping[str, Condition], now:
         return replace(condition, message=bounded(condition.message), transitioned_at=at)
 
     return {name: dated(name, condition) for name, condition in fresh.items()}
-
-
-def obstacle(contract: Contract, seen: Observation) -> Condition | None:
-    """Why there is nothing to follow, with what to do about it; None where there is."""
-    where = f"Kustomization {contract.namespace}/{contract.kustomization}"
-    if not seen.flux_installed:
-        return Condition(FALSE, reasons.FLUX_MISSING, "the cluster has no Flux Kustomizations; install Flux")
-    kustomization = seen.kustomization
-    if kustomization is None:
-        message = f"{where} does not exist; create it or mend spec.kustomizationRef"
-        return Condition(FALSE, reasons.KUSTOMIZATION_MISSING, message)
-    ref = kustomization.source
-    if ref.kind not in SOURCE_KINDS:
-        known = ", ".join(SOURCE_KINDS)
-        message = f"{where} takes its manifests from a source of kind {ref.kind}; what can be followed: {known}"
-        return Condition(FALSE, reasons.SOURCE_UNSUPPORTED, message)
-    if seen.source is None:
-        message = f"{ref.kind} {ref.namespace}/{ref.name} does not exist; create it or mend {where}'s sourceRef"
-        return Condition(FALSE, reasons.SOURCE_MISSING, message)
-    return None
 
 
 def is_followed(memory: Memory) -> bool:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
-from reconciliation_contract.core import reasons, shard
-from reconciliation_contract.core.contract import Contract, DriftMode, RollbackMode
-from reconciliation_contract.core.duration import spoken
-from reconciliation_contract.core.grounds import rivalled
-from reconciliation_contract.core.observation import Kustomization, Observation, Source
+from reconciliation_contract.core.facts.health_timeout import effective_timeout
+from reconciliation_contract.core.facts.observation import Kustomization, Observation, Source
+from reconciliation_contract.core.rollback.guards import rivalled
+from reconciliation_contract.core.spec.contract import Contract, DriftMode, RollbackMode
+from reconciliation_contract.core.values import reasons, sharding
+from reconciliation_contract.core.values.duration import spoken
 
 JITTER: Final = 1.05
 """Flux's controllers spread intervals by ±5 % (``--interval-jitter-percentage``)."""
-SHORTEST_TIMEOUT: Final = timedelta(seconds=30)
-"""kustomize-controller waits at least this long for health, whatever ``spec.timeout`` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,6 @@ def explain(contract: Contract, seen: Observation) -> tuple[Finding, ...]:
 def summary(findings: Iterable[Finding]) -> str:
     """All messages in one text."""
     return "; ".join(finding.message for finding in findings)
-
-
-def effective_timeout(kustomization: Kustomization) -> timedelta:
-    """How long Flux waits for health: ``spec.timeout``, else the interval less 30 s, never under 30 s."""
-    return max(SHORTEST_TIMEOUT, kustomization.timeout or kustomization.interval - timedelta(seconds=30))
 
 
 def _detection_interval(setup: Setup) -> str:
@@ -187,8 +180,8 @@ def _unwatched(setup: Setup) -> str:
         ("kustomize-controller", "Kustomization", setup.kustomization),
     ):
         selectors = setup.seen.selectors.get(controller, ())
-        if selectors and not any(shard.may_watch(selector, thing.shard) for selector in selectors):
-            label = f"label {shard.KEY}={thing.shard}" if thing.shard else f"no label {shard.KEY}"
+        if selectors and not any(sharding.may_watch(selector, thing.shard) for selector in selectors):
+            label = f"label {sharding.KEY}={thing.shard}" if thing.shard else f"no label {sharding.KEY}"
             return (
                 f"no {controller} looks at the {kind}, which has {label}: they watch {' or '.join(selectors)}; "
                 "mend the label or start a controller for it"

@@ -11,10 +11,10 @@ from typing import Any, Final, TypedDict
 
 import kopf
 
-from reconciliation_contract.adapters.access import Access
-from reconciliation_contract.adapters.cluster import SOURCES
-from reconciliation_contract.store import Key, key_of, uid_of
-from reconciliation_contract.wiring import Operator
+from reconciliation_contract.adapters.kubernetes.client import SOURCES
+from reconciliation_contract.adapters.kubernetes.credentials import Access
+from reconciliation_contract.observers.store import Key, key_of, uid_of
+from reconciliation_contract.runtime.operator import Operator
 
 _log = logging.getLogger(__name__)
 

@@ -21,17 +21,17 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from reconciliation_contract.adapters.metrics import Metrics
 from reconciliation_contract.adapters.notification import Recorder, Sink
-from reconciliation_contract.core.contract import Contract, Declared
-from reconciliation_contract.core.memory import Incident, Memory
-from reconciliation_contract.core.milestone import milestones, unannounced
-from reconciliation_contract.core.notice import identity
-from reconciliation_contract.core.observation import Source
-from reconciliation_contract.notifier.announcer import Announcer
-from reconciliation_contract.notifier.attempts import LONGEST, Attempts
+from reconciliation_contract.adapters.telemetry.metrics import Metrics
+from reconciliation_contract.core.delivery.milestone import milestones, unannounced
+from reconciliation_contract.core.facts.observation import Source
+from reconciliation_contract.core.incidents.message import identity
+from reconciliation_contract.core.memory.memory import Incident, Memory
+from reconciliation_contract.core.spec.contract import Contract, Declared
+from reconciliation_contract.notifier.delivery_queue import Announcer
+from reconciliation_contract.notifier.incident_queue import Outlet
 from reconciliation_contract.notifier.ledger import Item, Key, Ledger
-from reconciliation_contract.notifier.outlet import Outlet
+from reconciliation_contract.notifier.retry import LONGEST, Attempts
 
 GATHER: Final = 5.0
 """Seconds in which messages of the same root cause are gathered."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from reconciliation_contract.core.contract import Declared
-from reconciliation_contract.core.memory import Incident
-from reconciliation_contract.core.notice import Notice, identity, notice
+from reconciliation_contract.core.incidents.message import Notice, identity, notice
+from reconciliation_contract.core.memory.memory import Incident
+from reconciliation_contract.core.spec.contract import Declared
 
 Key = tuple[str, str]
 

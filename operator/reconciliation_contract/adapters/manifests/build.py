@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from reconciliation_contract.api.raw import Raw, read_map, read_text
-from reconciliation_contract.core.manifest import Manifest
+from reconciliation_contract.api.kubernetes.raw import Raw, read_map, read_text
+from reconciliation_contract.core.values.object_key import Manifest
 
 
 @dataclass(frozen=True, slots=True)

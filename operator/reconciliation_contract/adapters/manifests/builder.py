@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from reconciliation_contract.adapters.manifests.artifact.checkout import copy
+from reconciliation_contract.adapters.manifests.artifact.download import download
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut, Rows, manifest
-from reconciliation_contract.adapters.manifests.checkout import copy
-from reconciliation_contract.adapters.manifests.download import download
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.adapters.manifests.variable import Reader, Values, read_values
-from reconciliation_contract.api.raw import Raw, read_map, read_text
-from reconciliation_contract.core import reasons
+from reconciliation_contract.api.kubernetes.raw import Raw, read_map, read_text
+from reconciliation_contract.core.values import reasons
 
 _WORKER: Final = "reconciliation_contract.adapters.manifests.worker"
 _BUILT_FROM: Final = (  # noqa: SIM905 - reads better than a line each

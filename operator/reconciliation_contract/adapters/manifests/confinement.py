@@ -24,7 +24,7 @@ from reconciliation_contract.adapters.manifests.kustomization import (
     read_file,
     write_file,
 )
-from reconciliation_contract.core import reasons
+from reconciliation_contract.core.values import reasons
 
 _BASES: Final = ("resources", "components", "bases")
 _PLUGINS: Final = ("generators", "transformers", "validators")

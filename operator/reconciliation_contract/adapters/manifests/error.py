@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciliation_contract.core import reasons
-from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.text import bounded
 
 
 class BuildError(Exception):

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from reconciliation_contract.adapters.manifests.document import DocumentError, TooManyNodes, read_document
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.api.raw import Raw
-from reconciliation_contract.core import reasons
+from reconciliation_contract.api.kubernetes.raw import Raw
+from reconciliation_contract.core.values import reasons
 
 NAMES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """In the order in which kustomize looks for them."""

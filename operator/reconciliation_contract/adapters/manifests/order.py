@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciliation_contract.core.manifest import ObjectKey
+from reconciliation_contract.core.values.object_key import ObjectKey
 
 _FIRST: Final = (  # noqa: SIM905 - reads better than a line each
     "CustomResourceDefinition Namespace ClusterRole ClusterClass RuntimeClass PriorityClass StorageClass "

@@ -16,8 +16,8 @@ from reconciliation_contract.adapters.manifests.document import DocumentError, T
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.adapters.manifests.substitution import SubstitutionError, TooMuch, Unset, substitute
 from reconciliation_contract.adapters.manifests.variable import Values
-from reconciliation_contract.api.raw import Raw, read_map, read_text
-from reconciliation_contract.core import reasons
+from reconciliation_contract.api.kubernetes.raw import Raw, read_map, read_text
+from reconciliation_contract.core.values import reasons
 
 GROUP: Final = "kustomize.toolkit.fluxcd.io"
 _ORIGIN: Final = "config.kubernetes.io/origin"

@@ -6,10 +6,10 @@ import base64
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from reconciliation_contract.adapters.cluster import SECRETS, Resource
+from reconciliation_contract.adapters.kubernetes.client import SECRETS, Resource
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.api.raw import Raw, read_list, read_map, read_strings, read_text
-from reconciliation_contract.core import reasons
+from reconciliation_contract.api.kubernetes.raw import Raw, read_list, read_map, read_strings, read_text
+from reconciliation_contract.core.values import reasons
 from reconciliation_contract.errors import ClusterError, Missing, Powerless, Refused
 
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps")

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from reconciliation_contract.adapters.manifests.archive import unpack
+from reconciliation_contract.adapters.manifests.artifact.archive import unpack
 from reconciliation_contract.adapters.manifests.build import manifest
 from reconciliation_contract.adapters.manifests.confinement import confine
 from reconciliation_contract.adapters.manifests.document import split_documents
@@ -25,8 +25,8 @@ from reconciliation_contract.adapters.manifests.kustomization import merge
 from reconciliation_contract.adapters.manifests.order import place
 from reconciliation_contract.adapters.manifests.postbuild import PostBuild
 from reconciliation_contract.adapters.manifests.variable import Values
-from reconciliation_contract.api.raw import read_map, read_text
-from reconciliation_contract.core import reasons
+from reconciliation_contract.api.kubernetes.raw import read_map, read_text
+from reconciliation_contract.core.values import reasons
 
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY")
 _NOWHERE: Final = "http://127.0.0.1:1"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from reconciliation_contract.core.milestone import Milestone
-from reconciliation_contract.core.notice import Notice
+from reconciliation_contract.core.delivery.milestone import Milestone
+from reconciliation_contract.core.incidents.message import Notice
 
 
 class SinkError(Exception):

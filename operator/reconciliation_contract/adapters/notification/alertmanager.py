@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from reconciliation_contract.adapters.notification import SinkError
 from reconciliation_contract.adapters.notification.http import Poster, lean, stamp
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.notice import Notice
+from reconciliation_contract.core.incidents.message import Notice
+from reconciliation_contract.core.spec.contract import Severity
 
 _AGAIN: Final = 60.0
 _LASTS: Final = timedelta(minutes=5)

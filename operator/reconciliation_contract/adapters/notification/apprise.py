@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciliation_contract.adapters.notification import SinkError
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.notice import Kind, Notice
+from reconciliation_contract.core.incidents.message import Kind, Notice
+from reconciliation_contract.core.spec.contract import Severity
 
 MOST: Final = 8
 """URLs; the status says of each what it has taken."""

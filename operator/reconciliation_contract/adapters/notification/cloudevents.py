@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from reconciliation_contract.adapters.notification.http import Poster, lean, stamp
-from reconciliation_contract.core.milestone import Milestone
-from reconciliation_contract.core.notice import Kind, Notice
+from reconciliation_contract.core.delivery.milestone import Milestone
+from reconciliation_contract.core.incidents.message import Kind, Notice
 
 _VERSION: Final = "0.4.1"
 _STORMS: Final = "/reconciliationcontracts"

@@ -15,8 +15,8 @@ from datetime import UTC
 from typing import Any, Final
 
 from reconciliation_contract.adapters.notification.http import Poster, lean
-from reconciliation_contract.core.contract import Severity
-from reconciliation_contract.core.notice import Notice
+from reconciliation_contract.core.incidents.message import Notice
+from reconciliation_contract.core.spec.contract import Severity
 
 GROUP: Final = "kustomize.toolkit.fluxcd.io"
 _DUPLICATE: Final = 429

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from reconciliation_contract.adapters.notification import SinkError, Undeliverable
-from reconciliation_contract.core.text import bounded
+from reconciliation_contract.core.values.text import bounded
 
 _PATIENCE: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _SPOILT: Final = (400, 413, 422)

@@ -1,0 +1,59 @@
+"""Which path of the API server serves a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciliation_contract.adapters.kubernetes.client import Cluster, Resource
+from reconciliation_contract.api.kubernetes.raw import Raw, read_text
+from reconciliation_contract.errors import Missing
+
+KNOWN_FOR: Final = timedelta(minutes=10)
+"""How long what a group's version serves is believed."""
+MISSED_FOR: Final = timedelta(seconds=5)
+"""How long a kind that was not there is believed to be absent: a CRD may have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a kind is served."""
+
+    resource: Resource
+    namespaced: bool
+
+
+class Discovery:
+    """Finds kinds; a document of the discovery is read once, and again where a kind is not in it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[str, tuple[datetime, Mapping[str, Served]]] = {}
+
+    async def find(self, api_version: str, kind: str, now: datetime) -> Served | None:
+        """Find a kind; None where the API server does not serve it. Raises `ClusterError`."""
+        read_at, kinds = self._known.get(api_version, (None, {}))
+        if read_at is None or now - read_at > (KNOWN_FOR if kind in kinds else MISSED_FOR):
+            kinds = await self._read(api_version)
+            self._known[api_version] = (now, kinds)
+        return kinds.get(kind)
+
+    async def _read(self, api_version: str) -> Mapping[str, Served]:
+        group, _, version = api_version.rpartition("/")
+        try:
+            document = await self._cluster.discover(Resource(group, version, "").root)
+        except Missing:
+            return {}
+        return _served(group, version, document)
+
+
+def _served(group: str, version: str, document: Raw) -> Mapping[str, Served]:
+    found = document.get("resources")
+    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    return {
+        read_text(row, "kind"): Served(Resource(group, version, name), row.get("namespaced") is True)
+        for row in rows
+        if "/" not in (name := read_text(row, "name"))
+    }

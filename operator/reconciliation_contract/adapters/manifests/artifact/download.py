@@ -1,0 +1,60 @@
+"""The artifact that a source serves, fetched and checked against its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from reconciliation_contract.adapters.manifests.build import Artifact
+from reconciliation_contract.adapters.manifests.error import BuildUnknown
+from reconciliation_contract.core.values import reasons
+
+MOST_BYTES: Final = 32 << 20
+"""Of an artifact, packed."""
+_CHUNK: Final = 1 << 16
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_PATIENCE: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
+_CLOSED: Final = (
+    "Flux's NetworkPolicy allow-egress admits only pods of its own namespace to the artifact server; "
+    "admit the operator's pods with a NetworkPolicy of your own"
+)
+
+
+async def download(artifact: Artifact, place: Path) -> None:
+    """Write an artifact to a file. Raises `BuildUnknown`; what is there then is not to be used."""
+    host = urlsplit(artifact.url).netloc
+    if not _DIGEST.fullmatch(artifact.digest) or urlsplit(artifact.url).scheme != "http" or not host:
+        raise _unreadable("the source's status names no artifact with a http URL and a sha256 digest")
+    digest, size = hashlib.sha256(), 0
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_PATIENCE, auto_decompress=False) as session,
+            session.get(artifact.url, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as answer,
+        ):
+            if answer.status != 200:  # noqa: PLR2004 - OK
+                raise _unreadable(f"{host} answers {answer.status}; the source may have a newer one by now")
+            with place.open("wb") as file:
+                async for chunk in answer.content.iter_chunked(_CHUNK):
+                    size += len(chunk)
+                    if size > MOST_BYTES:
+                        text = f"the artifact is larger than {MOST_BYTES >> 20} MiB; shorten it with spec.ignore"
+                        raise BuildUnknown(reasons.BUILD_TOO_COSTLY, text)
+                    digest.update(chunk)
+                    file.write(chunk)
+    except (aiohttp.ClientConnectionError, TimeoutError) as error:
+        raise _unreadable(f"{host} does not answer ({type(error).__name__}); {_CLOSED}") from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise _unreadable(f"{host}: {type(error).__name__}") from error
+    except OSError as error:
+        raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"no room for the artifact: {error.strerror}") from error
+    if digest.hexdigest() != artifact.digest.removeprefix("sha256:"):
+        raise _unreadable("what is served has another digest than the source's status says")
+
+
+def _unreadable(text: str) -> BuildUnknown:
+    return BuildUnknown(reasons.ARTIFACT_UNREADABLE, text)

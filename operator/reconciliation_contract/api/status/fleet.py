@@ -1,0 +1,29 @@
+"""The few facts of a contract's status that the fleet's brake asks for, read without the rest."""
+
+from __future__ import annotations
+
+from reconciliation_contract.api.flux.kustomization import revision_hash
+from reconciliation_contract.api.kubernetes.raw import Raw, moment, read_list, read_map, read_text
+from reconciliation_contract.core.facts.observation import Kustomization
+from reconciliation_contract.core.rollback.fleet_brake import Pulse
+from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values import reasons
+
+
+def pulse(contract: Contract, status: Raw, kustomization: Kustomization, source: str) -> Pulse:
+    """Read how a contract stands, as it was written last."""
+    delivery, undo = read_map(status, "delivery"), read_map(status, "rollback")
+    manifests = kustomization.manifests.get(revision_hash(read_text(delivery, "revision")), "")
+    begun = undo.get("begun")
+    return Pulse(
+        contract=f"{contract.namespace}/{contract.name}",
+        source=source,
+        failing_since=moment(read_map(delivery, "failures").get("firstAt")),
+        unchanged=bool(manifests) and manifests == read_text(read_map(status, "lastGood"), "manifests"),
+        braked=any(
+            read_text(c, "type") == "RolledBack" and read_text(c, "reason") == reasons.FLEET_BRAKE
+            for c in read_list(status, "conditions")
+        ),
+        rolling=bool(read_text(undo, "state")),
+        begun=moment(begun[-1]) if isinstance(begun, list) and begun else None,
+    )

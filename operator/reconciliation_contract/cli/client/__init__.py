@@ -1,0 +1,1 @@
+"""A person's connection to a cluster: kubeconfig and flags in, a session and errors with their fix out."""

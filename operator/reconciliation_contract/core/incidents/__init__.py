@@ -1,0 +1,1 @@
+"""Incidents: memory and observation in, incidents with their messages and recoveries out."""

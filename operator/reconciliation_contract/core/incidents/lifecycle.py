@@ -1,0 +1,304 @@
+"""The life of an incident: one opening, spaced reminders, one recovery.
+
+::
+
+    trouble ──▶ waiting (alerts.after) ──▶ told ──▶ reminded ... ──▶ well again, held ──▶ over ──▶ forgotten
+                   │ gone: never told        │          ▲                │ relapse
+                   ▼                         ▼          └────────────────┘
+                                          unclear ──▶ given up
+
+Neither trouble nor its end is guessed: what cannot be seen is *unclear*, and people hear nothing of it. A break that
+is over when it is measured begins well again.
+
+``count`` says how many messages are due; it is written to the status before any of them is sent. What each sink took
+is written afterwards, and compared with it from then on. So a crash repeats at most the message that was under way,
+which carries the same identity again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.incidents.detection import (
+    SPEC,
+    Trouble,
+    is_spoken_of,
+    known,
+    patience_ends,
+    senseless,
+    troubles,
+)
+from reconciliation_contract.core.incidents.message import identity, untold
+from reconciliation_contract.core.incidents.recovery import BINDING, is_well, outcome
+from reconciliation_contract.core.memory.budget import PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import INCIDENTS, Incident, Memory
+from reconciliation_contract.core.spec.contract import AlertTerms, Declared, InvalidContract, Severity
+
+HOLD: Final = timedelta(minutes=1)
+"""How long all must be well before it counts as over; doubled with every relapse."""
+LONGEST_HOLD: Final = timedelta(hours=1)
+REMEMBERED: Final = timedelta(hours=1)
+"""An incident that comes back so soon after its end is a relapse."""
+KEPT: Final = timedelta(days=1)
+"""How long a sink that does not answer is waited for after the end, or a storm that goes on."""
+GIVEN_UP: Final = timedelta(days=1)
+"""How long it may be unclear whether it is well."""
+ABSENT: Final = timedelta(minutes=1)
+"""How long what is to be followed must be gone: objects are created in any order."""
+_SKEW: Final = timedelta(minutes=1)
+"""A time of ours further ahead than this tells of a clock that was set back."""
+_RANK: Final = tuple(Severity)
+
+
+def follow(contract: Declared, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Take every incident one step further; the same again where nothing changed."""
+    heard = (_timed(_acknowledged(contract, incident, seen), now) for incident in memory.incidents)
+    before = tuple(incident for incident in heard if not _terms(contract, incident.key).suspended)
+    memory = replace(memory, incidents=before)
+    if contract.deleting:
+        return memory
+    found = {trouble.key: trouble for trouble in _found(contract, memory, seen, now)}
+    blind = isinstance(contract, InvalidContract) or contract.suspended or not seen.fresh
+    kept = [
+        after
+        for incident in before
+        for after in (
+            (incident,)
+            if blind and incident.key != SPEC
+            else _step(contract, memory, incident, found.get(incident.key), seen=seen, now=now)
+        )
+    ]
+    open_ = {incident.key for incident in kept if not incident.closed_at}
+    fresh = [
+        begun
+        for key, trouble in found.items()
+        if key not in open_ and (begun := _begin(contract, trouble, before, now)) is not None
+    ]
+    memory = replace(memory, incidents=_fitted(kept, fresh, seen.sinks))
+    return memory if blind else _reported(contract, memory, found)
+
+
+def _found(contract: Declared, memory: Memory, seen: Observation, now: datetime) -> Iterator[Trouble]:
+    """Everything that is wrong, as far as anybody looks; whether the contract makes sense its text alone tells."""
+    if isinstance(contract, InvalidContract):
+        yield senseless(contract)
+    elif seen.fresh and not contract.suspended:
+        yield from troubles(contract, memory, seen, now)
+
+
+def _step(
+    contract: Declared,
+    memory: Memory,
+    incident: Incident,
+    trouble: Trouble | None,
+    *,
+    seen: Observation,
+    now: datetime,
+) -> Iterator[Incident]:
+    """One that is known; nothing where it is forgotten."""
+    if incident.closed_at:
+        yield from _remembered(incident, trouble is not None, seen.sinks, now)
+    elif trouble is not None and trouble.lasted is None:
+        yield _go_on(contract, incident, trouble, now)
+    elif incident.well_since or trouble is not None or is_well(incident.key, memory, seen):
+        yield from _recover(incident, memory, now)
+    else:
+        yield from _wait(incident, now)
+
+
+def rechecks(contract: Declared, memory: Memory) -> Iterator[datetime]:
+    """When time alone changes an incident."""
+    due = patience_ends(memory)
+    if due is not None:
+        yield due
+    for incident in memory.incidents:
+        terms = _terms(contract, incident.key)
+        if incident.closed_at:
+            yield incident.closed_at + REMEMBERED
+        elif incident.well_since:
+            yield incident.well_since + hold(incident)
+        elif incident.unclear_since:
+            yield incident.unclear_since + GIVEN_UP
+        elif not incident.count:
+            yield incident.opened_at + terms.after
+        elif terms.remind_every and incident.told_at:
+            yield incident.told_at + terms.remind_every
+
+
+def hold(incident: Incident) -> timedelta:
+    """How long it must be well before it is over."""
+    return min(LONGEST_HOLD, HOLD * (1 << min(incident.relapses, 10)))
+
+
+# Steps -----------------------------------------------------------------------------------------------------------
+
+
+def _acknowledged(contract: Declared, incident: Incident, seen: Observation) -> Incident:
+    """Note what the sinks have taken since."""
+    name = identity(contract.uid, incident)
+    taken: Mapping[str, int] = seen.told.get(name, {})
+    told = {**incident.told, **{sink: n for sink, n in taken.items() if n > incident.told.get(sink, 0)}}
+    if told == incident.told:
+        return incident
+    return replace(incident, told=told, storms={**incident.storms, **seen.storms.get(name, {})})
+
+
+def _timed(incident: Incident, now: datetime) -> Incident:
+    """Bring times from the future back to now: a clock that was set back must not silence anything."""
+
+    def timed(at: datetime | None) -> datetime | None:
+        return now if at is not None and at > now + _SKEW else at
+
+    return replace(
+        incident,
+        opened_at=incident.opened_at if incident.count else timed(incident.opened_at) or now,
+        told_at=timed(incident.told_at),
+        well_since=timed(incident.well_since),
+        unclear_since=timed(incident.unclear_since),
+        closed_at=timed(incident.closed_at),
+    )
+
+
+def _remembered(incident: Incident, back: bool, sinks: tuple[str, ...], now: datetime) -> Iterator[Incident]:
+    """Keep what is over while a sink lacks its end, or while its coming back would be a relapse."""
+    age = now - (incident.closed_at or now)
+    if (untold(incident, sinks) and age < KEPT) or (not back and age < REMEMBERED):
+        yield incident
+
+
+def _begin(contract: Declared, trouble: Trouble, before: tuple[Incident, ...], now: datetime) -> Incident | None:
+    """Open one, told or waiting; None for what is over and was too short to be told."""
+    terms = _terms(contract, trouble.key)
+    over = trouble.lasted is not None
+    if terms.suspended or (trouble.lasted is not None and trouble.lasted < terms.after):
+        return None
+    lately = [
+        i.relapses + 1 for i in before if i.key == trouble.key and i.closed_at and now - i.closed_at < REMEMBERED
+    ]
+    incident = Incident(
+        key=trouble.key,
+        promise=trouble.promise,
+        reason=trouble.reason,
+        severity=_severity(terms, trouble),
+        opened_at=now - (trouble.lasted or timedelta(0)),
+        message=trouble.message,
+        revision=trouble.revision,
+        cause=trouble.cause,
+        failing=trouble.failing,
+        relapses=0 if over else max(lately, default=0),
+        well_since=now if over else None,
+    )
+    return incident if terms.after and not over else _tell(incident, trouble, terms, now)
+
+
+def _go_on(contract: Declared, incident: Incident, trouble: Trouble, now: datetime) -> Incident:
+    terms = _terms(contract, incident.key)
+    if incident.well_since:
+        incident = replace(incident, well_since=None, relapses=incident.relapses + 1)
+    incident = replace(incident, unclear_since=None)
+    reminded = incident.told_at or incident.opened_at
+    louder = _RANK.index(_severity(terms, trouble)) > _RANK.index(incident.severity)
+    asks = trouble.plea not in ("", incident.plea)
+    if incident.count:
+        due = louder or asks or (bool(terms.remind_every) and now >= reminded + terms.remind_every)
+    else:
+        due = now >= incident.opened_at + terms.after
+    if due:
+        return _tell(incident, trouble, terms, now)
+    said = not incident.count or trouble.next_step in incident.message
+    return replace(incident, next_step="" if said else trouble.next_step)
+
+
+def _tell(incident: Incident, trouble: Trouble, terms: AlertTerms, now: datetime) -> Incident:
+    """Have another message told, about how things stand now."""
+    return replace(
+        incident,
+        promise=trouble.promise,
+        reason=trouble.reason,
+        severity=max(incident.severity, _severity(terms, trouble), key=_RANK.index),
+        message=trouble.message,
+        revision=trouble.revision,
+        cause=incident.cause if incident.count else trouble.cause,
+        plea=trouble.plea or incident.plea,
+        failing=trouble.failing,
+        next_step="",
+        count=incident.count + 1,
+        told_at=now,
+    )
+
+
+def _recover(incident: Incident, memory: Memory, now: datetime) -> Iterator[Incident]:
+    if not incident.count:
+        return  # it did not last long enough to be worth a word
+    since = incident.well_since or now
+    if now - since < hold(incident):
+        yield replace(incident, well_since=since, unclear_since=None)
+    else:
+        closed = max(since, incident.opened_at)
+        well = replace(incident, well_since=None, unclear_since=None, outcome=outcome(incident, memory))
+        yield _close(well, closed, now)
+
+
+def _wait(incident: Incident, now: datetime) -> Iterator[Incident]:
+    """Say nothing while nothing tells whether it is well; after a long time, that nothing does."""
+    since = incident.unclear_since or now
+    if now - since < GIVEN_UP:
+        yield replace(incident, unclear_since=since)
+    elif incident.count:
+        yield _close(incident, max(since, incident.opened_at), now)
+
+
+def _close(incident: Incident, at: datetime, now: datetime) -> Incident:
+    return replace(incident, closed_at=at, next_step="", count=incident.count + 1, told_at=now)
+
+
+def _terms(contract: Declared, key: str) -> AlertTerms:
+    terms = contract.alerts.terms(key)
+    return replace(terms, after=max(terms.after, ABSENT)) if key in BINDING else terms
+
+
+def _severity(terms: AlertTerms, trouble: Trouble) -> Severity:
+    return Severity.CRITICAL if trouble.critical else terms.severity
+
+
+# Room ------------------------------------------------------------------------------------------------------------
+
+
+def _fitted(kept: list[Incident], fresh: list[Incident], sinks: tuple[str, ...]) -> tuple[Incident, ...]:
+    """As many as a status holds: what is over goes first, and what nobody has heard of yet can wait."""
+
+    def worth(incident: Incident) -> int:
+        if incident.closed_at:
+            return 1 if untold(incident, sinks) else 0
+        return 2 if incident in fresh or not incident.count else 3
+
+    first = sorted([*kept, *fresh], key=lambda incident: (worth(incident), incident.opened_at))[-INCIDENTS:]
+    return tuple(sorted(first, key=lambda incident: (not incident.closed_at, incident.opened_at)))
+
+
+def _reported(contract: Declared, memory: Memory, found: Mapping[str, Trouble]) -> Memory:
+    """Note which broken promises of the delivery people are told of, so that their end is not told anew."""
+    delivery = memory.delivery
+    if delivery is None:
+        return memory
+    told = known(memory)
+    done = {
+        judgement.promise
+        for judgement in memory.judgements
+        if judgement.verdict is Verdict.BROKEN and judgement.promise is not PromiseName.DRIFT
+        if is_spoken_of(judgement.promise, told) or _is_too_short(contract, found.get(judgement.promise))
+    }
+    names = tuple(name.value for name in PromiseName if name in done or name in delivery.reported)
+    return memory if names == delivery.reported else replace(memory, delivery=replace(delivery, reported=names))
+
+
+def _is_too_short(contract: Declared, trouble: Trouble | None) -> bool:
+    """Whether it is over and was not worth a word."""
+    if trouble is None or trouble.lasted is None:
+        return False
+    terms = _terms(contract, trouble.key)
+    return terms.suspended or trouble.lasted < terms.after

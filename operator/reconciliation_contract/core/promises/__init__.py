@@ -1,0 +1,1 @@
+"""The promises: one predicate over the evidence each, a verdict out."""

@@ -1,0 +1,143 @@
+"""The things that delivery depends on, and whose fault it is when they fail.
+
+An outage of one of these is never the application's fault: a verdict that falls during it names it. What cannot be
+looked at (no rights, no Lease) is unknown and blames nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Final
+
+from reconciliation_contract.core.facts.observation import (
+    API_SERVER,
+    RIGHTS,
+    SOURCE_KINDS,
+    Dependency,
+    Kustomization,
+    Observation,
+)
+from reconciliation_contract.core.memory.timeline import Delivery
+
+DEEPEST: Final = 32
+"""Steps of ``dependsOn`` followed; a chain with a circle in it ends here."""
+WAITS: Final = "DependencyNotReady"
+"""Flux's reason for a Kustomization that waits for another."""
+
+_FOR_DETECTION: Final[tuple[str, ...]] = ("Git", "source-controller", *SOURCE_KINDS)
+_FOR_APPLYING: Final[tuple[str, ...]] = ("kustomize-controller", "dependsOn")
+
+Lookup = Callable[[str], Kustomization | None]
+"""Find a Kustomization by ``namespace/name``."""
+
+
+def root_cause(kustomization: Kustomization, lookup: Lookup) -> str:
+    """Follow ``dependsOn`` from a Kustomization that waits to the one that does not wait itself: why all do."""
+    if kustomization.ready.reason != WAITS:
+        return ""
+    seen = {f"{kustomization.namespace}/{kustomization.name}"}
+    for _ in range(DEEPEST):
+        waited = [name for name in kustomization.depends_on if not _stands(lookup(name))]
+        name = min(waited, key=lambda name: _rank(lookup(name)), default="")
+        if not name:
+            return ""
+        if name in seen:
+            return f"Kustomizations depend on each other in a circle: {name}; remove one dependsOn"
+        seen.add(name)
+        found = lookup(name)
+        if found is None:
+            return f"Kustomization {name} does not exist; create it or mend dependsOn"
+        if found.ready.reason != WAITS:
+            return f"Kustomization {name} is not Ready: {_why(found)}"
+        kustomization = found
+    return ""
+
+
+def _stands(kustomization: Kustomization | None) -> bool:
+    return kustomization is not None and kustomization.ready.status == "True" and not kustomization.suspended
+
+
+def _rank(kustomization: Kustomization | None) -> int:
+    """Who is blamed first of several that are not Ready: those that will not become so by themselves."""
+    if kustomization is None or kustomization.suspended:
+        return 0
+    if kustomization.failures or kustomization.ready.status == "False":
+        return 0
+    return 1  # at work
+
+
+def _why(kustomization: Kustomization) -> str:
+    if kustomization.suspended:
+        return "it is suspended"
+    ready, failures = kustomization.ready, kustomization.failures
+    if ready.status == "Unknown" and failures:  # it retries, and says so most of the time
+        return f"{failures[-1].reason}: {failures[-1].message}"
+    return f"{ready.reason}: {ready.message}" if ready.reason else "it was never reconciled"
+
+
+def dependencies(seen: Observation) -> tuple[Dependency, ...]:
+    """How each dependency stands, in the order in which a delivery meets them."""
+    return (*_api_server(seen), *_git(seen), *seen.controllers, *_source(seen), *_waits(seen), *_rights(seen))
+
+
+def blame(seen: Observation, delivery: Delivery) -> str:
+    """What fails of that on which the next stage of a delivery depends, in words; empty where nothing is known to.
+
+    What else fails does not hinder it: neither source-controller once the commit is detected, nor a right that only
+    our own acts need. Where Flux tries and says itself what fails, nothing else is to blame.
+    """
+    needed = needs(delivery)
+    return next((d.message for d in dependencies(seen) if d.ready is False and d.name in needed), "")
+
+
+def needs(delivery: Delivery) -> tuple[str, ...]:
+    """Name the dependencies without which the next stage of a delivery is not reached."""
+    if delivery.stages.detected is None:
+        return _FOR_DETECTION
+    return () if delivery.failures else _FOR_APPLYING
+
+
+def needed(name: str, start: datetime, deadline: datetime, delivery: Delivery) -> tuple[datetime, datetime]:
+    """From when to when a delivery in time would need a dependency; an empty stretch where it does not."""
+    detected = delivery.stages.detected.at if delivery.stages.detected else deadline
+    match name:
+        case "source-controller":
+            return start, min(detected, deadline)
+        case "kustomize-controller":
+            return detected, max(detected, deadline)
+        case _:
+            return start, deadline
+
+
+def _api_server(seen: Observation) -> Iterator[Dependency]:
+    problem = "" if seen.fresh else "the operator has lost sight of the cluster; see whether the API server answers"
+    yield Dependency(API_SERVER, seen.fresh, problem)
+
+
+def _git(seen: Observation) -> Iterator[Dependency]:
+    if seen.git.problem:
+        # Our own look failing says nothing certain of Flux's, which may have other credentials and another network.
+        yield Dependency("Git", None, f"the operator cannot read the repository: {seen.git.problem}")
+    elif seen.git.head:
+        yield Dependency("Git", True, "")
+
+
+def _source(seen: Observation) -> Iterator[Dependency]:
+    source = seen.source
+    if source is None or source.suspended:
+        return
+    if source.ready.status == "False":
+        yield Dependency(source.kind, False, f"{source.kind}: {source.ready.reason}: {source.ready.message}")
+    elif source.ready.status == "True":
+        yield Dependency(source.kind, True, "")
+
+
+def _waits(seen: Observation) -> Iterator[Dependency]:
+    if seen.blocked_by:
+        yield Dependency("dependsOn", False, seen.blocked_by)
+
+
+def _rights(seen: Observation) -> Iterator[Dependency]:
+    if seen.lacking:
+        yield Dependency(RIGHTS, False, seen.lacking)

@@ -1,0 +1,191 @@
+"""The verdicts on the current delivery: what is known of it, and what happened to it, taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciliation_contract.core.facts.observation import API_SERVER, Kustomization, Observation, Outage
+from reconciliation_contract.core.memory import budget, timeline
+from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
+from reconciliation_contract.core.memory.memory import Memory, Rollback, RollbackState
+from reconciliation_contract.core.memory.timeline import Delivery
+from reconciliation_contract.core.promises import availability, deletion, drift
+from reconciliation_contract.core.promises.dependencies import blame, needed
+from reconciliation_contract.core.promises.validation import judge as judge_validation
+from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.duration import spoken
+
+_ON_TIME: Final = (PromiseName.DETECTION, PromiseName.RECONCILIATION, PromiseName.ROLLBACK)
+_LONG: Final = timedelta(seconds=10)
+"""From the decision until Flux takes the good revision up: from then on it is worth a word."""
+CLAUSES: Final = (judge_validation, deletion.judge, availability.judge)
+"""The promises that are not about a stretch of time alone. Each says None where nothing is known."""
+
+
+def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Judge every promise of the current delivery; what is concluded already stays."""
+    delivery = memory.delivery
+    if delivery is None:
+        return memory
+    courses = budget.courses(contract.promises, delivery, blame(seen, delivery))
+    fresh = [_one(_excused(course, delivery, seen, now), delivery, seen, now) for course in courses]
+    if not (delivery.adopted or delivery.resumed):
+        fresh += [said for clause in CLAUSES if (said := clause(contract, memory, seen, now))]
+    known = {judgement.promise: judgement for judgement in memory.judgements}
+    judged = known | {said.promise: budget.settle(known.get(said.promise), said) for said in fresh}
+    judged.pop(PromiseName.DRIFT, None)
+    if level := drift.judge(contract, memory):
+        judged[PromiseName.DRIFT] = level
+    return replace(memory, judgements=tuple(judged[name] for name in PromiseName if name in judged))
+
+
+def _one(course: budget.Course, delivery: Delivery, seen: Observation, now: datetime) -> Judgement:
+    if delivery.adopted:
+        message = "it was there before this contract followed it; judged from the next commit on"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
+    if course.end and not delivery.reached(course.end):
+        message = f"{course.goal} before, and judged then; another commit came and went unnoticed by Flux"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
+    judgement = budget.judge(course, now)
+    if judgement.verdict is Verdict.BROKEN and course.end is None and _stood_unseen(course, delivery, seen):
+        message = "it stood Ready once, but nobody saw when"
+        return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.UNOBSERVED, message)
+    paused = _paused(course, delivery, seen)
+    if paused and course.end is None:
+        return budget.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, paused)
+    return judgement
+
+
+def _excused(course: budget.Course, delivery: Delivery, seen: Observation, now: datetime) -> budget.Course:
+    """The course, with a dependency to blame that was away for half of the budget, or at its end."""
+    if course.start is None or course.blame or delivery.failures:
+        return course
+    deadline = course.start.at + course.within
+    lost: dict[str, timedelta] = {}
+    for outage in seen.outages:
+        begin, end = needed(outage.name, course.start.at, deadline, delivery)
+        if begin >= end:
+            continue
+        until = outage.until or now
+        cost = max(timedelta(0), min(until, end) - max(outage.since, begin))
+        lost[outage.name] = lost.get(outage.name, timedelta(0)) + cost
+        if (end == deadline and outage.since <= deadline <= until) or (
+            cost and lost[outage.name] * 2 >= course.within
+        ):
+            return replace(course, blame=_told(outage, until))
+    return course
+
+
+def _told(outage: Outage, until: datetime) -> str:
+    what = "the API server did not answer" if outage.name == API_SERVER else f"{outage.name} did not work"
+    return f"{what} from {outage.since:%H:%M:%S} to {until:%H:%M:%S} UTC"
+
+
+def pause(memory: Memory) -> Memory:
+    """End what is pending while the contract is suspended: nobody looks, so nothing can be said of it."""
+    message = "the contract was suspended before it was known"
+    ended = (budget.conclude(j, Verdict.UNKNOWN, reasons.SUSPENDED, message) for j in memory.judgements)
+    return replace(memory, judgements=tuple(ended))
+
+
+def owed(contract: Contract, delivery: Delivery, judgements: Iterable[Judgement]) -> Mapping[PromiseName, datetime]:
+    """Since when each promise is still open, for the next delivery to go on with; what was judged is settled."""
+    pending = {judgement.promise for judgement in judgements if not judgement.concluded}
+    return {
+        course.promise: min(at for at in (course.behind, course.start.at) if at)
+        for course in budget.courses(contract.promises, delivery)
+        if course.promise in pending and course.start
+    }
+
+
+def presumes(before: Memory, after: Memory) -> bool:
+    """Whether a promise is broken now only because nothing was seen to happen."""
+    return any(
+        judgement.verdict is Verdict.BROKEN
+        and judgement.reason in (reasons.BUDGET_EXCEEDED, reasons.DEPENDENCY_FAILED)
+        and judgement.measured is None
+        and judgement.promise in _ON_TIME
+        and before.judgement(judgement.promise) != judgement
+        for judgement in after.judgements
+    )
+
+
+def _stood_unseen(course: budget.Course, delivery: Delivery, seen: Observation) -> bool:
+    """Whether it must have been Ready at the revision before the first look: only then is it the applied one."""
+    kustomization = seen.kustomization
+    attempted = kustomization.attempted if kustomization else None
+    if course.promise is not PromiseName.RECONCILIATION or kustomization is None or attempted is None:
+        return False
+    return attempted.value == delivery.hash and not attempted.exact and _applied(kustomization, delivery)
+
+
+def _applied(kustomization: Kustomization, delivery: Delivery) -> bool:
+    return kustomization.applied_revision.endswith(delivery.hash)
+
+
+def _paused(course: budget.Course, delivery: Delivery, seen: Observation) -> str:
+    """Why Flux does not even try to get to the course's end; what is detected needs the source no more."""
+    if seen.source and seen.source.suspended and delivery.stages.detected is None:
+        return "the source was suspended before Flux had it"
+    if seen.kustomization and seen.kustomization.suspended and course.promise is PromiseName.RECONCILIATION:
+        return "the Kustomization was suspended before it was healthy"
+    return ""
+
+
+_UNDER_WAY = (RollbackState.SWITCHING, RollbackState.ACTIVE, RollbackState.FAILED)
+
+
+def mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Judge what the rollback means for the promises of the delivery it belongs to."""
+    undo, delivery = memory.rollback, memory.delivery
+    if undo is None:  # what was given up before its end is not judged
+        ended = tuple(j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK or j.concluded)
+        return replace(memory, judgements=ended)
+    if delivery is None or delivery.hash != undo.bad.hash:
+        return memory
+    if undo.state not in _UNDER_WAY and memory.judgement(PromiseName.ROLLBACK) is None:
+        return memory
+    message, was_done = f"never became healthy; rolled back: {undo.reason}", switched(undo, seen)
+    kept = tuple(
+        _undone(j, message) if was_done else j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK
+    )
+    mine = budget.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, seen, now))
+    return replace(memory, judgements=(*kept, mine))
+
+
+def _undone(judgement: Judgement, message: str) -> Judgement:
+    """What a rollback makes of a pending promise: only those about the way to healthy are broken by it."""
+    match judgement.promise:
+        case PromiseName.AVAILABILITY:
+            return judgement  # the way back can cost replicas, too
+        case PromiseName.DETECTION | PromiseName.RECONCILIATION:
+            return budget.conclude(judgement, Verdict.BROKEN, reasons.ROLLED_BACK, message)
+        case _:  # what the revision deleted is wanted again
+            return budget.conclude(judgement, Verdict.SUPERSEDED, reasons.ROLLED_BACK, message)
+
+
+def switched(undo: Rollback, seen: Observation) -> bool:
+    """Whether the act was done: until then the delivery goes on as if there had never been an intent."""
+    kustomization = seen.kustomization
+    return undo.completed_at is not None or (kustomization is not None and kustomization.source == undo.pin)
+
+
+def _way_back(contract: Contract, undo: Rollback, seen: Observation, now: datetime) -> Judgement:
+    start = timeline.Moment(undo.started_at, timeline.Witness.WATCH)
+    end = timeline.Moment(undo.completed_at, timeline.Witness.WATCH) if undo.completed_at else None
+    goal, note = f"back at {undo.good.name}", _delayed(undo, seen.kustomization) if end else ""
+    course = budget.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal, note=note)
+    return budget.judge(course, now)
+
+
+def _delayed(rollback: Rollback, kustomization: Kustomization | None) -> str:
+    """How long Flux let the good revision wait; empty where that was soon, or is not known."""
+    attempted = kustomization.attempted if kustomization else None
+    if attempted is None or attempted.value != rollback.good.hash or not attempted.exact:
+        return ""
+    passed = attempted.at - rollback.started_at
+    return f"Flux took it up after {spoken(passed)}" if passed >= _LONG else ""

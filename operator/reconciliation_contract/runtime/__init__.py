@@ -1,0 +1,1 @@
+"""The running operator: a queue of contracts, a pass over each, the wiring of it all."""

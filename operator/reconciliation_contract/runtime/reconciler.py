@@ -1,0 +1,329 @@
+"""The one place that awaits and decides: a pass over one contract.
+
+::
+
+    status ──▶ memory ─┐
+    store ─────────────┼──▶ evaluate ──▶ decision ──▶ write status (if changed) ──▶ effects ──▶ look again
+    lookout (Git) ─────┘     (pure)
+
+Nothing is kept here between passes but how the last act failed. Every pass starts from the status as it was written,
+so what is about to be done has always been written first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, Cluster
+from reconciliation_contract.adapters.kubernetes.events import Events
+from reconciliation_contract.adapters.kubernetes.flux_acts import Flux
+from reconciliation_contract.adapters.telemetry.metrics import Metrics
+from reconciliation_contract.api.contract.parse import FINALIZER
+from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.config import Settings
+from reconciliation_contract.core.evaluation import Decision, evaluate
+from reconciliation_contract.core.facts.observation import Observation, SourceRef
+from reconciliation_contract.core.memory.effects import (
+    AllowDeletion,
+    DeletePin,
+    Disown,
+    Effect,
+    EmitEvent,
+    EnsurePin,
+    HoldDeletion,
+    RequestReconcile,
+    SwitchSource,
+    TellLeft,
+)
+from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.core.promises.judging import presumes
+from reconciliation_contract.core.rollback.release import PATIENCE
+from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
+from reconciliation_contract.notifier import Notifier
+from reconciliation_contract.observers.environment import Surroundings
+from reconciliation_contract.observers.fleet import Pulses
+from reconciliation_contract.observers.git import Lookout
+from reconciliation_contract.observers.manifests import Inspection
+from reconciliation_contract.observers.pruning import Removals
+from reconciliation_contract.observers.recheck import look_closely
+from reconciliation_contract.observers.store import Key, Raw, Record, Store
+from reconciliation_contract.observers.workloads import Rollouts
+from reconciliation_contract.runtime.queue import LONGEST_BACKOFF, Queue
+from reconciliation_contract.runtime.refused_acts import Refusal, is_decided
+
+_log = logging.getLogger(__name__)
+
+LONGEST_SILENCE: Final = timedelta(minutes=5)
+"""A contract is looked at this often, whatever happens."""
+SOON: Final = 8.0
+"""Seconds between tries at most where a person waits: for a right to be seen, or a deletion to end."""
+_ACTING: Final = EnsurePin | DeletePin | SwitchSource | Disown | HoldDeletion
+
+
+Follow = Callable[[Contract, Memory, Memory], None]
+"""Is shown what each pass changed, once it is written; must not wait."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The outside world, as a pass reaches it."""
+
+    cluster: Cluster
+    flux: Flux
+    events: Events
+    lookout: Lookout
+    removals: Removals
+    inspection: Inspection
+    rollouts: Rollouts
+    surroundings: Surroundings
+    notifier: Notifier
+    metrics: Metrics
+    clock: Callable[[], datetime]
+    follow: Follow = lambda *_: None
+
+
+def _as_kept(now: datetime) -> datetime:
+    """Cut a time to milliseconds, as the status has it: what a pass decides must be what the next one reads back."""
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Reconciler:
+    """Works the queue: one pass for each key that is due."""
+
+    def __init__(self, store: Store, queue: Queue[Key], reach: Reach, settings: Settings) -> None:
+        self._store = store
+        self._queue = queue
+        self._reach = reach
+        self._settings = settings
+        self._trouble: dict[Key, Refusal] = {}
+        self._fleet = Pulses(store, settings.fleet_brake)
+
+    async def work(self) -> None:
+        """Look at one contract after the other, for ever; one that fails never stops the others."""
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._attempt(key)
+            finally:
+                self._queue.done(key)
+
+    async def _attempt(self, key: Key) -> None:
+        try:
+            with self._reach.metrics.passing():
+                await self.look(key)
+        except Conflict:
+            self._queue.retry(key)  # the watch brings the newer version; this is for when it does not
+        except Missing:
+            self._queue.retry(key)
+        except ClusterError as error:
+            delay = self._queue.retry(key, SOON if self._awaited(key, error) else LONGEST_BACKOFF)
+            self._reach.metrics.failed("cluster")
+            _log.warning("the cluster did not do it", extra={"contract": key, "error": str(error), "retry_in": delay})
+        except Exception:  # noqa: BLE001 - ours: this contract only, never the others
+            delay = self._queue.retry(key)
+            self._reach.metrics.failed("bug")
+            _log.exception("a pass failed; please report this", extra={"contract": key, "retry_in": delay})
+        else:
+            self._queue.forget(key)
+
+    def _awaited(self, key: Key, error: ClusterError) -> bool:
+        record = self._store.contracts.get(key)
+        refused = isinstance(error, Refused) and key in self._trouble
+        return refused or (record is not None and record.contract.deleting)
+
+    async def look(self, key: Key) -> None:
+        """Make one pass over a contract: observe, decide, write, act."""
+        record = self._store.contracts.get(key)
+        if record is None:
+            self._reach.lookout.forget(key)
+            self._reach.removals.forget(key)
+            self._reach.inspection.forget(key)
+            self._reach.rollouts.forget(key)
+            self._reach.metrics.forgot(key)
+            self._reach.notifier.forget(key)
+            self._trouble.pop(key, None)
+            self._fleet.note(key)
+            return
+        now = _as_kept(self._reach.clock())
+        memory = parse_memory(record.status)
+        seen = self._observe(key, record, memory, now)
+        decision = evaluate(record.contract, memory, seen, now)
+        if presumes(memory, decision.memory):
+            for other in await look_closely(self._reach.cluster, self._store, seen, now) - {key}:
+                self._queue.add(other)
+            seen = self._observe(key, record, memory, now)
+            decision = evaluate(record.contract, memory, seen, now)
+        record = await self._write(key, record, decision, seen)
+        self._fleet.note(key)
+        if isinstance(record.contract, Contract):
+            self._reach.removals.attend(key, record.contract, decision.memory)
+            self._reach.follow(record.contract, memory, decision.memory)
+            if self._settings.manifests:
+                self._reach.inspection.attend(key, record.contract, decision.memory, seen)
+            self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
+            self._reach.notifier.announce(record.contract, memory, decision.memory, seen.source, now)
+        uid = seen.kustomization.uid if seen.kustomization else ""
+        self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
+        self._reach.metrics.passed(record.contract, memory, decision.memory)
+        if memory.rollback is None and decision.memory.rollback is not None:
+            self._trouble.pop(key, None)  # it was about something else
+        await self._perform(key, record, decision)
+        self._again(key, decision, now)
+
+    def _observe(self, key: Key, record: Record, memory: Memory, now: datetime) -> Observation:
+        contract = record.contract
+        if not isinstance(contract, Contract):
+            return self._heard(key, Observation())
+        trouble = self._trouble.get(key)
+        refused = trouble.refused if trouble else ""
+        seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=refused)
+        artifact = seen.source.artifact if seen.source else None
+        dated = seen.source if seen.source and seen.source.dated else None
+        git = self._reach.lookout.facts(key, dated, artifact.value.hash if artifact else "")
+        around = self._reach.surroundings.facts
+        if seen.source:
+            hooked = around.hooked_at(seen.source.reference)
+            seen = replace(seen, source=replace(seen.source, webhook=hooked))
+        seen = replace(
+            seen,
+            git=git,
+            departures=self._reach.removals.facts(key, seen.kustomization, memory),
+            failed_for=trouble.refused_for(now) if trouble else timedelta(0),
+            validation=self._reach.inspection.validation(key),
+            drift=self._reach.inspection.drift(key),
+            rollout=self._reach.rollouts.facts(key),
+            complete=git.looked,
+            looks_every=self._settings.git_interval,
+            account=contract.service_account or self._settings.default_service_account,
+            controllers=around.controllers,
+            cancels_health_checks=around.kustomize.cancels_health_checks,
+            selectors=around.selectors,
+            lacking=self._reach.surroundings.lacking(contract),
+        )
+        self._fleet.note(key)
+        return self._heard(key, replace(seen, brake=self._fleet.brake(key, now)))
+
+    def _heard(self, key: Key, seen: Observation) -> Observation:
+        """Add what the sinks took."""
+        notifier = self._reach.notifier
+        return replace(
+            seen,
+            sinks=notifier.sinks,
+            told=notifier.told(key),
+            storms=notifier.storms(key),
+            announced=notifier.announced(key),
+        )
+
+    async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
+        """Write the status if it changed, on the version that it was decided on."""
+        status = render_status(decision.memory, seen.kustomization)
+        if status == record.status:
+            return record
+        self._reach.metrics.wrote()
+        written = await self._reach.cluster.replace_status(*key, record.resource_version, status)
+        self._store.put_contract(written)
+        return self._store.contracts[key]
+
+    def _again(self, key: Key, decision: Decision, now: datetime) -> None:
+        if not decision.settled:
+            self._queue.add(key)
+        rechecks = (decision.recheck_at, self._reach.inspection.due(key))
+        due = min((max(at - now, timedelta(0)) for at in rechecks if at), default=LONGEST_SILENCE)
+        # A verdict turns on its deadline, not before: look just after it.
+        self._queue.add(key, min(due, LONGEST_SILENCE).total_seconds() + 0.01)
+
+    async def _perform(self, key: Key, record: Record, decision: Decision) -> None:
+        """Tell first, then act: an act that is refused must not silence the news, which come only once."""
+        for effect in sorted(decision.effects, key=lambda effect: not isinstance(effect, EmitEvent)):
+            if isinstance(record.contract, Contract):
+                await self._guarded(key, record, record.contract, effect)
+            elif isinstance(effect, EmitEvent):
+                self._reach.events.emit(record.contract, effect)
+            elif isinstance(effect, AllowDeletion):
+                await self._finalize(record, key, hold=False)
+        if any(isinstance(effect, _ACTING) for effect in decision.effects):
+            self._trouble.pop(key, None)
+
+    async def _guarded(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
+        """Perform one effect; what the API server refuses is told in the status and tried again later."""
+        try:
+            await self._act(key, record, contract, effect)
+        except (Refused, Unavailable) as error:
+            if isinstance(effect, _ACTING):
+                self._note(key, type(effect), error, ending=contract.deleting)
+            raise
+
+    def _note(self, key: Key, act: type[Effect], error: Refused | Unavailable, *, ending: bool) -> None:
+        known, now = self._trouble.pop(key, None), self._reach.clock()
+        if not is_decided(error):
+            return
+        refused = str(error) if isinstance(error, Refused) else ""
+        trouble = Refusal(act, known.since if known and known.act is act else now, now, refused, ending)
+        self._trouble[key] = trouble
+        news = refused and not (known and known.refused)  # only once: a message may be another one each time
+        if news or trouble.refused_for(now) >= PATIENCE:
+            self._queue.add(key, 0.01)
+
+    async def _act(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
+        reach = self._reach
+        match effect:
+            case EmitEvent():
+                reach.events.emit(contract, effect)
+            case HoldDeletion():
+                await self._finalize(record, key, hold=True)
+            case AllowDeletion():
+                await self._finalize(record, key, hold=False)
+            case EnsurePin():
+                await self._pin(contract, effect)
+            case DeletePin(pin, owner):
+                await self._unpin(contract, pin, owner)
+            case SwitchSource():
+                self._take(await reach.flux.switch(contract, effect))
+            case Disown():
+                self._take(await reach.flux.disown(contract, effect))
+            case TellLeft(message):
+                _log.warning("a rollback is left behind", extra={"contract": key, "left": message})
+                reach.events.lament(contract, message)
+            case RequestReconcile():
+                await reach.flux.request(contract, effect)
+
+    async def _pin(self, contract: Contract, act: EnsurePin) -> None:
+        """Make the pinned copy, and see it at once: a deletion must find it, however late its watch is."""
+        made = await self._reach.flux.ensure_pin(contract, act.pin, act.source, act.hash)
+        if made is not None:
+            self._store.put_source(made, self._reach.clock(), live=True)
+
+    async def _unpin(self, contract: Contract, pin: SourceRef, owner: str) -> None:
+        """Remove the pinned copy, unless the Kustomization uses it after all: its watch can lag behind our act."""
+        user = await self._reach.flux.user_of(contract, pin)
+        if user is not None:
+            # What was known already will be decided on in the same way again, so that counts as a refusal.
+            problem = Conflict if self._take(user) else Refused
+            raise problem("delete", f"GitRepository {pin.namespace}/{pin.name}", "the Kustomization uses it")
+        await self._reach.flux.delete_pin(contract, pin, owner)
+
+    def _take(self, kustomization: Raw) -> bool:
+        """See what the API server has just shown, without waiting for the watch; return whether it is news."""
+        if self._store.knows(kustomization):
+            return False
+        for key in self._store.put_kustomization(kustomization, self._reach.clock(), live=True):
+            self._queue.add(key)
+        return True
+
+    async def _finalize(self, record: Record, key: Key, *, hold: bool) -> None:
+        """Put our finalizer on the contract, or take it off; other finalizers stay."""
+        found = await self._reach.cluster.get(CONTRACTS, *key)
+        meta: Mapping[str, Any] = found.get("metadata") or {}
+        if meta.get("uid") != record.contract.uid:
+            return
+        others = [name for name in meta.get("finalizers") or () if name != FINALIZER]
+        wanted = [*others, FINALIZER] if hold else others
+        patch = {"metadata": {"resourceVersion": meta.get("resourceVersion"), "finalizers": wanted}}
+        self._store.put_contract(await self._reach.cluster.merge(CONTRACTS, *key, patch))
+        self._queue.add(key)
