@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from reconciliation_contract.core.values.text import cleaned
+
+_LONGEST_SHOWN: Final = 80
+"""Characters shown of a name that is none."""
 
 
 @dataclass
@@ -42,3 +48,12 @@ class Powerless(Refused):
 
 class Unavailable(ClusterError):
     """The API server does not answer, or not now (connection, time-out, 429, 5xx)."""
+
+
+class BadName(Refused):
+    """Kubernetes takes no such name, so no request was made with it."""
+
+    def __init__(self, text: str, use: str, flaw: str) -> None:
+        """``use`` says what it would name, such as ``a name of secrets``; ``flaw`` what is wrong with it."""
+        shown = cleaned(text, _LONGEST_SHOWN)
+        super().__init__("use", f'"{shown}" as {use}', f"{flaw}; correct it where it is written")

@@ -25,7 +25,7 @@ DELAYS = {"slow": 3600, "lame": 25, "sane": 1.9}
 class Hanging:
     """An API server with a webhook that never answers for some names, or late."""
 
-    async def discover(self, _path: str) -> dict[str, Any]:
+    async def discover(self, _group: str, _version: str) -> dict[str, Any]:
         return {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 
     async def dry_run(self, _resource: Any, _space: str, name: str, _body: Any, **_how: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.kubernetes.flux_acts import Flux, identity, pinned
+from reconciliation_contract.adapters.kubernetes.flux_acts import Flux, pinned
+from reconciliation_contract.adapters.kubernetes.resource import service_account_user
 from reconciliation_contract.core.facts.observation import SourceRef
 from reconciliation_contract.core.memory.effects import Disown, SwitchSource
 from reconciliation_contract.core.spec.contract import Contract
@@ -120,7 +121,7 @@ def test_a_long_name_still_makes_a_valid_label() -> None:
 @pytest.mark.parametrize(("account", "user"), [("", ""), ("deployer", "system:serviceaccount:apps:deployer")])
 def test_an_account_acts_as_its_user(account: str, user: str) -> None:
     """Without an account the operator acts as itself."""
-    assert identity("apps", account) == user
+    assert service_account_user("apps", account) == user
 
 
 def answering(found: dict[str, Any] | None, *, exists: bool = False) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.adapters.kubernetes.objects import LiveObjects
+from reconciliation_contract.adapters.kubernetes.resource import group_path
 from reconciliation_contract.core.facts.inventory import entry
 from reconciliation_contract.core.facts.pruning import Live
 from reconciliation_contract.errors import Missing, Refused, Unavailable
@@ -34,8 +35,12 @@ class Cluster:
         self.known: dict[str, Any] = DOCUMENTS | (at or {})
         self.asked: list[str] = []
 
-    async def discover(self, path: str) -> Any:
+    async def discover(self, group: str, version: str = "") -> Any:
         """Read a document."""
+        return self.read(group_path(group, version))
+
+    def read(self, path: str) -> Any:
+        """Read what a path has."""
         self.asked.append(path)
         found = self.known.get(path, Missing("discover", path))
         if isinstance(found, Exception):
@@ -44,7 +49,7 @@ class Cluster:
 
     async def get_metadata(self, resource: Any, namespace: str, name: str) -> Any:
         """Read metadata."""
-        return await self.discover(resource.path(namespace, name))
+        return self.read(resource.path_of(namespace, name))
 
 
 class Clock:

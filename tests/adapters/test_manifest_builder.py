@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.kubernetes.client import Resource
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.adapters.manifests.artifact import download
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder, Limits

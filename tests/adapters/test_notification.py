@@ -382,6 +382,35 @@ async def test_a_token_is_read_anew_and_never_shown(tmp_path: Path) -> None:
     assert "another" not in str(refused.value) + str(missing.value)
 
 
+@pytest.mark.parametrize("text", ["one\ntwo", "one\r\nX-Evil: 1", "tök"], ids=["lines", "header", "not ASCII"])
+async def test_a_token_of_more_than_one_line_is_sent_nowhere(tmp_path: Path, text: str) -> None:
+    """It would be a header of its own; the file is named, what it holds is not."""
+    token = tmp_path / "token"
+    token.write_text(text)
+    async with receiving(200) as receiver:
+        sink = CloudEventsSink(receiver.url, str(token))
+        with pytest.raises(SinkError, match="more than one line") as caught:
+            await sink.send([opening()])
+        await sink.close()
+
+    assert receiver.came == []
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 500])
+async def test_what_a_sink_answers_is_told_to_nobody(status: int) -> None:
+    """Whoever set the address may show it whatever it likes, and read it in our log; the status is enough."""
+    async with receiving(status) as receiver:
+        receiver.headers = {"Location": "http://169.254.169.254/latest", "X-Canary": "canary"}
+        sink = CloudEventsSink(receiver.url, "")
+        with pytest.raises(SinkError) as caught:
+            await sink.send([opening()])
+        await sink.close()
+
+    assert str(caught.value).endswith(f" answers {status}")
+    assert len(receiver.came) == 1
+
+
 # Apprise ------------------------------------------------------------------------------------------------------------
 
 

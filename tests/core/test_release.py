@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -58,6 +60,19 @@ def test_what_is_left_is_told_with_the_commands_that_remove_it() -> None:
     assert f"kubectl -n apps patch kustomization shop --type=merge -p '{patch}'" in told(case)
     assert f"kubectl -n apps delete gitrepository {PIN.name}" in told(case)
     assert "(forbidden)" in told(case)
+
+
+def test_a_command_to_copy_is_one_command() -> None:
+    """What was remembered of others stays an argument, whatever stands in it."""
+    evil = "x'; touch /tmp/owned; '"
+    case = leaving(rollback__kept_annotations={HOLD: evil})
+
+    command = told(case).partition("run: ")[2].partition("; kubectl -n apps delete")[0]
+    words = shlex.split(command)
+
+    assert words[:7] == ["kubectl", "-n", "apps", "patch", "kustomization", "shop", "--type=merge"]
+    assert json.loads(words[8])["metadata"]["annotations"][HOLD] == evil
+    assert len(words) == 9
 
 
 def test_only_what_is_left_is_told() -> None:

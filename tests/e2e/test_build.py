@@ -19,7 +19,7 @@ from playground.progress import Progress
 from playground.toolchain import NoGoError, find_go
 from playground.toolset import CLUSTER
 from playground.waiting import wait_until
-from reconciliation_contract.adapters.kubernetes.client import Resource
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
@@ -242,7 +242,7 @@ class Reading:
 
     async def get(self, resource: Resource, namespace: str, name: str, *, user: str = "") -> Raw:
         assert not user
-        found = self.api.find(resource.path(namespace, name))
+        found = self.api.find(resource.path_of(namespace, name))
         if found is None:
             raise Missing("read", name)
         return found

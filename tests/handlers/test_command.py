@@ -110,6 +110,16 @@ def test_an_address_that_makes_no_sense_is_explained(address: str, capsys: pytes
     assert f"{address!r} is no address to listen on; write HOST:PORT, for example 127.0.0.1:8080" in told
 
 
+@pytest.mark.parametrize("flag", ["--namespace", "--flux-namespace", "--flux-account", "--default-service-account"])
+def test_a_name_that_is_none_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would stand in a path or a header."""
+    with pytest.raises(SystemExit) as ended:
+        main(["run", f"{flag}=../kube-system"])
+
+    assert ended.value.code == 2
+    assert f"argument {flag}: '../kube-system' is no name: only a-z, 0-9" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [[], ["walk"], ["run", "--log-level=loud"], ["run", "--nonsense"]], ids=str)
 def test_what_is_not_understood_ends_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Status 2, as every command line does."""

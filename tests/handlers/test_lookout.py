@@ -15,7 +15,7 @@ import pytest
 
 from reconciliation_contract.adapters.git import AccessDenied, Malformed, NotFound, Unreachable, UnsupportedRef
 from reconciliation_contract.core.facts.observation import Commit, Source, Unreadable
-from reconciliation_contract.errors import Missing, Refused, Unavailable
+from reconciliation_contract.errors import BadName, Missing, Refused, Unavailable
 from reconciliation_contract.observers.git import LONGEST_PAUSE, Key, Lookout, place_of
 from tests.support.virtual_time import START, eventually, now, passing
 from tests.support.virtual_time_git import GitScript
@@ -329,6 +329,11 @@ async def test_credentials_come_from_the_sources_secret() -> None:
         ),
         pytest.param(Missing("read", "x", "not found"), "not found", id="missing"),
         pytest.param(Unavailable("read", "x", "no answer"), "no answer", id="no answer"),
+        pytest.param(
+            BadName("../../victim/secrets/git", "a name of secrets", "only a-z may stand in it"),
+            'cannot use "../../victim/secrets/git" as a name of secrets: only a-z may stand in it; correct it',
+            id="no name",
+        ),
         pytest.param(secret(bearerToken="a\nb"), "bearerToken", id="nonsense in it"),
         pytest.param({"data": {"username": "%%%"}}, "", id="not base64"),
         pytest.param({"data": {"username": "ü"}}, "", id="not even ASCII"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.kubernetes.client import Resource
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.facts.observation import SourceRef
 from reconciliation_contract.core.spec.contract import Contract

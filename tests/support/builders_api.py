@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS, Resource
+from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, GIT_REPOSITORIES, KUSTOMIZATIONS
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.api.contract.parse import FINALIZER
 from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable

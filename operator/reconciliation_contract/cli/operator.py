@@ -22,6 +22,7 @@ from reconciliation_contract.adapters.telemetry.metrics import Metrics
 from reconciliation_contract.api.duration import parse_duration
 from reconciliation_contract.config import Listen, Settings, read_endpoint
 from reconciliation_contract.core.values.duration import spoken
+from reconciliation_contract.core.values.object_name import flaw_of_label, flaw_of_subdomain
 from reconciliation_contract.errors import ClusterError, Unavailable
 from reconciliation_contract.handlers.late_kinds import discover
 from reconciliation_contract.handlers.watching import configure, register
@@ -45,10 +46,19 @@ def parser() -> argparse.ArgumentParser:
     defaults = Settings()
     run.add_argument("--observe-only", action="store_true", help="measure and judge, never act on a Flux object")
     run.add_argument(
-        "--namespace", action="append", default=[], metavar="NS", help="watch only this one (repeatable)"
+        "--namespace",
+        type=_namespace,
+        action="append",
+        default=[],
+        metavar="NS",
+        help="watch only this one (repeatable)",
     )
     run.add_argument(
-        "--flux-namespace", default=defaults.flux_namespace, metavar="NS", help="where Flux's controllers run"
+        "--flux-namespace",
+        type=_namespace,
+        default=defaults.flux_namespace,
+        metavar="NS",
+        help="where Flux's controllers run",
     )
     run.add_argument(
         "--skip-manifests",
@@ -57,12 +67,14 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--flux-account",
+        type=_account,
         default=defaults.flux_account,
         metavar="NAME",
         help="try manifests as this service account of Flux's namespace where a Kustomization names none",
     )
     run.add_argument(
         "--default-service-account",
+        type=_account,
         default=defaults.default_service_account,
         metavar="NAME",
         help="act with the rights of this service account of the contract's namespace where a contract names none",
@@ -125,6 +137,22 @@ def _notifying(run: argparse.ArgumentParser) -> None:
         found.add_argument(f"--{name}-token-file", default="", metavar="FILE", help=f"bearer token for --{name}")
     text = "URLs of chat, mail or pagers in Apprise's form, one a line (needs the extra 'notify')"
     found.add_argument("--notify-urls-file", default="", metavar="FILE", help=text)
+
+
+def _namespace(text: str) -> str:
+    return _named(text, flaw_of_label(text))
+
+
+def _account(text: str) -> str:
+    """Read the name of a service account; an empty one stands for the operator's own rights."""
+    return _named(text, flaw_of_subdomain(text) if text else "")
+
+
+def _named(text: str, flaw: str) -> str:
+    if flaw:
+        message = f"{text!r} is no name: {flaw}"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def _endpoint(text: str) -> str:

@@ -20,15 +20,14 @@ from reconciliation_contract.adapters.kubernetes.client import (
     LEASES,
     RECEIVERS,
     Cluster,
-    Resource,
 )
-from reconciliation_contract.adapters.kubernetes.flux_acts import identity
+from reconciliation_contract.adapters.kubernetes.resource import Resource, service_account_user
 from reconciliation_contract.api.flux.controller import Started, argument, started
 from reconciliation_contract.api.kubernetes.raw import read_list, read_map, read_number, read_text
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.facts.observation import Dependency, SourceRef
 from reconciliation_contract.core.spec.contract import Contract, Declared, DriftMode, RollbackMode
-from reconciliation_contract.errors import ClusterError, Missing, Refused
+from reconciliation_contract.errors import BadName, ClusterError, Missing, Refused
 from reconciliation_contract.observers.store import Key, Store
 
 _log = logging.getLogger(__name__)
@@ -230,14 +229,17 @@ class Surroundings:
 
     async def _missing(self, who: Identity) -> str | None:
         """What is lacking, anywhere where no namespace is named; None where it cannot be told."""
-        user = identity(who.namespace, who.account)
-        name = user or "the operator"
+        name = who.account or "the operator"
         try:
+            user = service_account_user(who.namespace, who.account)
+            name = user or name
             for verb, group, resource in _ROLLBACK if who.rolls_back else _CORRECTION:
                 where = who.source if resource == GIT_REPOSITORIES.plural else who.namespace
                 if not await self._cluster.may(verb, group, resource, where, user=user):
                     lost = "no rollback is possible" if who.rolls_back else "Flux cannot be asked to put drift right"
                     return f"{name} may not {verb} {resource} in {where}, so {lost}; grant it"
+        except BadName as error:
+            return str(error)
         except Refused as error:
             return f"the operator may not act as {name}: {error.detail}"
         except ClusterError as error:

@@ -20,7 +20,7 @@ from reconciliation_contract.adapters import git
 from reconciliation_contract.adapters.kubernetes.client import SECRETS, Cluster
 from reconciliation_contract.api.kubernetes.raw import read_map, read_strings
 from reconciliation_contract.core.facts.observation import Commit, Git, Head, Source, Unreadable
-from reconciliation_contract.errors import ClusterError, Refused
+from reconciliation_contract.errors import BadName, ClusterError, Refused
 from reconciliation_contract.observers.supervisor import BUG, Keeper
 
 Key = tuple[str, str]
@@ -197,6 +197,8 @@ class Lookout:
             return git.Remote(source.url)
         try:
             secret = await self._cluster.get(SECRETS, source.namespace, source.secret)
+        except BadName:
+            raise
         except Refused as error:
             remedy = "let the operator get this Secret, as deploy/components/git-secrets does"
             where = f"Secret {source.namespace}/{source.secret}"

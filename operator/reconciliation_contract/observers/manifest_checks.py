@@ -16,8 +16,8 @@ from typing import Final, Protocol
 from reconciliation_contract.adapters.dry_run.apply import DryRun
 from reconciliation_contract.adapters.dry_run.batch import Patience, check_all
 from reconciliation_contract.adapters.dry_run.outcome import Applier, Outcome, plain
-from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS, SOURCES, Cluster, Resource
-from reconciliation_contract.adapters.kubernetes.flux_acts import identity
+from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS, SOURCES, Cluster
+from reconciliation_contract.adapters.kubernetes.resource import Resource, label_selector, service_account_user
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.api.flux.apply_options import account, elsewhere, forces, ignore_rules
@@ -37,7 +37,7 @@ from reconciliation_contract.core.spec.ignore_rules import Exemptions, IgnoreRul
 from reconciliation_contract.core.values.diff import Difference, comparable, differences
 from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.core.values.text import bounded
-from reconciliation_contract.errors import Powerless, Refused, Unavailable
+from reconciliation_contract.errors import BadName, Powerless, Refused, Unavailable
 
 _DIFFERENCES: Final = 64
 """Differences of one object that are looked at."""
@@ -86,7 +86,7 @@ class Trial:
         self._cluster = cluster
         self._builder = builder
         self._clock = clock
-        self._account = identity(*flux_account)
+        self._account = service_account_user(*flux_account)
         self._flux = flux
         self._validating = DryRun(cluster, clock)
         self._comparing = DryRun(cluster, clock)
@@ -129,7 +129,7 @@ class Trial:
 
     async def count(self, found: Kustomization, user: str, places: Sequence[Place], pause: float = 0.0) -> Census:
         """Make a census of what carries a Kustomization's labels, with a pause in seconds after each request."""
-        selector = f"{_FLUX}/name={found.name},{_FLUX}/namespace={found.namespace}"
+        selector = label_selector({f"{_FLUX}/name": found.name, f"{_FLUX}/namespace": found.namespace})
         members, listed, unlisted = [], [], ""
         for place in places:
             try:
@@ -161,17 +161,22 @@ class Trial:
         where = source or SourceRef(
             read_text(ref, "kind"), read_text(ref, "namespace") or namespace, read_text(ref, "name")
         )
-        found = await self._read(SOURCES[where.kind], where.namespace, where.name)
+        kind = SOURCES.get(where.kind)
+        if kind is None:
+            raise Refused(
+                "look at", f"a source of kind {bounded(where.kind, 64)}", f"only {', '.join(SOURCES)} are known"
+            )
+        found = await self._read(kind, where.namespace, where.name)
         if revision_hash(read_text(read_map(read_map(found, "status"), "artifact"), "revision")) != hash_:
             raise Moved
         flux = self._flux()
         named = account(raw) or flux.default_service_account
-        user = identity(namespace, named) or self._account
+        user = service_account_user(namespace, named) or self._account
         built = await self._builder.build(Artifact.of(found), raw, user, strict=flux.strict)
         # It reads all objects, which may be many.
         coming = await asyncio.to_thread(forthcoming, built.objects)
         applier = Applier(user, bool(named), forces(raw), within, coming, flux.overrides)
-        return Subject(raw, (SOURCES[where.kind], where.namespace, where.name), built, applier)
+        return Subject(raw, (kind, where.namespace, where.name), built, applier)
 
     async def _stands(self, subject: Subject, hash_: str) -> bool:
         """Whether Flux has begun nothing since: half of another revision would look like drift."""
@@ -189,6 +194,8 @@ class Trial:
     async def _read(self, resource: Resource, namespace: str, name: str) -> Raw:
         try:
             return await self._cluster.get(resource, namespace, name)
+        except BadName:
+            raise
         except Refused as error:
             remedy = "the operator may not; deploy/components/validation shows how to let it"
             raise Refused("get", f"{resource.plural} in {namespace}", remedy, error.code, error.reason) from error

@@ -21,8 +21,8 @@ from reconciliation_contract.adapters.kubernetes.client import (
     KUSTOMIZATIONS,
     SOURCES,
     Cluster,
-    Resource,
 )
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.facts.observation import API_SERVER, Kustomization, Source
 from reconciliation_contract.errors import ClusterError, Missing, Unavailable

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -20,18 +20,18 @@ from reconciliation_contract.adapters.kubernetes.client import (
     DEPLOYMENTS,
     STATEFUL_SETS,
     Cluster,
-    Resource,
 )
+from reconciliation_contract.adapters.kubernetes.resource import Resource, label_selector
 from reconciliation_contract.api.kubernetes.raw import read_map, read_text
 from reconciliation_contract.api.kubernetes.workload import KINDS, replicas
 from reconciliation_contract.core.facts.inventory import Inventory
-from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.facts.observation import Kustomization, Observation
 from reconciliation_contract.core.facts.replicas import WORST, Replicas, Rollout, Workload
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.availability import in_flight
 from reconciliation_contract.core.spec.contract import Contract, Minimum
 from reconciliation_contract.core.values.object_key import ObjectKey
-from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
+from reconciliation_contract.errors import BadName, ClusterError, Missing, Refused, Unavailable
 from reconciliation_contract.observers.supervisor import BUG, Keeper
 
 Key = tuple[str, str]
@@ -55,7 +55,8 @@ class _Case:
     """What is followed for one contract."""
 
     delivery: datetime
-    selector: str
+    labels: Mapping[str, str]
+    """Those that Flux puts on what belongs to the Kustomization."""
     minimum: Minimum
     waiting: set[str]
     """Kinds that were not looked at yet."""
@@ -112,8 +113,7 @@ class Rollouts:
             return
         inventory = kustomization.inventory.value if kustomization.inventory else None
         places = _places(inventory)
-        selector = f"{_FLUX}/name={kustomization.name},{_FLUX}/namespace={kustomization.namespace}"
-        case = _Case(delivery.started_at, selector, contract.promises.availability, set(places))
+        case = _Case(delivery.started_at, _labels(kustomization), contract.promises.availability, set(places))
         many = len(self._cases)
         self._cases[key] = case
         if many >= FOLLOWED:
@@ -156,6 +156,10 @@ class Rollouts:
                     await asyncio.sleep(_POLL)
                     continue
                 await self._watch(key, case, (kind, resource, namespace), version)
+            except BadName as error:
+                case.lacking = str(error)
+                self._tell({key})
+                return
             except Refused as error:
                 where = f"{resource.plural} in {namespace}" if namespace else f"{resource.plural} in all namespaces"
                 case.lacking = f"the operator may not {error.verb} {where}; deploy/components/live lets it"
@@ -169,7 +173,7 @@ class Rollouts:
             await asyncio.sleep(_PAUSE)
 
     async def _list(self, key: Key, case: _Case, kind: str, namespace: str) -> str:
-        found, version = await self._cluster.select(_RESOURCES[kind], namespace, case.selector)
+        found, version = await self._cluster.select(_RESOURCES[kind], namespace, label_selector(case.labels))
         at, first = self._clock(), kind in case.waiting
         there = {_key(kind, raw): replicas(kind, raw) for raw in found}
         gone = {known: None for known in case.workloads if known.kind == kind and known not in there}
@@ -183,9 +187,10 @@ class Rollouts:
     async def _watch(self, key: Key, case: _Case, what: tuple[str, Resource, str], version: str) -> None:
         """Watch; as often as a watch ends or breaks, from there on."""
         kind, resource, namespace = what
+        selector = label_selector(case.labels)
         while True:
             try:
-                async for event, raw in self._cluster.watch(resource, namespace, case.selector, version):
+                async for event, raw in self._cluster.watch(resource, namespace, selector, version):
                     version = read_text(read_map(raw, "metadata"), "resourceVersion") or version
                     if event != "BOOKMARK":
                         sample = None if event == "DELETED" else replicas(kind, raw)
@@ -213,6 +218,10 @@ class Rollouts:
         told = (before.drop is None, before.worst) != (after.drop is None, after.worst) if before else False
         if told or (case.began_at and calm != _settled(case)):
             self._tell({key})
+
+
+def _labels(kustomization: Kustomization) -> Mapping[str, str]:
+    return {f"{_FLUX}/name": kustomization.name, f"{_FLUX}/namespace": kustomization.namespace}
 
 
 def _settled(case: _Case) -> bool:

@@ -23,7 +23,7 @@ from reconciliation_contract.core.facts.unknown_fields import without
 from reconciliation_contract.core.spec.ignore_rules import is_left_alone, is_recreated
 from reconciliation_contract.core.values.diff import pointer
 from reconciliation_contract.core.values.object_key import Manifest
-from reconciliation_contract.errors import ClusterError, Missing
+from reconciliation_contract.errors import BadName, ClusterError, Missing
 
 AT_ONCE: Final = 2
 """Dry-runs and reads under way at once, all contracts together: what the API server can take is shared with Flux."""
@@ -52,6 +52,8 @@ class DryRun:
             return Outcome(skipped=True)
         try:
             served = await self._find(manifest)
+        except BadName as error:
+            return Outcome(refused=plain(manifest, error))
         except ClusterError as error:
             return Outcome(unchecked=plain(manifest, error), unanswered=True)
         if served is None:

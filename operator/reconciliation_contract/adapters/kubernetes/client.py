@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
+from yarl import URL
 
 from reconciliation_contract.adapters.kubernetes.credentials import Access
+from reconciliation_contract.adapters.kubernetes.resource import Resource, group_path, header
 from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER
 from reconciliation_contract.core.facts.observation import GIT_REPOSITORY
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Powerless, Refused, Unavailable
@@ -43,19 +45,6 @@ _STREAM: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_r
 """A live watch brings a bookmark a minute at least."""
 
 
-class Resource:
-    """The path of a kind: ``/apis/GROUP/VERSION`` and its plural."""
-
-    def __init__(self, group: str, version: str, plural: str) -> None:
-        self.root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        self.group, self.plural = group, plural
-
-    def path(self, namespace: str = "", name: str = "", sub: str = "") -> str:
-        """Write the path of an object, of a namespace's objects or of all."""
-        parts = [self.root, f"namespaces/{namespace}" if namespace else "", self.plural, name, sub]
-        return "/".join(part for part in parts if part)
-
-
 CONTRACTS: Final = Resource("reconciliation.dev", "v1alpha1", "reconciliationcontracts")
 KUSTOMIZATIONS: Final = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")
 GIT_REPOSITORIES: Final = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories")
@@ -71,7 +60,7 @@ STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets")
 DAEMON_SETS: Final = Resource("apps", "v1", "daemonsets")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 RECEIVERS: Final = Resource("notification.toolkit.fluxcd.io", "v1", "receivers")
-ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 
 
@@ -105,48 +94,48 @@ class Cluster:
 
     async def get(self, resource: Resource, namespace: str, name: str, *, user: str = "") -> Raw:
         """Read one object."""
-        return await self._request("GET", resource.path(namespace, name), "read", user=user)
+        return await self._request("GET", resource.path_of(namespace, name), "read", user=user)
 
     async def get_metadata(self, resource: Resource, namespace: str, name: str) -> Raw:
         """Read an object's metadata and nothing else of it."""
-        found = await self._request("GET", resource.path(namespace, name), "get", accept=_PARTIAL)
+        found = await self._request("GET", resource.path_of(namespace, name), "get", accept=_PARTIAL)
         return found.get("metadata") or {}
 
-    async def discover(self, path: str) -> Raw:
-        """Read a document of the API's own discovery."""
-        return await self._request("GET", path, "discover")
+    async def discover(self, group: str, version: str = "") -> Raw:
+        """Read what the API's own discovery says of a group, or of one of its versions."""
+        return await self._request("GET", group_path(group, version), "discover")
 
     async def dry_run(
         self, resource: Resource, namespace: str, name: str, body: Raw, *, manager: str, user: str, patience: float
     ) -> Raw:
         """Ask what a forced server-side apply by a field manager would come to; nothing is written."""
         query = {"dryRun": "All", "force": "true", "fieldManager": manager}
-        path = resource.path(namespace, name)
+        path = resource.path_of(namespace, name)
         return await self._request(
             "PATCH", path, "dry-run", body, content=_APPLY_PATCH, query=query, user=user, patience=patience
         )
 
     async def create(self, resource: Resource, namespace: str, body: Raw, *, user: str = "") -> Raw:
         """Create an object; raises `Conflict` where one of that name exists."""
-        return await self._request("POST", resource.path(namespace), "create", body, user=user)
+        return await self._request("POST", resource.path_of_all(namespace), "create", body, user=user)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", *, user: str = "") -> None:
         """Delete an object, only if it has this uid; one that is gone already is fine."""
         body = {"preconditions": {"uid": uid}} if uid else None
         try:
-            await self._request("DELETE", resource.path(namespace, name), "delete", body, user=user)
+            await self._request("DELETE", resource.path_of(namespace, name), "delete", body, user=user)
         except Missing:
             return
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Raw, *, user: str = "") -> Raw:
         """Merge-patch an object. Put ``metadata.resourceVersion`` into the patch as a precondition."""
-        path = resource.path(namespace, name)
+        path = resource.path_of(namespace, name)
         return await self._request("PATCH", path, "change", patch, content=_MERGE_PATCH, user=user)
 
     async def replace_status(self, namespace: str, name: str, version: str, status: Raw) -> Raw:
         """Write the whole status of a contract, if it still has this resourceVersion."""
         patch = [_decided_on(version), {"op": "add", "path": "/status", "value": status}]
-        path = CONTRACTS.path(namespace, name, "status")
+        path = CONTRACTS.path_of(namespace, name, "status")
         return await self._request("PATCH", path, "write the status of", patch, content=_JSON_PATCH)
 
     async def amend(
@@ -156,7 +145,7 @@ class Cluster:
 
         A test in the patch that fails is a `Conflict`: it is made before the versions are compared.
         """
-        path, whole = resource.path(namespace, name), [_decided_on(version), *patch]
+        path, whole = resource.path_of(namespace, name), [_decided_on(version), *patch]
         try:
             return await self._request("PATCH", path, "change", whole, content=_JSON_PATCH, user=user)
         except Refused as error:
@@ -166,12 +155,12 @@ class Cluster:
 
     async def list_all(self, resource: Resource, namespace: str = "") -> Raw:
         """List the objects of a kind of which there are few, in one page."""
-        return await self._request("GET", resource.path(namespace), "list")
+        return await self._request("GET", resource.path_of_all(namespace), "list")
 
     async def find(self, resource: Resource, namespace: str, name: str) -> Raw | None:
         """Read one object with the right to list; None where it is not there."""
-        query = {"fieldSelector": f"metadata.name={name}"}
-        found = await self._request("GET", resource.path(namespace), "list", query=query)
+        query, around = {"fieldSelector": resource.only(name)}, resource.path_of(namespace, name).rpartition("/")[0]
+        found = await self._request("GET", around, "list", query=query)
         return next(iter(found.get("items") or ()), None)
 
     async def select(
@@ -181,7 +170,9 @@ class Cluster:
         query = {"labelSelector": selector, "limit": str(_PAGE)}
         found: list[Raw] = []
         while True:
-            page = await self._request("GET", resource.path(namespace), "list", query=query, user=user, accept=accept)
+            page = await self._request(
+                "GET", resource.path_of_all(namespace), "list", query=query, user=user, accept=accept
+            )
             found += [item for item in page.get("items") or () if isinstance(item, dict)]
             meta = page.get("metadata") or {}
             if not meta.get("continue"):
@@ -203,9 +194,9 @@ class Cluster:
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
         }
-        path = resource.path(namespace)
+        path = resource.path_of_all(namespace)
         try:
-            async with self._streams.get(self._access.server + path, params=query, headers=self._identity("")) as got:
+            async with self._streams.get(self._url(path), params=query, headers=self._identity("")) as got:
                 if not got.ok:
                     raise _refusal(got.status, "watch", path, await got.text())
                 async for line in _lines(got.content):
@@ -226,7 +217,7 @@ class Cluster:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": asked},
         }
-        answer = await self._request("POST", ACCESS_REVIEWS.path(), "ask", body, user=user)
+        answer = await self._request("POST", ACCESS_REVIEWS.path_of_all(), "ask", body, user=user)
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def list_versions(self, resource: Resource, namespace: str = "") -> dict[tuple[str, str], str]:
@@ -234,7 +225,9 @@ class Cluster:
         found: dict[tuple[str, str], str] = {}
         query = {"limit": str(_PAGE)}
         while True:
-            page = await self._request("GET", resource.path(namespace), "list", accept=METADATA_LIST, query=query)
+            page = await self._request(
+                "GET", resource.path_of_all(namespace), "list", accept=METADATA_LIST, query=query
+            )
             for item in page.get("items") or ():
                 meta = item.get("metadata") or {}
                 found[meta.get("namespace", ""), meta.get("name", "")] = meta.get("resourceVersion", "")
@@ -264,13 +257,12 @@ class Cluster:
         params = ({"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") else {}) | dict(query or {})
         limit = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT)
         data = json.dumps(body) if body is not None else None
-        url = self._access.server + path
         began, code = time.perf_counter(), "none"
         try:
             async with (
                 self._slots,
                 self._session.request(
-                    method, url, params=params, data=data, headers=headers, timeout=limit
+                    method, self._url(path), params=params, data=data, headers=headers, timeout=limit
                 ) as answer,
             ):
                 text = await answer.text()
@@ -288,7 +280,11 @@ class Cluster:
     def _identity(self, user: str) -> dict[str, str]:
         token = self._access.token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return headers | ({"Impersonate-User": user} if user else {})
+        return headers | ({"Impersonate-User": header(user, "a user to act as")} if user else {})
+
+    def _url(self, path: str) -> URL:
+        """The path as it was written: what is encoded in it is not decoded again."""
+        return URL(self._access.server + path, encoded=True)
 
 
 def _decided_on(version: str) -> Raw:

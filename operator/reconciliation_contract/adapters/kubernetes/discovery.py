@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciliation_contract.adapters.kubernetes.client import Cluster, Resource
+from reconciliation_contract.adapters.kubernetes.client import Cluster
+from reconciliation_contract.adapters.kubernetes.resource import Resource, unchecked_kind
 from reconciliation_contract.api.kubernetes.raw import Raw, read_text
 from reconciliation_contract.errors import Missing
 
@@ -43,7 +44,7 @@ class Discovery:
     async def _read(self, api_version: str) -> Mapping[str, Served]:
         group, _, version = api_version.rpartition("/")
         try:
-            document = await self._cluster.discover(Resource(group, version, "").root)
+            document = await self._cluster.discover(group, version)
         except Missing:
             return {}
         return _served(group, version, document)
@@ -53,7 +54,8 @@ def _served(group: str, version: str, document: Raw) -> Mapping[str, Served]:
     found = document.get("resources")
     rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
     return {
-        read_text(row, "kind"): Served(Resource(group, version, name), row.get("namespaced") is True)
+        read_text(row, "kind"): Served(unchecked_kind(group, version, name, namespaced=namespaced), namespaced)
         for row in rows
+        for namespaced in [row.get("namespaced") is True]
         if "/" not in (name := read_text(row, "name"))
     }

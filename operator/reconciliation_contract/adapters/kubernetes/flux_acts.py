@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciliation_contract.adapters.kubernetes.client import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster, Raw
+from reconciliation_contract.adapters.kubernetes.resource import service_account_user
 from reconciliation_contract.api.flux.kustomization import (
     CONTRACT_LABEL,
     FIELD_MANAGER,
@@ -65,11 +66,6 @@ def pinned(source: Mapping[str, Any], pin: SourceRef, hash_: str, contract: Cont
     }
 
 
-def identity(namespace: str, account: str) -> str:
-    """Name the user whose rights an act uses; empty, without an account, for the operator's own."""
-    return f"system:serviceaccount:{namespace}:{account}" if account else ""
-
-
 class Flux:
     """Acts on Flux's objects, each under the contract's own identity."""
 
@@ -78,7 +74,7 @@ class Flux:
         self._default = default_service_account
 
     def _user(self, contract: Contract) -> str:
-        return identity(contract.namespace, contract.service_account or self._default)
+        return service_account_user(contract.namespace, contract.service_account or self._default)
 
     async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> Raw | None:
         """Make the pinned copy exist, and return it if it is new; one that is ours already is fine.

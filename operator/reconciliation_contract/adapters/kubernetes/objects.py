@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from reconciliation_contract.adapters.kubernetes.client import Cluster, Resource
+from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.adapters.kubernetes.discovery import Discovery
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.api.kubernetes.metadata import live
 from reconciliation_contract.api.kubernetes.raw import read_map, read_text
 from reconciliation_contract.core.facts.inventory import Entry
 from reconciliation_contract.core.facts.pruning import Live
-from reconciliation_contract.errors import Missing, Refused
+from reconciliation_contract.errors import BadName, Missing, Refused
 
 
 class LiveObjects:
@@ -33,6 +34,8 @@ class LiveObjects:
             return live(await self._cluster.get_metadata(resource, key.namespace, key.name)) if resource else None
         except Missing:
             return None
+        except BadName:
+            raise
         except Refused as error:
             where = f"{key.kind} objects in {key.namespace}" if key.namespace else f"{key.kind} objects"
             raise Refused("get", where, error.detail) from error
@@ -47,4 +50,4 @@ class LiveObjects:
 
     async def _preferred(self, group: str) -> str:
         """The version that the API server prefers; raises `Missing` where it knows no such group."""
-        return read_text(read_map(await self._cluster.discover(f"/apis/{group}"), "preferredVersion"), "version")
+        return read_text(read_map(await self._cluster.discover(group), "preferredVersion"), "version")

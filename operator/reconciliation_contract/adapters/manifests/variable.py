@@ -6,11 +6,12 @@ import base64
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from reconciliation_contract.adapters.kubernetes.client import SECRETS, Resource
+from reconciliation_contract.adapters.kubernetes.client import SECRETS
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.api.kubernetes.raw import Raw, read_list, read_map, read_strings, read_text
 from reconciliation_contract.core.values import reasons
-from reconciliation_contract.errors import ClusterError, Missing, Powerless, Refused
+from reconciliation_contract.errors import BadName, ClusterError, Missing, Powerless, Refused
 
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
 _KINDS: Final = {"ConfigMap": CONFIG_MAPS, "Secret": SECRETS}
@@ -65,7 +66,7 @@ async def _referred(reader: Reader | None, reference: Raw, namespace: str, user:
         if reference.get("optional") is True:
             return {}
         raise BuildFailed(f"substituteFrom names {what}, which does not exist") from error
-    except Powerless as error:
+    except (BadName, Powerless) as error:
         raise BuildUnknown(reasons.VALUES_UNREADABLE, f"cannot read {what}: {error}") from error
     except Refused as error:
         text = f"cannot read {what}: grant {user or 'the operator'} get on {_KINDS[kind].plural} in {namespace}"

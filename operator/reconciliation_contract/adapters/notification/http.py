@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from reconciliation_contract.adapters.notification import SinkError, Undeliverable
-from reconciliation_contract.core.values.text import bounded
 
 _PATIENCE: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _SPOILT: Final = (400, 413, 422)
@@ -46,23 +45,26 @@ class Poster:
         headers = {"Content-Type": content, **(headers or {}), **self._secret()}
         try:
             async with self._session.post(self._url, data=data, headers=headers, allow_redirects=False) as answer:
-                said = (await answer.content.read(1024)).decode(errors="replace")
+                await answer.content.read(1024)  # what it says may repeat what it was sent, and is told to nobody
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SinkError(f"{self._host} does not answer: {type(error).__name__}") from error
         if answer.status // 100 == 2 or answer.status in self._known:  # noqa: PLR2004 - the class of success
             return answer.status
         kind = Undeliverable if answer.status in _SPOILT else SinkError
         pause = _pause(answer.headers) if answer.status in _BUSY else 0.0
-        raise kind(f"{self._host} answers {answer.status}: {bounded(said, 200)}", pause)
+        raise kind(f"{self._host} answers {answer.status}", pause)
 
     def _secret(self) -> Mapping[str, str]:
         """Read the token anew each time: a mounted Secret changes while we run."""
         if self._token is None:
             return {}
         try:
-            return {"Authorization": f"Bearer {self._token.read_text().strip()}"}
+            token = self._token.read_text().strip()
         except (OSError, UnicodeError) as error:
             raise SinkError(f"the token file {self._token} cannot be read: {type(error).__name__}") from error
+        if not (token.isascii() and token.isprintable()):
+            raise SinkError(f"the token file {self._token} holds more than one line, or characters outside ASCII")
+        return {"Authorization": f"Bearer {token}"}
 
     async def close(self) -> None:
         """Close the connections."""

@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
-from reconciliation_contract.adapters.kubernetes.client import Cluster, Resource
+from reconciliation_contract.adapters.kubernetes.client import Cluster
+from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.errors import ClusterError
 
 _log = logging.getLogger(__name__)
 
-TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews")
-ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "subjectaccessreviews")
+TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
+ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
 FRESH: Final = timedelta(minutes=1)
 """How long an answer of the API server holds."""
 GRACE: Final = timedelta(minutes=10)

@@ -20,16 +20,18 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, KUSTOMIZATIONS, Resource
+from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, KUSTOMIZATIONS
 from reconciliation_contract.adapters.kubernetes.credentials import Access
-from reconciliation_contract.cli.client.errors import Absent, Changed, Problem, Unreachable
+from reconciliation_contract.adapters.kubernetes.resource import Resource
+from reconciliation_contract.cli.client.errors import Absent, Changed, Misuse, Problem, Unreachable
 from reconciliation_contract.core.values.text import bounded
+from reconciliation_contract.errors import BadName
 
 Raw = Mapping[str, Any]
 
 FIELD_MANAGER: Final = "flux-contract"
-REVIEWS: Final = Resource("authentication.k8s.io", "v1", "selfsubjectreviews")
-NAMESPACES: Final = Resource("", "v1", "namespaces")
+REVIEWS: Final = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", namespaced=False)
+NAMESPACES: Final = Resource("", "v1", "namespaces", namespaced=False)
 TIMEOUT: Final = 15.0
 """Seconds for one answer."""
 _LONGEST: Final = 300
@@ -65,12 +67,17 @@ class _Ask:
     name: str = ""
     body: Raw | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+    only: str = ""
+    """Name of the only object to list."""
 
     @property
     def path(self) -> str:
-        """Path and query of its URL."""
-        query = dict(self.query) | ({"fieldManager": FIELD_MANAGER} if self.body is not None else {})
-        return self.resource.path(self.namespace, self.name) + (f"?{urlencode(query)}" if query else "")
+        """Path and query of its URL. Raises `BadName`."""
+        only = {"fieldSelector": self.resource.only(self.only)} if self.only else {}
+        query = only | dict(self.query) | ({"fieldManager": FIELD_MANAGER} if self.body is not None else {})
+        where, name = self.resource, self.name
+        path = where.path_of(self.namespace, name) if name else where.path_of_all(self.namespace)
+        return path + (f"?{urlencode(query)}" if query else "")
 
     @property
     def content(self) -> str:
@@ -81,8 +88,7 @@ class _Ask:
     def right(self) -> str:
         """The right that it needs, as an administrator grants it."""
         verb = _VERBS[self.method] if self.name or self.method != "GET" else "list"
-        group = self.resource.root.split("/")[2] if self.resource.root.startswith("/apis/") else "core"
-        return f"{verb} {self.resource.plural}.{group}{self.where}"
+        return f"{verb} {self.resource.plural}.{self.resource.group or 'core'}{self.where}"
 
     @property
     def where(self) -> str:
@@ -154,8 +160,7 @@ class Connection:
 
     def _look(self, namespace: str, name: str, known: dict[str, Raw], end: float | None) -> Iterator[Seen]:
         """List once, then watch until the server ends it."""
-        only = {"fieldSelector": f"metadata.name={name}"} if name else {}
-        answer = self._call(_Ask("GET", CONTRACTS, namespace, query=only))
+        answer = self._call(_Ask("GET", CONTRACTS, namespace, only=name))
         present = {str(item["metadata"]["uid"]): item for item in _items(answer)}
         for uid in [uid for uid in known if uid not in present]:
             yield Seen(known.pop(uid), gone=True)
@@ -164,7 +169,7 @@ class Connection:
                 known[uid] = item
                 yield Seen(item)
         left = _LONGEST if end is None else min(_LONGEST, max(1, round(end - time.monotonic())))
-        for kind, item in self._stream(namespace, {**only, "resourceVersion": _version(answer)}, left):
+        for kind, item in self._stream(namespace, name, _version(answer), left):
             if kind not in ("ADDED", "MODIFIED", "DELETED"):
                 return
             known[str(item["metadata"]["uid"])] = item
@@ -172,13 +177,11 @@ class Connection:
                 del known[str(item["metadata"]["uid"])]
             yield Seen(item, gone=kind == "DELETED")
 
-    def _stream(self, namespace: str, query: Mapping[str, str], seconds: int) -> Iterator[tuple[str, Raw]]:
+    def _stream(self, namespace: str, name: str, version: str, seconds: int) -> Iterator[tuple[str, Raw]]:
         """Yield type and object of each event; a stream that breaks off, or does not come about, just ends."""
-        query = {**query, "watch": "1", "timeoutSeconds": str(seconds)}
-        with (
-            suppress(Unreachable),
-            self._open(_Ask("GET", CONTRACTS, namespace, query=query), seconds + _PATIENCE) as answer,
-        ):
+        query = {"resourceVersion": version, "watch": "1", "timeoutSeconds": str(seconds)}
+        ask = _Ask("GET", CONTRACTS, namespace, only=name, query=query)
+        with suppress(Unreachable), self._open(ask, seconds + _PATIENCE) as answer:
             while event := _event(answer):
                 yield str(event.get("type")), event.get("object") or {}
 
@@ -195,7 +198,10 @@ class Connection:
         headers = {"Accept": "application/json", "Content-Type": ask.content}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         data = None if ask.body is None else json.dumps(ask.body).encode()
-        url = self.access.server + ask.path
+        try:
+            url = self.access.server + ask.path
+        except BadName as error:
+            raise Misuse(str(error)) from error
         request = urllib.request.Request(url, data, headers, method=ask.method)  # noqa: S310 - the kubeconfig's server
         try:
             opened: HTTPResponse = self._opener.open(request, timeout=timeout)

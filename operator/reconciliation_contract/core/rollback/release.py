@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -83,6 +84,6 @@ def _left(contract: Contract, rollback: Rollback | None, seen: Observation) -> I
         if kustomization.source == rollback.pin:
             patch["spec"] = {"sourceRef": {"name": rollback.source.name}}
         written = json.dumps(patch, separators=(",", ":"))
-        yield f"{kubectl} patch kustomization {contract.kustomization} --type=merge -p '{written}'"
+        yield f"{kubectl} patch kustomization {contract.kustomization} --type=merge -p {shlex.quote(written)}"
     for pin in (*((seen.pin,) if seen.pin else ()), *seen.strays):
-        yield f"kubectl -n {pin.namespace} delete gitrepository {pin.name}"
+        yield f"kubectl -n {shlex.quote(pin.namespace)} delete gitrepository {shlex.quote(pin.name)}"
