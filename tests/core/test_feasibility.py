@@ -14,6 +14,7 @@ from reconciliation_contract.api.flux import kustomization as project
 from reconciliation_contract.api.flux.source import source
 from reconciliation_contract.core.conditions import derive
 from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, OCI_REPOSITORY
 from reconciliation_contract.core.feasibility import OBSTACLES, REMARKS, explain, summary
 from reconciliation_contract.core.spec.contract import RollbackMode
 from reconciliation_contract.core.values import reasons
@@ -111,8 +112,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "track a branch",
     ),
     reasons.NO_COMMIT_TIME: (
-        {"source__kind": "OCIRepository"},
-        {"source__kind": "GitRepository"},
+        {"source__kind": OCI_REPOSITORY},
+        {"source__kind": GIT_REPOSITORY},
         "follow a GitRepository",
     ),
 }
@@ -180,7 +181,7 @@ OTHERS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "Flux's shortest timeout": ({"kustomization__timeout": timedelta(0), "kustomization__interval": SECOND}, []),
     "where no commit is dated nobody looks at Git": (
-        {"seen__looks_every": 5 * MINUTE, "source__kind": "OCIRepository"},
+        {"seen__looks_every": 5 * MINUTE, "source__kind": OCI_REPOSITORY},
         [reasons.NO_COMMIT_TIME],
     ),
     "no controller could be looked at": ({"source__shard": "shard9", "seen__selectors": {}}, []),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.core.facts.observation import Dependency
+from reconciliation_contract.core.facts.source_kind import OCI_REPOSITORY
 from reconciliation_contract.core.memory.memory import RollbackState
 from reconciliation_contract.core.memory.timeline import Failures
 from reconciliation_contract.core.rollback.guards import persistent_from
@@ -53,7 +54,7 @@ OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a right is missing": (failed(reason="ReconciliationFailed", message=FORBIDDEN), reasons.NOT_CURABLE),
     "a dependency is not ready": (failed(reason="DependencyNotReady"), reasons.NOT_CURABLE),
     "nothing reached the cluster": (failed(reason="BuildFailed"), reasons.NOTHING_REACHED),
-    "the source is no GitRepository": ({"source__kind": "OCIRepository"}, reasons.NOT_PINNABLE),
+    "the source is no GitRepository": ({"source__kind": OCI_REPOSITORY}, reasons.NOT_PINNABLE),
     "the source is in a namespace where its author may have no rights": (
         {"source__namespace": "infra"},
         reasons.NOT_PINNABLE,

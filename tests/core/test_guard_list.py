@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.core.facts.observation import Dependency
+from reconciliation_contract.core.facts.source_kind import OCI_REPOSITORY
 from reconciliation_contract.core.memory.memory import Past, Result, RollbackState, footing_of
 from reconciliation_contract.core.rollback.guards import GUARDS, Case, objection
 from reconciliation_contract.core.spec.contract import RollbackMode
@@ -35,7 +36,7 @@ ALONE: dict[str, dict[str, Any]] = {
     "_repeated": {"memory__bad": (sha("B"),)},
     "_released": {"contract__requests": Requests(release=sha("B"))},
     "_moved": {"kustomization__suspended": True},
-    "_unpinnable": {"source__kind": "OCIRepository"},
+    "_unpinnable": {"source__kind": OCI_REPOSITORY},
     "_dead": {"seen__controllers": (Dependency("kustomize-controller", False, "it has no pod"),)},
     "_elsewhere": {"failed__message": "failed calling webhook"},
     "_unreached": {"failed__reason": "BuildFailed"},

@@ -28,8 +28,9 @@ from hypothesis import strategies as st
 from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.evaluation import Decision
-from reconciliation_contract.core.facts.observation import GIT_REPOSITORY, Observation
+from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.facts.pruning import NAMED
+from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.effects import EmitEvent
 from reconciliation_contract.core.memory.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Past
@@ -79,7 +80,7 @@ def put(store: Store, events: Sequence[Object], now: datetime) -> None:
         if raw["kind"] == "Kustomization":
             store.put_kustomization(raw, now, live=True)
         else:
-            store.put_source(raw, now, live=True, kind=raw["kind"])
+            store.put_source(raw, now, live=True, kind=store.kinds[raw["kind"]])
 
 
 @given(TALES, KINDS)
@@ -100,8 +101,8 @@ def test_a_second_pass_over_the_same_world_changes_nothing(tale: Tale, kind: str
         assert written(later, seen) == status_of(replay)
 
 
-@example(TWICE, GIT_REPOSITORY)
-@example(THERE_AND_BACK, GIT_REPOSITORY)
+@example(TWICE, GIT_REPOSITORY.name)
+@example(THERE_AND_BACK, GIT_REPOSITORY.name)
 @given(TALES, KINDS)
 def test_one_sample_of_each_promise(tale: Tale, kind: str) -> None:
     """One sample per contract, revision and promise, ever: a verdict that is concluded is not reopened.
@@ -141,7 +142,7 @@ def test_one_sample_of_each_promise(tale: Tale, kind: str) -> None:
             assert measured.setdefault(sampled, delivery.started_at) == delivery.started_at
 
 
-@example(TWICE, GIT_REPOSITORY)
+@example(TWICE, GIT_REPOSITORY.name)
 @given(TALES, KINDS)
 def test_recorded_stages_stay(tale: Tale, kind: str) -> None:
     """What is recorded of a delivery, built and validated included, is never changed or taken back."""
@@ -155,10 +156,10 @@ def test_recorded_stages_stay(tale: Tale, kind: str) -> None:
                 assert known is None or getattr(new.stages, stage) == known
 
 
-@example(THERE_AND_BACK, GIT_REPOSITORY)
+@example(THERE_AND_BACK, GIT_REPOSITORY.name)
 @example(
     [(1, Happening("source", "elsewhere COMMIT", "C")), (9, Happening("kustomization", "ready COMMIT", "C"))],
-    GIT_REPOSITORY,
+    GIT_REPOSITORY.name,
 )
 @given(TALES, KINDS)
 def test_no_sample_is_invented(tale: Tale, kind: str) -> None:
@@ -179,7 +180,7 @@ def test_no_sample_is_invented(tale: Tale, kind: str) -> None:
         for judgement in decision.memory.judgements:
             if judgement.measured is not None and judgement.promise in seen:
                 assert judgement.measured <= replay.now - T0  # nothing began before the tale
-        if kind != GIT_REPOSITORY:
+        if kind != GIT_REPOSITORY.name:
             assert stages.committed is None
             assert PromiseName.DETECTION not in measured
             assert all(past.latency is None for past in decision.memory.history)
@@ -195,7 +196,7 @@ def _grown(old: tuple[Past, ...], latest: tuple[Past, ...]) -> tuple[tuple[Past,
     return old, tuple(past for past in longer if past is not gone)
 
 
-@example(MANY, GIT_REPOSITORY)
+@example(MANY, GIT_REPOSITORY.name)
 @given(TALES, KINDS)
 def test_counts_and_history_are_bounded_and_only_grow(tale: Tale, kind: str) -> None:
     """Counters and history are bounded and monotone: counts never fall, and the history only grows at its front."""

@@ -9,6 +9,7 @@ import pytest
 
 from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.facts.observation import Since
+from reconciliation_contract.core.facts.source_kind import OCI_REPOSITORY
 from reconciliation_contract.core.memory.effects import AllowDeletion, DeletePin, EmitEvent, TellLeft
 from reconciliation_contract.core.memory.memory import Past, Result, RollbackState, footing_of
 from reconciliation_contract.core.spec.contract import RollbackMode
@@ -185,7 +186,7 @@ REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
     "the operator only observes": {"seen__acts": False},
     "rollbacks are disabled": {"contract__rollback__mode": RollbackMode.DISABLED},
     "another contract acts": {"seen__rival": "shop-b"},
-    "the source is no GitRepository": {"source__kind": "OCIRepository"},
+    "the source is no GitRepository": {"source__kind": OCI_REPOSITORY},
     "the same person released it": {
         "contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("A"), release=sha("B"))
     },

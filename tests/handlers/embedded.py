@@ -12,6 +12,7 @@ import kopf
 
 from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.config import Listen, Settings
+from reconciliation_contract.core.facts.source_kind import SOURCE_KINDS, Kinds
 from reconciliation_contract.handlers.watching import configure, register
 from reconciliation_contract.runtime.operator import Operator
 from tests.support.api_server import ApiServer
@@ -24,12 +25,12 @@ SETTINGS: Final = Settings(health=ANY_PORT, metrics=ANY_PORT, manifests=False)
 
 @asynccontextmanager
 async def started(
-    api: ApiServer, git: GitScript | None = None, settings: Settings = SETTINGS
+    api: ApiServer, git: GitScript | None = None, settings: Settings = SETTINGS, kinds: Kinds = SOURCE_KINDS
 ) -> AsyncIterator[tuple[Operator, asyncio.Task[None]]]:
     """An operator that was just started, and the task that ends with it."""
     access, stop = api.access, asyncio.Event()
     async with Cluster(access) as cluster:
-        operator = Operator(settings, cluster, now, git or GitScript())
+        operator = Operator(settings, cluster, now, git or GitScript(), kinds=kinds)
         registry, configuration = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
         configure(configuration)
@@ -59,9 +60,14 @@ async def started(
 
 @asynccontextmanager
 async def running(
-    api: ApiServer, git: GitScript | None = None, settings: Settings = SETTINGS, *, acts: bool = True
+    api: ApiServer,
+    git: GitScript | None = None,
+    settings: Settings = SETTINGS,
+    *,
+    acts: bool = True,
+    kinds: Kinds = SOURCE_KINDS,
 ) -> AsyncIterator[Operator]:
     """An operator that is ready."""
-    async with started(api, git, replace(settings, acts=acts)) as (operator, watching):
+    async with started(api, git, replace(settings, acts=acts), kinds) as (operator, watching):
         await eventually(lambda: watching.done() or not operator.sweep.unready(), "the operator to be ready")
         yield operator

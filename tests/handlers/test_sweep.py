@@ -15,6 +15,7 @@ import pytest
 from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.facts.observation import API_SERVER
+from reconciliation_contract.core.facts.source_kind import OCI_REPOSITORY
 from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
 from reconciliation_contract.observers.resync import Sweep
 from reconciliation_contract.observers.store import Key, Store
@@ -28,7 +29,7 @@ OCI = "ocirepositories"
 PUTS: dict[str, Callable[..., set[Key]]] = {
     KUSTOMIZATIONS: Store.put_kustomization,
     SOURCES: Store.put_source,
-    OCI: partial(Store.put_source, kind="OCIRepository"),
+    OCI: partial(Store.put_source, kind=OCI_REPOSITORY),
 }
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.facts.observation import GIT_REPOSITORY, SOURCE_KINDS
+from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SOURCE_KINDS
 from reconciliation_contract.observers.store import Store
 from tests.support.builders import NAME, T0, Object
 from tests.support.builders_check import Impossible
@@ -66,7 +66,7 @@ Tale = Sequence[tuple[int, Happening]]
 TALES: st.SearchStrategy[Tale] = st.lists(
     st.tuples(st.sampled_from([0, 0, 1, 4, 20, 70, 400]), st.sampled_from(DEEDS)), min_size=4, max_size=30
 )
-KINDS = st.sampled_from(SOURCE_KINDS)
+KINDS = st.sampled_from([*SOURCE_KINDS])
 """Kinds of sources that a tale may be about."""
 MANY: Tale = [
     (seconds, Happening(actor, deed, commit))
@@ -113,7 +113,7 @@ BEGINNING: Tale = [
 """Without it, few tales get anywhere."""
 
 
-def told(tale: Tale, policy: Object, kind: str = GIT_REPOSITORY) -> Replay:
+def told(tale: Tale, policy: Object, kind: str = GIT_REPOSITORY.name) -> Replay:
     """Live through a tale; deeds that cannot be are left out."""
     contract = {"rollback": policy, "promises": {"drift": {"mode": "Correct"}}}
     refers = {"sourceRef": {"kind": kind, "name": NAME}}
@@ -138,7 +138,7 @@ def refilled(replay: Replay, order: Sequence[Object]) -> Store:
         if kind == "Kustomization":
             store.put_kustomization(raw, replay.now, live=True)
         elif kind in SOURCE_KINDS:
-            store.put_source(raw, replay.now, live=True, kind=kind)
+            store.put_source(raw, replay.now, live=True, kind=SOURCE_KINDS[kind])
         else:
             store.put_contract(raw)
     return store

@@ -138,10 +138,10 @@ class Replay:
         sources = stage.pins | ({NAME: stage.source} if stage.source else {})
         for name, raw in sources.items():
             if self._news("source", name, raw):
-                store.put_source(raw, now, live=live, kind=raw["kind"])
+                store.put_source(raw, now, live=live, kind=store.kinds[raw["kind"]])
         for kind, known in store.sources.items():
             for key in known.keys() - {key_of(raw) for raw in sources.values()}:
-                store.drop_source(key, kind=kind)
+                store.drop_source(key, kind=store.kinds[kind])
 
     def _news(self, kind: str, name: str, raw: Object) -> bool:
         version = f"{raw['metadata']['uid']}/{raw['metadata']['resourceVersion']}"
@@ -205,7 +205,11 @@ class Replay:
             seen = store.observe(
                 record.contract, memory, acts=self.story.acts, refused=self.stage.refused and refusal
             )
-            seen = replace(seen, git=self.stage.git(now, self._since)) if seen.source and seen.source.dated else seen
+            seen = (
+                replace(seen, git=self.stage.git(now, self._since))
+                if seen.source and seen.source.kind.commits
+                else seen
+            )
             found, around = self.stage.inspected, self.stage.around
             seen = replace(seen, controllers=around.controllers, lacking=around.lacking)
             seen = replace(seen, departures=self.stage.live.departures, rollout=self.stage.live.rollout)

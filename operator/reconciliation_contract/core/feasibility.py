@@ -72,7 +72,7 @@ def _detection_interval(setup: Setup) -> str:
         return ""
     pace, promised = spoken(setup.source.interval), spoken(setup.contract.promises.detection)
     return (
-        f"the {setup.source.kind}'s interval, {pace} ± 5 %, is over the {promised} of detection: shorten it or "
+        f"the {setup.source.kind.name}'s interval, {pace} ± 5 %, is over the {promised} of detection: shorten it or "
         "add a Receiver"
     )
 
@@ -93,7 +93,7 @@ def _retry_interval(setup: Setup) -> str:
 
 def _look_interval(setup: Setup) -> str:
     pause, within = setup.seen.looks_every, setup.contract.promises.detection
-    if pause is None or pause <= within or not setup.source.dated:
+    if pause is None or pause <= within or not setup.source.kind.commits:
         return ""
     return (
         f"the operator looks at Git every {spoken(pause)}, too seldom to measure detection within {spoken(within)}; "
@@ -131,8 +131,8 @@ def _suspended(setup: Setup) -> str:
     if setup.kustomization.suspended:
         return "the Kustomization is suspended; resume it: flux resume kustomization " + setup.kustomization.name
     if setup.source.suspended:
-        kind = {"OCIRepository": "oci", "Bucket": "bucket"}.get(setup.source.kind, "git")
-        return f"the {setup.source.kind} is suspended; resume it: flux resume source {kind} {setup.source.name}"
+        kind = setup.source.kind
+        return f"the {kind.name} is suspended; resume it: flux resume source {kind.command} {setup.source.name}"
     return ""
 
 
@@ -156,10 +156,10 @@ def _semver(setup: Setup) -> str:
 
 
 def _undated(setup: Setup) -> str:
-    if setup.source.dated:
+    if setup.source.kind.commits:
         return ""
     return (
-        f"a source of kind {setup.source.kind} keeps no time of a commit, so detection is not measured, "
+        f"a source of kind {setup.source.kind.name} keeps no time of a commit, so detection is not measured, "
         "reconciliation counts from the artifact, and nothing is rolled back; follow a GitRepository to have them"
     )
 
@@ -176,7 +176,7 @@ def _inside(setup: Setup) -> str:
 
 def _unwatched(setup: Setup) -> str:
     for controller, kind, thing in (
-        ("source-controller", setup.source.kind, setup.source),
+        ("source-controller", setup.source.kind.name, setup.source),
         ("kustomize-controller", "Kustomization", setup.kustomization),
     ):
         selectors = setup.seen.selectors.get(controller, ())

@@ -19,13 +19,13 @@ from kopf._cogs.clients import scanning
 from kopf._cogs.structs.references import NAMESPACES, Insights, NamespaceName
 from kopf._core.reactor.observation import revise_resources
 
-from reconciliation_contract.adapters.kubernetes.client import GIT_REPOSITORIES, KUSTOMIZATIONS
+from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS
+from reconciliation_contract.core.facts.source_kind import Kinds
 from reconciliation_contract.runtime.operator import Operator
 
 _log = logging.getLogger(__name__)
 
 _PAUSE: Final = timedelta(seconds=5)
-_NEEDED: Final = {(kind.group, kind.plural) for kind in (KUSTOMIZATIONS, GIT_REPOSITORIES)}
 
 
 def discover(registry: kopf.OperatorRegistry, operator: Operator) -> Insights:
@@ -52,14 +52,21 @@ def discover(registry: kopf.OperatorRegistry, operator: Operator) -> Insights:
     return insights
 
 
+def _needed(kinds: Kinds) -> set[tuple[str, str]]:
+    """Group and plural of the kinds without which there is no Flux."""
+    sources = {(kind.group, kind.plural) for kind in kinds.values() if kind.required}
+    return {(KUSTOMIZATIONS.group, KUSTOMIZATIONS.plural)} | sources
+
+
 async def _look(
     registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, operator: Operator, insights: Insights
 ) -> None:
-    groups = {group for group, _ in _NEEDED}
+    needed = _needed(operator.store.kinds)
+    groups = {group for group, _ in needed}
     while True:
         await asyncio.sleep(_PAUSE.total_seconds())
         watched = {(kind.group, kind.plural) for kind in insights.watched_resources}
-        if watched >= _NEEDED or not operator.store.flux_installed or not operator.sweep.synced.is_set():
+        if watched >= needed or not operator.store.flux_installed or not operator.sweep.synced.is_set():
             continue
         try:
             found = await scanning.scan_resources(groups=groups, settings=settings, logger=_log)

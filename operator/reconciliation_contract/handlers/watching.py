@@ -11,15 +11,14 @@ from typing import Any, Final, TypedDict
 
 import kopf
 
-from reconciliation_contract.adapters.kubernetes.client import SOURCES
 from reconciliation_contract.adapters.kubernetes.credentials import Access
+from reconciliation_contract.core.facts.source_kind import SourceKind
 from reconciliation_contract.observers.store import Key, key_of, uid_of
 from reconciliation_contract.runtime.operator import Operator
 
 _log = logging.getLogger(__name__)
 
 _FLUX_KUSTOMIZE: Final = "kustomize.toolkit.fluxcd.io"
-_FLUX_SOURCE: Final = "source.toolkit.fluxcd.io"
 _RETRIES: Final = (1, 1, 2, 3, 5, 8, 13, *(20,) * 14)
 """Seconds between tries of a request that fails, about five minutes in all, before the process gives up and is
 restarted with all its state in the contracts. None is longer than 20: the end of an outage is noticed in 30."""
@@ -46,8 +45,8 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, access: Access
         put=lambda raw, live: store.put_kustomization(raw, operator.clock(), live=live),
         drop=store.drop_kustomization,
     )
-    for kind, resource in SOURCES.items():  # kopf watches a kind from when it exists
-        _watch(registry, operator, (_FLUX_SOURCE, "v1", resource.plural), **_source_feed(operator, kind))
+    for kind in store.kinds.values():  # kopf watches a kind from when it exists
+        _watch(registry, operator, (kind.group, kind.version, kind.plural), **_source_feed(operator, kind))
     _log_in(registry, access)
 
     @kopf.on.cleanup(registry=registry)
@@ -62,7 +61,7 @@ class _Feed(TypedDict):
     drop: Drop
 
 
-def _source_feed(operator: Operator, kind: str) -> _Feed:
+def _source_feed(operator: Operator, kind: SourceKind) -> _Feed:
     store = operator.store
     return _Feed(
         put=lambda raw, live: store.put_source(raw, operator.clock(), live=live, kind=kind),

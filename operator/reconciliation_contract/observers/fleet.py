@@ -66,5 +66,5 @@ class Pulses:
         if kustomization is None:
             return None
         ref = kustomization.source  # a pinned copy has the URL of its original
-        source = self._store.sources.get(ref.kind, {}).get((ref.namespace, ref.name))
+        source = self._store.source(ref)
         return pulse(record.contract, record.status, kustomization, source.url if source else "")

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from reconciliation_contract.adapters.dry_run.apply import DryRun
 from reconciliation_contract.adapters.dry_run.batch import Patience, check_all
 from reconciliation_contract.adapters.dry_run.outcome import Applier, Outcome, plain
-from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS, SOURCES, Cluster
+from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS, Cluster, resource_of
 from reconciliation_contract.adapters.kubernetes.resource import Resource, label_selector, service_account_user
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
@@ -33,6 +33,7 @@ from reconciliation_contract.core.facts.field_owners import author_of, surplus
 from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.facts.metadata_scan import Census, Place
 from reconciliation_contract.core.facts.observation import Kustomization, SourceRef
+from reconciliation_contract.core.facts.source_kind import SOURCE_KINDS, Kinds
 from reconciliation_contract.core.spec.ignore_rules import Exemptions, IgnoreRule, is_left_alone, is_merged
 from reconciliation_contract.core.values.diff import Difference, comparable, differences
 from reconciliation_contract.core.values.object_key import Manifest
@@ -82,12 +83,15 @@ class Trial:
         clock: Callable[[], datetime],
         flux_account: tuple[str, str],
         flux: Callable[[], Started] = Started,
+        *,
+        kinds: Kinds = SOURCE_KINDS,
     ) -> None:
         self._cluster = cluster
         self._builder = builder
         self._clock = clock
         self._account = service_account_user(*flux_account)
         self._flux = flux
+        self._kinds = kinds
         self._validating = DryRun(cluster, clock)
         self._comparing = DryRun(cluster, clock)
         """Neither waits for the other: a new revision is not to stand in line behind all comparisons."""
@@ -161,12 +165,13 @@ class Trial:
         where = source or SourceRef(
             read_text(ref, "kind"), read_text(ref, "namespace") or namespace, read_text(ref, "name")
         )
-        kind = SOURCES.get(where.kind)
+        kind = self._kinds.get(where.kind)
         if kind is None:
             raise Refused(
-                "look at", f"a source of kind {bounded(where.kind, 64)}", f"only {', '.join(SOURCES)} are known"
+                "look at", f"a source of kind {bounded(where.kind, 64)}", f"only {', '.join(self._kinds)} are known"
             )
-        found = await self._read(kind, where.namespace, where.name)
+        resource = resource_of(kind)
+        found = await self._read(resource, where.namespace, where.name)
         if revision_hash(read_text(read_map(read_map(found, "status"), "artifact"), "revision")) != hash_:
             raise Moved
         flux = self._flux()
@@ -176,7 +181,7 @@ class Trial:
         # It reads all objects, which may be many.
         coming = await asyncio.to_thread(forthcoming, built.objects)
         applier = Applier(user, bool(named), forces(raw), within, coming, flux.overrides)
-        return Subject(raw, (kind, where.namespace, where.name), built, applier)
+        return Subject(raw, (resource, where.namespace, where.name), built, applier)
 
     async def _stands(self, subject: Subject, hash_: str) -> bool:
         """Whether Flux has begun nothing since: half of another revision would look like drift."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS, SOURCES, Cluster
+from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS, Cluster, resource_of
 from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.observers.store import Key, Store
 
@@ -18,7 +18,7 @@ async def look_closely(cluster: Cluster, store: Store, seen: Observation, now: d
     concerned: set[Key] = set()
     if source := seen.source:
         key = (source.namespace, source.name)
-        raw = await cluster.find(SOURCES[source.kind], *key)
+        raw = await cluster.find(resource_of(source.kind), *key)
         concerned |= (
             store.put_source(raw, now, live=False, kind=source.kind)
             if raw

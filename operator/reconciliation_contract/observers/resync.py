@@ -17,10 +17,9 @@ from typing import Any, Final
 
 from reconciliation_contract.adapters.kubernetes.client import (
     CONTRACTS,
-    GIT_REPOSITORIES,
     KUSTOMIZATIONS,
-    SOURCES,
     Cluster,
+    resource_of,
 )
 from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.config import Settings
@@ -34,8 +33,6 @@ _WITHOUT_FLUX: Final = 5.0
 """Seconds between comparisons while Flux is not installed: somebody waits for it to be noticed."""
 _FIRST_PAUSE: Final = 0.2
 """Seconds between comparisons until the store is filled."""
-_NEEDED: Final = (KUSTOMIZATIONS, GIT_REPOSITORIES)
-"""Without these kinds there is no Flux; the others may be left out of an installation."""
 _FEW: Final = 10
 """Objects that a working watch may have lost; more of them, and it lags."""
 _Versioned = Record | Kustomization | Source
@@ -135,7 +132,7 @@ class Sweep:
             except Missing:
                 if feed.resource is CONTRACTS:
                     raise
-                installed = installed and feed.resource not in _NEEDED
+                installed = installed and not self._is_required(feed.resource)
                 for key in tuple(feed.known):
                     self._tell(feed.drop(key))
         if installed != self._store.flux_installed:
@@ -153,9 +150,14 @@ class Sweep:
         yield _Feed(CONTRACTS, store.contracts, store.put_contract, store.drop_contract)
         put = partial(store.put_kustomization, at=at, live=False)
         yield _Feed(KUSTOMIZATIONS, store.kustomizations, put, store.drop_kustomization)
-        for kind, resource in SOURCES.items():
+        for kind in store.kinds.values():
             put = partial(store.put_source, at=at, live=False, kind=kind)
-            yield _Feed(resource, store.sources[kind], put, partial(store.drop_source, kind=kind))
+            yield _Feed(resource_of(kind), store.sources[kind.name], put, partial(store.drop_source, kind=kind))
+
+    def _is_required(self, resource: Resource) -> bool:
+        """Whether there is no Flux without this kind; the others may be left out of an installation."""
+        required = {kind.plural for kind in self._store.kinds.values() if kind.required}
+        return resource is KUSTOMIZATIONS or resource.plural in required
 
     async def _progresses(self, behind: dict[_Place, str]) -> bool:
         """Whether the watches bring what happens. What one went on without is read: no object decides for all."""

@@ -16,8 +16,6 @@ from reconciliation_contract.api.flux import kustomization as flux_kustomization
 from reconciliation_contract.api.flux import source as source_api
 from reconciliation_contract.api.kubernetes.raw import read_map, read_text
 from reconciliation_contract.core.facts.observation import (
-    GIT_REPOSITORY,
-    SOURCE_KINDS,
     Git,
     Kustomization,
     Observation,
@@ -25,6 +23,7 @@ from reconciliation_contract.core.facts.observation import (
     Source,
     SourceRef,
 )
+from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SOURCE_KINDS, Kinds, SourceKind
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.dependencies import root_cause
 from reconciliation_contract.core.spec.contract import Contract, Declared, DriftMode, InvalidContract, RollbackMode
@@ -85,6 +84,10 @@ def _may_correct(contract: Contract) -> bool:
     return contract.promises.drift_mode is DriftMode.CORRECT and not contract.suspended
 
 
+def _place(ref: SourceRef) -> tuple[str, str, str]:
+    return (ref.kind, ref.namespace, ref.name)
+
+
 def _seniority(contract: Contract) -> tuple[datetime, str]:
     return (contract.created_at, contract.name)
 
@@ -92,10 +95,12 @@ def _seniority(contract: Contract) -> tuple[datetime, str]:
 class Store:
     """The one place that remembers objects. It belongs to one event loop and is not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Kinds = SOURCE_KINDS) -> None:
+        self.kinds = kinds
+        """Kinds of sources that can be followed, by name."""
         self.contracts: dict[Key, Record] = {}
         self.kustomizations: dict[Key, Kustomization] = {}
-        self.sources: dict[str, dict[Key, Source]] = {kind: {} for kind in SOURCE_KINDS}
+        self.sources: dict[str, dict[Key, Source]] = {kind: {} for kind in kinds}
         """By kind."""
         self.flux_installed = True
         self.fresh = False
@@ -105,7 +110,7 @@ class Store:
         self._interested: defaultdict[SourceRef, set[Key]] = defaultdict(set)
         self._interests: dict[Key, frozenset[SourceRef]] = {}
         self._uids: dict[str, Key] = {}
-        self._pins: defaultdict[str, set[Key]] = defaultdict(set)
+        self._pins: defaultdict[str, set[SourceRef]] = defaultdict(set)
 
     # Feeding ------------------------------------------------------------------------------------------------
 
@@ -170,27 +175,27 @@ class Store:
         del self.kustomizations[key]
         return set(self._bound[key])
 
-    def put_source(self, raw: Raw, at: datetime, *, live: bool, kind: str = GIT_REPOSITORY) -> set[Key]:
+    def put_source(self, raw: Raw, at: datetime, *, live: bool, kind: SourceKind = GIT_REPOSITORY) -> set[Key]:
         """Take a source, one that a person made or one that we pinned."""
         key = key_of(raw)
-        known = self.sources[kind].get(key)
+        known = self.sources[kind.name].get(key)
         if _outdated(raw, known, live=live):
             return set()
         record = source_api.source(raw, at, live=live, before=known, kind=kind)
-        self.sources[kind][key] = record
+        self.sources[kind.name][key] = record
         if known and known.contract_uid != record.contract_uid:
-            self._pins[known.contract_uid].discard(key)
-        if record.contract_uid and kind == GIT_REPOSITORY:
-            self._pins[record.contract_uid].add(key)
+            self._pins[known.contract_uid].discard(known.reference)
+        if record.contract_uid and kind.pin_field:
+            self._pins[record.contract_uid].add(record.reference)
         return self._concerned(record) | (self._concerned(known) if known else set())
 
-    def drop_source(self, key: Key, uid: str = "", kind: str = GIT_REPOSITORY) -> set[Key]:
+    def drop_source(self, key: Key, uid: str = "", kind: SourceKind = GIT_REPOSITORY) -> set[Key]:
         """Forget a source that is gone; with a uid only that one."""
-        record = self.sources[kind].get(key)
+        record = self.sources[kind.name].get(key)
         if record is None or _is_other(record, uid):
             return set()
-        del self.sources[kind][key]
-        self._pins[record.contract_uid].discard(key)
+        del self.sources[kind.name][key]
+        self._pins[record.contract_uid].discard(record.reference)
         return self._concerned(record)
 
     def _concerned(self, source: Source) -> set[Key]:
@@ -206,22 +211,27 @@ class Store:
         kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
         return kustomization.source if kustomization else None
 
+    def source(self, ref: SourceRef | None) -> Source | None:
+        """Find a source."""
+        return self.sources.get(ref.kind, {}).get((ref.namespace, ref.name)) if ref else None
+
     def observe(self, contract: Contract, memory: Memory, *, acts: bool, refused: str) -> Observation:
         """Put together what is known for one contract, all but Git, and remember that it cares for it."""
         key = (contract.namespace, contract.name)
         ref, needed = self.tracked(contract, memory), memory.rollback.pin if memory.rollback else None
-        source = self.sources.get(ref.kind, {}).get((ref.namespace, ref.name)) if ref else None
+        source = self.source(ref)
         if ref:
             self._interest(key, frozenset({ref, needed} if needed else {ref}))
         kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
         rival = self._rival(contract, kustomization)
-        pins = [self.sources[GIT_REPOSITORY][pin] for pin in sorted(self._pins[contract.uid])]
+        pins = [pin for ref in sorted(self._pins[contract.uid], key=_place) if (pin := self.source(ref))]
         used = kustomization.source if kustomization and not rival and _may_roll_back(contract) else None
         pins += [orphan for where in {used, needed} if (orphan := self._orphan(where))]
         return Observation(
             kustomization=kustomization,
             blocked_by=root_cause(kustomization, self._named) if kustomization else "",
             source=source,
+            source_kinds=self.kinds,
             pin=next((pin for pin in pins if pin.reference == needed), None),
             strays=tuple(pin for pin in pins if pin.reference != needed),
             git=Git(),
@@ -237,7 +247,7 @@ class Store:
     def _rival(self, contract: Contract, kustomization: Kustomization | None) -> str:
         """Name the contract that acts for the Kustomization instead: whose pin it uses, else the oldest that may."""
         where = kustomization.source if kustomization else None
-        source = self.sources[GIT_REPOSITORY].get((where.namespace, where.name)) if where else None
+        source = self.source(where)
         owner = self._uids.get(source.contract_uid) if source else None
         if owner:
             return "" if owner == (contract.namespace, contract.name) else owner[1]
@@ -252,7 +262,7 @@ class Store:
 
     def _orphan(self, where: SourceRef | None) -> Source | None:
         """The pinned copy of a contract that is gone without having given it back, as from a restored backup."""
-        source = self.sources[GIT_REPOSITORY].get((where.namespace, where.name)) if where else None
+        source = self.source(where)
         return source if source and source.contract_uid and source.contract_uid not in self._uids else None
 
     def note(self, name: str, ready: bool | None, at: datetime) -> None:

@@ -26,6 +26,7 @@ from reconciliation_contract.adapters.telemetry.http_server import everybody, se
 from reconciliation_contract.adapters.telemetry.metrics import Metrics
 from reconciliation_contract.adapters.telemetry.metrics_access import Readers
 from reconciliation_contract.config import Settings
+from reconciliation_contract.core.facts.source_kind import SOURCE_KINDS, Kinds
 from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.observers.environment import CONTROLLERS, Surroundings
 from reconciliation_contract.observers.git import Lookout
@@ -74,10 +75,11 @@ class Operator:
         metrics: Metrics | None = None,
         follow: Follow = lambda *_: None,
         builder: Builds | None = None,
+        kinds: Kinds = SOURCE_KINDS,
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.store = Store()
+        self.store = Store(kinds)
         self.queue: Queue[Key] = Queue()
         self.metrics = metrics or Metrics()
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
@@ -86,7 +88,7 @@ class Operator:
         self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock, keeper)
         builder = builder or Builder(cluster, settings.kustomize)
         account = (settings.flux_namespace, settings.flux_account)
-        trial = Trial(cluster, builder, clock, account, lambda: self.surroundings.facts.kustomize)
+        trial = Trial(cluster, builder, clock, account, lambda: self.surroundings.facts.kustomize, kinds=kinds)
         self.inspection = Inspection(trial, self.tell, self.metrics.compared, clock)
         self.rollouts = Rollouts(cluster, self.tell, clock, keeper)
         self.events = Events(cluster, clock, socket.gethostname(), self.metrics.told)

@@ -184,7 +184,7 @@ class Reconciler:
         refused = trouble.refused if trouble else ""
         seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=refused)
         artifact = seen.source.artifact if seen.source else None
-        dated = seen.source if seen.source and seen.source.dated else None
+        dated = seen.source if seen.source and seen.source.kind.commits else None
         git = self._reach.lookout.facts(key, dated, artifact.value.hash if artifact else "")
         around = self._reach.surroundings.facts
         if seen.source:

@@ -20,7 +20,7 @@ from yarl import URL
 from reconciliation_contract.adapters.kubernetes.credentials import Access
 from reconciliation_contract.adapters.kubernetes.resource import Resource, group_path, header
 from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER
-from reconciliation_contract.core.facts.observation import GIT_REPOSITORY
+from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SourceKind
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Powerless, Refused, Unavailable
 
 Raw = Mapping[str, Any]
@@ -45,15 +45,14 @@ _STREAM: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_r
 """A live watch brings a bookmark a minute at least."""
 
 
+def resource_of(kind: SourceKind) -> Resource:
+    """Say where the sources of a kind are."""
+    return Resource(kind.group, kind.version, kind.plural)
+
+
 CONTRACTS: Final = Resource("reconciliation.dev", "v1alpha1", "reconciliationcontracts")
 KUSTOMIZATIONS: Final = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")
-GIT_REPOSITORIES: Final = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories")
-SOURCES: Final = {
-    GIT_REPOSITORY: GIT_REPOSITORIES,
-    "OCIRepository": Resource("source.toolkit.fluxcd.io", "v1", "ocirepositories"),
-    "Bucket": Resource("source.toolkit.fluxcd.io", "v1", "buckets"),
-}
-"""Flux's sources by kind."""
+GIT_REPOSITORIES: Final = resource_of(GIT_REPOSITORY)
 SECRETS: Final = Resource("", "v1", "secrets")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
 STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets")

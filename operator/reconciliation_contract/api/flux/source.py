@@ -13,18 +13,19 @@ from reconciliation_contract.api.flux.kustomization import (
     shard_of,
 )
 from reconciliation_contract.api.kubernetes.raw import Raw, moment, read_map, read_strings, read_text
-from reconciliation_contract.core.facts.observation import GIT_REPOSITORY, Artifact, Since, Source
+from reconciliation_contract.core.facts.observation import Artifact, Since, Source
+from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SourceKind
 
 
 def source(
-    raw: Raw, received_at: datetime, *, live: bool, before: Source | None, kind: str = GIT_REPOSITORY
+    raw: Raw, received_at: datetime, *, live: bool, before: Source | None, kind: SourceKind = GIT_REPOSITORY
 ) -> Source:
     """Project a source; arguments as for `kustomization`."""
     meta, spec, status = read_map(raw, "metadata"), read_map(raw, "spec"), read_map(raw, "status")
     if before is not None and before.uid != read_text(meta, "uid"):
         before = None
     artifact = _artifact(read_map(status, "artifact"), received_at)
-    ref = read_strings(read_map(spec, "ref")) if kind == GIT_REPOSITORY else {}
+    ref = read_strings(read_map(spec, "ref"))
     return Source(
         namespace=read_text(meta, "namespace"),
         name=read_text(meta, "name"),
@@ -32,9 +33,9 @@ def source(
         resource_version=read_text(meta, "resourceVersion"),
         url=read_text(spec, "url") or "/".join(read_text(spec, key) for key in ("endpoint", "bucketName")).strip("/"),
         kind=kind,
-        ref={key: ref[key] for key in ("commit", "name", "semver", "tag", "branch") if key in ref},
+        ref={key: ref[key] for key in kind.reference_fields if key in ref},
         secret=read_text(read_map(spec, "secretRef"), "name"),
-        hidden=_hidden(spec) if kind == GIT_REPOSITORY else "",
+        hidden=_hidden(spec) if kind.commits else "",
         shard=shard_of(meta),
         interval=duration_of(spec, "interval"),
         suspended=spec.get("suspend") is True,

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from reconciliation_contract.core.delivery.outcome import undone
-from reconciliation_contract.core.delivery.package_url import purl
 from reconciliation_contract.core.facts.observation import Observation, Source
 from reconciliation_contract.core.memory.memory import HISTORY, Memory, Result
 from reconciliation_contract.core.memory.timeline import Delivery
@@ -76,7 +76,7 @@ def milestones(contract: Contract, memory: Memory, source: Source | None = None)
             contract=contract.name,
             kustomization=contract.kustomization,
             revision=revision,
-            artifact=purl(source, hash_, contract.kustomization),
+            artifact=_package_url(source, hash_, contract.kustomization),
             at=at,
             started_at=started_at,
         )
@@ -117,6 +117,11 @@ def _is_announced(milestone: Milestone, memory: Memory) -> bool:
 def _is_first(memory: Memory) -> bool:
     """Whether nothing is known to have run before: all that came earlier was overtaken on its way."""
     return len(memory.history) < HISTORY and all(past.result is Result.SUPERSEDED for past in memory.history)
+
+
+def _package_url(source: Source | None, hash_: str, name: str) -> str:
+    """Name a revision for supply-chain tools (purl-spec); ``name`` is for what is not known to come from anywhere."""
+    return (source and source.kind.package_url(source.url, hash_)) or f"pkg:generic/{quote(name, safe='')}@{hash_}"
 
 
 def _identity(contract: Contract, delivery: Delivery, step: Step, at: datetime) -> str:

@@ -88,8 +88,8 @@ def _with_commit(delivery: Delivery, commit: Commit | Unreadable | None) -> Deli
 
 
 def _commit(delivery: Delivery, seen: Observation) -> Commit | Unreadable | None:
-    if seen.source is not None and not seen.source.dated:
-        return Unreadable(f"a source of kind {seen.source.kind} keeps no time of a commit")
+    if seen.source is not None and not seen.source.kind.commits:
+        return Unreadable(f"a source of kind {seen.source.kind.name} keeps no time of a commit")
     return seen.git.commits.get(delivery.hash)
 
 

@@ -12,6 +12,7 @@ from reconciliation_contract.core.facts.dry_run import Validation
 from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.facts.pruning import Departures
 from reconciliation_contract.core.facts.replicas import Rollout
+from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SOURCE_KINDS, Kinds, SourceKind
 
 T = TypeVar("T")
 
@@ -116,11 +117,6 @@ class Kustomization:
     created_at: datetime | None = None
 
 
-GIT_REPOSITORY = "GitRepository"
-SOURCE_KINDS = (GIT_REPOSITORY, "OCIRepository", "Bucket")
-"""Kinds of sources that can be followed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """What a source serves."""
@@ -155,7 +151,7 @@ class Source:
     """A Receiver tells Flux of pushes, so the interval does not matter; None where it cannot be told."""
     shard: str = ""
     """Its shard of Flux's controllers; empty where it has no such label."""
-    kind: str = GIT_REPOSITORY
+    kind: SourceKind = GIT_REPOSITORY
     contract_uid: str = ""
     """For a pinned copy: the contract it was made for."""
     original: str = ""
@@ -165,12 +161,7 @@ class Source:
     @property
     def reference(self) -> SourceRef:
         """How a Kustomization refers to it."""
-        return SourceRef(self.kind, self.namespace, self.name)
-
-    @property
-    def dated(self) -> bool:
-        """Whether it serves commits, which have a time and a place in Git where we can look."""
-        return self.kind == GIT_REPOSITORY
+        return SourceRef(self.kind.name, self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +240,8 @@ class Observation:
     kustomization: Kustomization | None = None
     source: Source | None = None
     """The source that tracks the branch, also while a rollback pins the Kustomization to another."""
+    source_kinds: Kinds = field(default_factory=lambda: SOURCE_KINDS)
+    """The kinds of sources that can be followed, by name."""
     pin: Source | None = None
     """The pinned copy of the source that the rollback in force needs, where it exists."""
     strays: tuple[Source, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciliation_contract.core.facts.observation import SOURCE_KINDS, Condition, Observation
+from reconciliation_contract.core.facts.observation import Condition, Observation
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values import reasons
 
@@ -17,8 +17,8 @@ def obstacle(contract: Contract, seen: Observation) -> Condition | None:
         message = f"{where} does not exist; create it or mend spec.kustomizationRef"
         return Condition("False", reasons.KUSTOMIZATION_MISSING, message)
     ref = kustomization.source
-    if ref.kind not in SOURCE_KINDS:
-        known = ", ".join(SOURCE_KINDS)
+    if ref.kind not in seen.source_kinds:
+        known = ", ".join(seen.source_kinds)
         message = f"{where} takes its manifests from a source of kind {ref.kind}; what can be followed: {known}"
         return Condition("False", reasons.SOURCE_UNSUPPORTED, message)
     if seen.source is None:

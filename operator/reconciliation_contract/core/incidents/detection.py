@@ -86,7 +86,7 @@ def troubles(contract: Contract, memory: Memory, seen: Observation, now: datetim
         return
     broken_now = lasting(memory)
     on_the_way = [judgement for judgement in broken_now if judgement.promise in WAY]
-    blamed = bool(on_the_way) and _culprit(memory) is not None
+    blamed = bool(on_the_way) and _culprit(memory, seen) is not None
     found = list(_outages(contract, memory, on_the_way, seen, now))
     delivery = memory.delivery
     if delivery and not _is_paused(seen) and _undelivered(contract, memory, delivery, on_the_way, now, blamed=blamed):
@@ -209,9 +209,9 @@ def _failing(memory: Memory) -> list[Dependency]:
     return [dependency for dependency in memory.dependencies if dependency.ready is False]
 
 
-def _culprit(memory: Memory) -> Dependency | None:
+def _culprit(memory: Memory, seen: Observation) -> Dependency | None:
     """What fails of that without which the delivery does not get on."""
-    needed = needs(memory.delivery) if memory.delivery else ()
+    needed = needs(memory.delivery, seen) if memory.delivery else ()
     return next((each for each in _failing(memory) if each.name in needed), None)
 
 
@@ -220,7 +220,7 @@ def _outages(
 ) -> Iterator[Trouble]:
     """The first dependency that fails, and each other that people know of and that is not over."""
     told, down, impatient = known(memory), _failing(memory), _impatient(memory, now)
-    first, culprit = next((each for each in down if each.name != RIGHTS), None), _culprit(memory)
+    first, culprit = next((each for each in down if each.name != RIGHTS), None), _culprit(memory, seen)
     for each in down:
         late = on_the_way if each is culprit else []
         lasts = impatient and (each is first or each.name == RIGHTS)

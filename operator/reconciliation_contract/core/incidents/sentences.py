@@ -86,11 +86,11 @@ def advice(contract: Declared, memory: Memory) -> str:
 def root_cause(down: Dependency, seen: Observation) -> str:
     """Name the root cause so that all contracts which have it name it alike."""
     source = seen.source
-    if source is not None and down.name == source.kind:
+    if source is not None and down.name == source.kind.name:
         host = _host(source.url)
         if host and unreachable(down.message):
-            return f"{'Git' if source.kind == 'GitRepository' else 'source'} host {host}"
-        return f"{source.kind} {source.namespace}/{source.name}"
+            return f"{source.kind.host} {host}"
+        return f"{source.kind.name} {source.namespace}/{source.name}"
     if down.name in ("dependsOn", RIGHTS):
         return bounded(down.message.partition(": ")[0], 120)
     return down.name

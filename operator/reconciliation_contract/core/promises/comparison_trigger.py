@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciliation_contract.core.facts.observation import SOURCE_KINDS, Observation, SourceRef
+from reconciliation_contract.core.facts.observation import Observation, SourceRef
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises import drift
 from reconciliation_contract.core.spec.contract import Contract
@@ -31,7 +31,7 @@ class Occasion:
 def occasion_of(contract: Contract, memory: Memory, seen: Observation) -> Occasion | None:
     """What there is to compare with; None while Flux is at work on something else."""
     found = seen.kustomization
-    if found is None or found.delivered is None or found.deleting or found.source.kind not in SOURCE_KINDS:
+    if found is None or found.delivered is None or found.deleting or found.source.kind not in seen.source_kinds:
         return None
     correction = memory.drift.correction if memory.drift else None
     asked = drift.mark(correction) if correction else ""

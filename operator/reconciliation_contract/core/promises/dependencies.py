@@ -13,7 +13,6 @@ from typing import Final
 from reconciliation_contract.core.facts.observation import (
     API_SERVER,
     RIGHTS,
-    SOURCE_KINDS,
     Dependency,
     Kustomization,
     Observation,
@@ -25,7 +24,8 @@ DEEPEST: Final = 32
 WAITS: Final = "DependencyNotReady"
 """Flux's reason for a Kustomization that waits for another."""
 
-_FOR_DETECTION: Final[tuple[str, ...]] = ("Git", "source-controller", *SOURCE_KINDS)
+_FOR_DETECTION: Final[tuple[str, ...]] = ("Git", "source-controller")
+"""Beside the source itself, which is named by its kind."""
 _FOR_APPLYING: Final[tuple[str, ...]] = ("kustomize-controller", "dependsOn")
 
 Lookup = Callable[[str], Kustomization | None]
@@ -87,14 +87,14 @@ def blame(seen: Observation, delivery: Delivery) -> str:
     What else fails does not hinder it: neither source-controller once the commit is detected, nor a right that only
     our own acts need. Where Flux tries and says itself what fails, nothing else is to blame.
     """
-    needed = needs(delivery)
+    needed = needs(delivery, seen)
     return next((d.message for d in dependencies(seen) if d.ready is False and d.name in needed), "")
 
 
-def needs(delivery: Delivery) -> tuple[str, ...]:
+def needs(delivery: Delivery, seen: Observation) -> tuple[str, ...]:
     """Name the dependencies without which the next stage of a delivery is not reached."""
     if delivery.stages.detected is None:
-        return _FOR_DETECTION
+        return (*_FOR_DETECTION, *seen.source_kinds)
     return () if delivery.failures else _FOR_APPLYING
 
 
@@ -128,9 +128,11 @@ def _source(seen: Observation) -> Iterator[Dependency]:
     if source is None or source.suspended:
         return
     if source.ready.status == "False":
-        yield Dependency(source.kind, False, f"{source.kind}: {source.ready.reason}: {source.ready.message}")
+        yield Dependency(
+            source.kind.name, False, f"{source.kind.name}: {source.ready.reason}: {source.ready.message}"
+        )
     elif source.ready.status == "True":
-        yield Dependency(source.kind, True, "")
+        yield Dependency(source.kind.name, True, "")
 
 
 def _waits(seen: Observation) -> Iterator[Dependency]:

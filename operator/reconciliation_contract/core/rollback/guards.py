@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from reconciliation_contract.core.facts.failure_cause import classify
-from reconciliation_contract.core.facts.observation import GIT_REPOSITORY, Observation
+from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.memory.memory import Good, Memory
 from reconciliation_contract.core.memory.timeline import Delivery, Failures
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode, RollbackPolicy
@@ -97,8 +97,8 @@ def unpinnable(seen: Observation) -> str:
     source, kustomization = seen.source, seen.kustomization
     if source is None or kustomization is None:
         return ""
-    if source.kind != GIT_REPOSITORY:
-        which = f"not a source of kind {source.kind}"
+    if not source.kind.pin_field:
+        which = f"not a source of kind {source.kind.name}"
         return f"only a GitRepository can be pinned to an earlier revision, {which}; put the old back"
     if source.namespace != kustomization.namespace and not seen.account:
         return (

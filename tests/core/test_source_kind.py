@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation_contract.core.delivery.package_url import purl
-from tests.support.builders_core import source
+from reconciliation_contract.core.facts.source_kind import SOURCE_KINDS
 
 SHA = "a" * 40
 DIGEST = "b" * 64
@@ -31,15 +30,10 @@ BARE = f"pkg:generic/shop@{SHA}"
             f"pkg:oci/shop@sha256%3A{DIGEST}?repository_url=ghcr.io/owner/Shop",
         ),
         ("Bucket", "minio.example.com/shop", DIGEST, f"pkg:generic/shop@sha256%3A{DIGEST}"),
-        ("GitRepository", "", SHA, BARE),
-        ("GitRepository", "https://[", SHA, BARE),
+        ("GitRepository", "", SHA, ""),
+        ("GitRepository", "https://[", SHA, ""),
     ],
 )
 def test_a_package_url_names_what_runs(kind: str, url: str, hash_: str, wanted: str) -> None:
     """By the type that fits, percent-encoded as the specification wants it, and without any secret of the URL."""
-    assert purl(source(kind=kind, url=url), hash_, "shop") == wanted
-
-
-def test_what_comes_from_nowhere_known_has_a_name_too() -> None:
-    """The source may be gone by the time that it is told."""
-    assert purl(None, SHA, "shop") == BARE
+    assert SOURCE_KINDS[kind].package_url(url, hash_) == wanted
