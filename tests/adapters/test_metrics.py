@@ -121,10 +121,12 @@ FULL = Memory(
     delivery=DELIVERED,
     judgements=JUDGED,
     history=(Past(f"main@sha1:{OLD}", OLD, Result.HEALTHY, after(0)),),
-    conditions={name: Condition("True", "Fine") for name in ("Ready", "Feasible", "DependenciesReady")},
     drift=Drift(HASH, compared=5, drifted=2),
     incidents=(Incident("Drift", "Drift", "Drifted", Severity.WARNING, after(0), "drifted", count=1),),
 )
+
+TOLD = {name: Condition("True", "Fine") for name in ("Ready", "Feasible", "DependenciesReady")}
+BROKEN = {"Ready": Condition("False", "PromiseBroken")}
 
 
 def undo(state: RollbackState, *, completed: bool = False) -> Rollback:
@@ -171,9 +173,9 @@ def everything() -> Metrics:
         watch_age=lambda: None,
         controllers={"source-controller": lambda: 1},
     )
-    metrics.passed(CONTRACT, Memory(), FULL)
-    metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.ACTIVE, completed=True)))
-    metrics.passed(replace(CONTRACT, name="other"), Memory(), Memory(rollback=undo(RollbackState.FAILED)))
+    metrics.passed(CONTRACT, Memory(), FULL, TOLD)
+    metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.ACTIVE, completed=True)), TOLD)
+    metrics.passed(replace(CONTRACT, name="other"), Memory(), Memory(rollback=undo(RollbackState.FAILED)), TOLD)
     metrics.wrote()
     metrics.failed("cluster")
     metrics.notified("flux", "taken")
@@ -196,7 +198,7 @@ def test_names_and_labels_are_those_that_are_promised() -> None:
 def test_a_contract_costs_at_most_twenty_series(state: RollbackState) -> None:
     """With every promise judged, every stage reached and a rollback."""
     metrics = Metrics()
-    metrics.passed(CONTRACT, Memory(), replace(FULL, rollback=undo(state)))
+    metrics.passed(CONTRACT, Memory(), replace(FULL, rollback=undo(state)), TOLD)
 
     mine = [labels for _, labels in samples(metrics) if ("name", "shop") in labels]
 
@@ -234,12 +236,12 @@ def test_each_stage_is_measured_from_the_commit(stage: str, seconds: float) -> N
 def test_a_pass_without_news_counts_nothing_but_itself() -> None:
     """One sample for each contract, revision and promise, however often it is looked at."""
     metrics = Metrics()
-    metrics.passed(CONTRACT, Memory(), FULL)
+    metrics.passed(CONTRACT, Memory(), FULL, TOLD)
     before = samples(metrics)
 
     for generation in range(5):
         with metrics.passing():
-            metrics.passed(CONTRACT, FULL, replace(FULL, observed_generation=generation))
+            metrics.passed(CONTRACT, FULL, replace(FULL, observed_generation=generation), TOLD)
 
     changed = {name for (name, labels), number in samples(metrics).items() if before[name, labels] != number}
     assert {name.rpartition("_")[0] for name in changed} == {"flux_contract_pass_duration_seconds"}
@@ -248,7 +250,7 @@ def test_a_pass_without_news_counts_nothing_but_itself() -> None:
 def test_an_adopted_delivery_is_not_measured() -> None:
     """What was there before the contract was has no latency."""
     metrics = Metrics()
-    metrics.passed(CONTRACT, Memory(), replace(FULL, delivery=replace(DELIVERED, adopted=True)))
+    metrics.passed(CONTRACT, Memory(), replace(FULL, delivery=replace(DELIVERED, adopted=True)), TOLD)
 
     assert value(metrics, "stage_duration_seconds_count", stage="healthy") == 0
 
@@ -258,7 +260,7 @@ def test_a_delivery_without_a_known_push_is_not_measured() -> None:
     stages = replace(DELIVERED.stages, committed=None, seen=None)
     metrics = Metrics()
     metrics.passed(
-        CONTRACT, Memory(), replace(FULL, delivery=replace(DELIVERED, stages=stages, commit_problem="none"))
+        CONTRACT, Memory(), replace(FULL, delivery=replace(DELIVERED, stages=stages, commit_problem="none")), TOLD
     )
 
     assert value(metrics, "stage_duration_seconds_count", stage="healthy") == 0
@@ -277,8 +279,10 @@ def test_a_delivery_without_a_known_push_is_not_measured() -> None:
 def test_rollbacks_are_counted_by_how_they_ended(before: Rollback, later: Rollback | None, result: str) -> None:
     """Each end once; steps on the way are not counted."""
     metrics = Metrics()
-    metrics.passed(CONTRACT, replace(FULL, rollback=undo(RollbackState.INTENDED)), replace(FULL, rollback=before))
-    metrics.passed(CONTRACT, replace(FULL, rollback=before), replace(FULL, rollback=later))
+    metrics.passed(
+        CONTRACT, replace(FULL, rollback=undo(RollbackState.INTENDED)), replace(FULL, rollback=before), TOLD
+    )
+    metrics.passed(CONTRACT, replace(FULL, rollback=before), replace(FULL, rollback=later), TOLD)
 
     counted = {
         labels: n for (name, labels), n in samples(metrics).items() if name == "flux_contract_rollbacks_total" and n
@@ -290,12 +294,12 @@ def test_the_gauges_follow_the_last_pass() -> None:
     """Ready, promises and the rollback are as the status says; an unknown promise is absent."""
     metrics = Metrics()
     unknown = Judgement(PromiseName.DETECTION, Verdict.UNKNOWN, timedelta(minutes=1), "Unmeasured")
-    not_ready = replace(FULL, conditions={"Ready": Condition("False", "PromiseBroken")}, judgements=(unknown,))
+    not_ready = replace(FULL, judgements=(unknown,))
     labels = {"exported_namespace": "apps", "name": "shop"}
 
-    metrics.passed(CONTRACT, Memory(), FULL)
+    metrics.passed(CONTRACT, Memory(), FULL, TOLD)
     good = value(metrics, "ready", **labels), value(metrics, "promise_kept", promise="Rollback", **labels)
-    metrics.passed(CONTRACT, FULL, replace(not_ready, rollback=undo(RollbackState.ACTIVE, completed=True)))
+    metrics.passed(CONTRACT, FULL, replace(not_ready, rollback=undo(RollbackState.ACTIVE, completed=True)), BROKEN)
 
     assert good == (1.0, 0.0)
     assert value(metrics, "ready", **labels) == 0.0
@@ -306,11 +310,11 @@ def test_the_gauges_follow_the_last_pass() -> None:
 def test_a_failed_rollback_is_told_for_as_long_as_it_lasts() -> None:
     """Which revision the cluster runs then is not known."""
     metrics = Metrics()
-    metrics.passed(CONTRACT, Memory(), FULL)
+    metrics.passed(CONTRACT, Memory(), FULL, TOLD)
     before = value(metrics, "rollback_failed", **OF_SHOP)
-    metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.FAILED)))
+    metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.FAILED)), TOLD)
     failed = value(metrics, "rollback_failed", **OF_SHOP), value(metrics, "rolled_back", **OF_SHOP)
-    metrics.passed(CONTRACT, replace(FULL, rollback=undo(RollbackState.FAILED)), FULL)
+    metrics.passed(CONTRACT, replace(FULL, rollback=undo(RollbackState.FAILED)), FULL, TOLD)
 
     assert (before, failed) == (None, (1.0, None))
     assert value(metrics, "rollback_failed", **OF_SHOP) is None
@@ -320,7 +324,7 @@ def test_a_failed_rollback_is_told_for_as_long_as_it_lasts() -> None:
 def test_the_last_healthy_delivery_is_known_while_one_fails() -> None:
     """The other stages are those of the delivery under way."""
     metrics = Metrics()
-    metrics.passed(CONTRACT, Memory(), replace(FULL, delivery=FAILED))
+    metrics.passed(CONTRACT, Memory(), replace(FULL, delivery=FAILED), TOLD)
 
     healthy, applied = (value(metrics, "stage_timestamp_seconds", stage=s, **OF_SHOP) for s in ("healthy", "applied"))
     assert (healthy, applied) == (START.timestamp(), None)
@@ -330,9 +334,9 @@ def test_drift_that_could_not_be_compared_is_no_figure() -> None:
     """Failing to measure is not zero drifted objects."""
     metrics, labels = Metrics(), {"exported_namespace": "apps", "name": "shop"}
 
-    metrics.passed(CONTRACT, Memory(), FULL)
+    metrics.passed(CONTRACT, Memory(), FULL, TOLD)
     compared = value(metrics, "drifted_objects", **labels)
-    metrics.passed(CONTRACT, FULL, replace(FULL, drift=Drift(HASH, problem="no rights")))
+    metrics.passed(CONTRACT, FULL, replace(FULL, drift=Drift(HASH, problem="no rights")), TOLD)
 
     assert compared == 2
     assert value(metrics, "drifted_objects", **labels) is None
@@ -351,7 +355,7 @@ def test_a_contract_that_is_gone_leaves_no_series() -> None:
 def test_hostile_names_do_not_break_the_format() -> None:
     """Whatever a name holds, the exposition can be parsed."""
     metrics = Metrics()
-    metrics.passed(replace(CONTRACT, name='x"}\n{\\'), Memory(), FULL)
+    metrics.passed(replace(CONTRACT, name='x"}\n{\\'), Memory(), FULL, TOLD)
 
     assert value(metrics, "ready", exported_namespace="apps", name='x"}\n{\\') == 1.0
 
@@ -362,7 +366,7 @@ def test_lines_are_those_that_the_client_library_writes() -> None:
     class Slow:
         def collect(self) -> Iterator[Metric]:
             for family in FAMILIES:
-                for labels, number in family.samples(CONTRACT, FULL):
+                for labels, number in family.samples(CONTRACT, FULL, TOLD):
                     names = {"exported_namespace": "apps", "name": "shop", **labels}
                     found = GaugeMetricFamily(family.name, family.text, labels=[*names])
                     found.add_metric([*names.values()], number)
@@ -371,7 +375,7 @@ def test_lines_are_those_that_the_client_library_writes() -> None:
     registry = CollectorRegistry()
     registry.register(Slow())  # type: ignore[arg-type]  # its protocol is met
     metrics = Metrics()
-    metrics.passed(CONTRACT, Memory(), FULL)
+    metrics.passed(CONTRACT, Memory(), FULL, TOLD)
 
     expected = {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -434,7 +438,7 @@ def test_a_recovery_by_a_fix_is_measured_when_it_is_healthy() -> None:
 
 
 def _passed(metrics: Metrics, before: Memory, later: Memory) -> float | None:
-    metrics.passed(CONTRACT, before, later)
+    metrics.passed(CONTRACT, before, later, TOLD)
     return value(metrics, "recovery_duration_seconds_count")
 
 
@@ -444,7 +448,7 @@ def test_an_incident_counts_when_it_is_told() -> None:
     told, again = replace(waiting, count=1), replace(waiting, count=2)
     metrics = Metrics()
     for earlier, later in itertools.pairwise(((), (waiting,), (told,), (again,))):
-        metrics.passed(CONTRACT, replace(FULL, incidents=earlier), replace(FULL, incidents=later))
+        metrics.passed(CONTRACT, replace(FULL, incidents=earlier), replace(FULL, incidents=later), TOLD)
 
     assert value(metrics, "incidents_total", severity="Critical") == 1
     assert value(metrics, "open_incidents", severity="Critical", **OF_SHOP) == 1
@@ -455,7 +459,7 @@ def test_open_incidents_are_one_series_of_the_loudest_severity() -> None:
     quiet, loud = (Incident(s, s, "R", s, after(0), "x", count=1) for s in (Severity.INFO, Severity.CRITICAL))
     metrics, found = Metrics(), []
     for incidents in ((), (quiet,), (loud, quiet), (replace(loud, closed_at=after(1)), quiet)):
-        metrics.passed(CONTRACT, Memory(), replace(FULL, incidents=incidents))
+        metrics.passed(CONTRACT, Memory(), replace(FULL, incidents=incidents), TOLD)
         found.append({k: v for k, v in samples(metrics).items() if k[0] == "flux_contract_open_incidents"})
 
     assert [[dict(labels).get("severity") for _, labels in of_pass] for of_pass in found] == [
@@ -479,7 +483,7 @@ def test_open_incidents_are_one_series_of_the_loudest_severity() -> None:
 def test_a_contract_without_anything_to_follow_says_so(ready: Condition, followed: str) -> None:
     """Not to be Ready because of what was delivered is another matter."""
     metrics = Metrics()
-    metrics.passed(CONTRACT, Memory(), replace(FULL, conditions={"Ready": ready}))
+    metrics.passed(CONTRACT, Memory(), FULL, {"Ready": ready})
 
     (labels,) = [dict(labels) for name, labels in samples(metrics) if name == "flux_contract_info"]
     assert labels["followed"] == followed

@@ -21,7 +21,6 @@ from reconciliation_contract.core.memory.memory import (
     INCIDENTS,
     Good,
     Incident,
-    Memory,
     Past,
     Result,
     Revision,
@@ -37,6 +36,7 @@ from reconciliation_contract.core.spec.requests import NAMES
 from reconciliation_contract.core.values.diff import Difference
 from reconciliation_contract.core.values.object_key import ObjectKey
 from reconciliation_contract.core.values.text import LIMIT
+from tests.support.builders_status import Told
 
 T0 = datetime(2026, 11, 23, 4, 0, 0, 123_000, tzinfo=UTC)
 LONG = "é" * (LIMIT + 1)
@@ -130,7 +130,7 @@ _LASTING = Since(
 
 def _rollback() -> Rollback:
     failures = Failures(3, after(10), after(90), "ReconciliationFailed", "field is immutable")
-    failed = Memory(delivery=replace(_delivery(adopted=False), failures=failures), good=_good())
+    failed = Told(delivery=replace(_delivery(adopted=False), failures=failures), good=_good())
     return Rollback(
         state=RollbackState.ACTIVE,
         bad=Revision(revision(0), HASHES[0]),
@@ -172,7 +172,7 @@ def _drift(paused: str) -> Drift:
     )
 
 
-def full_memory(*, adopted: bool = False) -> Memory:
+def full_memory(*, adopted: bool = False) -> Told:
     """Everything that can be remembered of a contract, as large as it gets."""
     pasts = (
         Past(
@@ -192,7 +192,7 @@ def full_memory(*, adopted: bool = False) -> Memory:
         for n, (hash_, result) in enumerate(zip(HASHES, [*Result] * HISTORY, strict=False))
     )
     names = ("Ready", "Detected", "Healthy", "RolledBack", "Stalled")
-    return Memory(
+    return Told(
         delivery=_delivery(adopted=adopted),
         judgements=_judgements(),
         history=tuple(pasts)[:HISTORY],

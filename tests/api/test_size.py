@@ -11,8 +11,6 @@ import pytest
 import yaml
 
 from reconciliation_contract.api.contract.fields import TEXT_LENGTH
-from reconciliation_contract.api.status.parse import parse_memory
-from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.api.status.size import BUDGET, TEXTS, fit, measure
 from reconciliation_contract.core.facts.comparison import Drift
 from reconciliation_contract.core.facts.dry_run import NAMED, Refusal, Refusals
@@ -20,12 +18,13 @@ from reconciliation_contract.core.facts.inventory import Entry
 from reconciliation_contract.core.facts.observation import Condition
 from reconciliation_contract.core.facts.pruning import Departure
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.memory.memory import HISTORY, Memory, Past, Result, Revision, Taken
+from reconciliation_contract.core.memory.memory import HISTORY, Past, Result, Revision, Taken
 from reconciliation_contract.core.memory.timeline import Stages
 from reconciliation_contract.core.values.object_key import ObjectKey
 from tests.api.full_memory import HASHES, T0, full_memory, kustomization
 from tests.api.structural import Schema, walk
 from tests.support.builders import contract
+from tests.support.builders_status import Told, read_back, status_of
 
 KIB = 1024
 AROUND = 1536
@@ -41,7 +40,7 @@ PROBLEM = (
 )
 
 
-def everyday() -> Memory:
+def everyday() -> Told:
     """What a contract remembers after a year of good service: ten deliveries, one of which was rolled back."""
     full = full_memory()
     revisions = [f"main@sha1:{hash_}" for hash_ in HASHES]
@@ -94,7 +93,7 @@ def everyday() -> Memory:
     )
 
 
-def troubled() -> Memory:
+def troubled() -> Told:
     """The same contract in the middle of a rollback."""
     full, calm = told_by(PROBLEM), everyday()
     assert full.rollback
@@ -115,9 +114,9 @@ def troubled() -> Memory:
     )
 
 
-def rolled_back(deliveries: int) -> Memory:
+def rolled_back(deliveries: int) -> Told:
     """A contract of a real cluster after a refused manifest and a rollback, with so many deliveries before it."""
-    memory = parse_memory(yaml.safe_load((Path(__file__).parent / "rolled_back.yaml").read_text()))
+    memory = read_back(yaml.safe_load((Path(__file__).parent / "rolled_back.yaml").read_text()))
     before = everyday().history[: deliveries - len(memory.history)]
     return replace(memory, history=(*memory.history, *before))
 
@@ -139,7 +138,7 @@ def _refused(text: str) -> Refusals:
     return Refusals(HASHES[0], 100, 90, tuple(named))
 
 
-def told_by(text: str) -> Memory:
+def told_by(text: str) -> Told:
     """A contract of which nothing is well, with everybody telling at length what is wrong."""
     full, calm = full_memory(), everyday()
     assert full.delivery
@@ -174,7 +173,7 @@ def told_by(text: str) -> Memory:
     )
 
 
-MEMORIES: dict[str, Memory] = {
+MEMORIES: dict[str, Told] = {
     "everyday": everyday(),
     "in trouble": troubled(),
     "rolled back": rolled_back(HISTORY),
@@ -188,12 +187,12 @@ MEMORIES: dict[str, Memory] = {
 @pytest.mark.parametrize("name", MEMORIES)
 def test_an_object_is_at_most_eight_kibibytes(name: str) -> None:
     """With full history, whatever is told, and in whatever script."""
-    assert measure(render_status(MEMORIES[name], FOLLOWED)) + AROUND <= 8 * KIB
+    assert measure(status_of(MEMORIES[name], FOLLOWED)) + AROUND <= 8 * KIB
 
 
 def test_an_everyday_object_is_told_in_full() -> None:
     """What is usual fits as it is: nothing is cut and nothing forgotten."""
-    written = render_status(everyday(), FOLLOWED)
+    written = status_of(everyday(), FOLLOWED)
 
     assert len(written["history"]) == HISTORY
     assert "…" not in str(written)
@@ -201,7 +200,7 @@ def test_an_everyday_object_is_told_in_full() -> None:
 
 def test_trouble_costs_no_more_than_the_oldest_deliveries() -> None:
     """In the middle of a rollback the newest ones are still there, and what is wrong is readable."""
-    written = render_status(troubled(), FOLLOWED)
+    written = status_of(troubled(), FOLLOWED)
 
     said = {condition["type"]: condition["message"] for condition in written["conditions"]}
     assert len(written["history"]) >= 3
@@ -213,7 +212,7 @@ def test_after_a_rollback_people_read_why(deliveries: int) -> None:
     """Not a word of a condition is cut, nor what Flux said, and the latest deliveries are there."""
     memory = rolled_back(deliveries)
 
-    again = parse_memory(render_status(memory, FOLLOWED))
+    again = read_back(status_of(memory, FOLLOWED))
 
     assert again.conditions == memory.conditions
     assert again.judgement(PromiseName.VALIDATION) == memory.judgement(PromiseName.VALIDATION)
@@ -228,11 +227,11 @@ def test_what_is_said_twice_is_left_out_before_anything_is_cut() -> None:
     """With few deliveries all is still told, some of it once only."""
     memory = rolled_back(2)
 
-    written = render_status(memory, FOLLOWED)
+    written = status_of(memory, FOLLOWED)
 
     assert "…" not in str(written).replace(memory.incidents[0].message, "")
     assert all("message" not in part for part in written["delivery"]["promises"] if part["name"] == "Validation")
-    assert parse_memory(written) == memory
+    assert read_back(written) == memory
 
 
 def test_conditions_are_cut_after_the_other_texts() -> None:
@@ -241,7 +240,7 @@ def test_conditions_are_cut_after_the_other_texts() -> None:
     told = Condition("False", "ActRefused", f"cannot create it: {PROBLEM} {PROBLEM}"[:110], T0)
     judgements = tuple(replace(one, verdict=Verdict.BROKEN, message=PROBLEM * 4) for one in calm.judgements)
 
-    written = render_status(
+    written = status_of(
         replace(calm, conditions=calm.conditions | {"RolledBack": told}, judgements=judgements), FOLLOWED
     )
 
@@ -261,7 +260,7 @@ def test_what_is_sent_to_people_is_cut_last_of_the_texts() -> None:
         name: Condition("False", "Failing", PROBLEM * 9, T0) for name in ("Ready", "Healthy")
     }
 
-    written = render_status(replace(calm, conditions=conditions, incidents=(one,)), FOLLOWED)
+    written = status_of(replace(calm, conditions=conditions, incidents=(one,)), FOLLOWED)
 
     assert "…" in str(written["conditions"])
     assert written["incidents"][0]["message"] == said.strip()
@@ -273,7 +272,7 @@ def test_an_end_that_a_sink_lacks_outlives_those_that_all_have() -> None:
     owed = replace(ends[0], told={"flux": 2})
 
     kept = [
-        each["key"] for each in render_status(replace(troubled(), incidents=(owed, *ends[1:])), FOLLOWED)["incidents"]
+        each["key"] for each in status_of(replace(troubled(), incidents=(owed, *ends[1:])), FOLLOWED)["incidents"]
     ]
 
     assert owed.key in kept
@@ -284,11 +283,11 @@ def test_everything_at_its_very_bounds_is_bare_but_decisive() -> None:
     """More than can ever come together: texts and what is over go, what decisions rest on stays."""
     memory = full_memory()
 
-    written = render_status(memory, kustomization())
-    again = parse_memory(written)
+    written = status_of(memory, kustomization())
+    again = read_back(written)
 
     assert measure(written) + AROUND <= 9 * KIB
-    assert render_status(again, kustomization()) == written
+    assert status_of(again, kustomization()) == written
     assert again.delivery
     assert memory.delivery
     assert again.bad == memory.bad
@@ -304,7 +303,7 @@ def test_only_open_incidents_can_take_it_further() -> None:
     conditions = dict.fromkeys((*CONDITIONS, "Stalled"), memory.conditions["Ready"])
     incidents = tuple(replace(incident, closed_at=None) for incident in memory.incidents)
 
-    written = render_status(replace(memory, conditions=conditions, incidents=incidents), kustomization())
+    written = status_of(replace(memory, conditions=conditions, incidents=incidents), kustomization())
 
     assert len(written["incidents"]) == len(incidents)
     assert measure(written) + AROUND <= 13 * KIB
@@ -313,9 +312,9 @@ def test_only_open_incidents_can_take_it_further() -> None:
 @pytest.mark.parametrize("name", MEMORIES)
 def test_what_was_made_to_fit_is_written_the_same_again(name: str) -> None:
     """No write only because the last one was shortened."""
-    written = render_status(MEMORIES[name], FOLLOWED)
+    written = status_of(MEMORIES[name], FOLLOWED)
 
-    assert render_status(parse_memory(written), FOLLOWED) == written
+    assert status_of(read_back(written), FOLLOWED) == written
 
 
 def test_texts_go_before_deliveries_and_old_ones_before_new_ones() -> None:

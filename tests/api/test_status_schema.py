@@ -9,13 +9,13 @@ import pytest
 
 from reconciliation_contract.api.status.models import Status
 from reconciliation_contract.api.status.parse import parse_memory
-from reconciliation_contract.api.status.render import render_status, whole
-from reconciliation_contract.core.memory.memory import Memory
+from reconciliation_contract.api.status.render import whole
 from tests.api.full_memory import HASHES, full_memory, kustomization
 from tests.api.structural import Schema, complaints, defaulted, walk
+from tests.support.builders_status import Told, read_back, status_of
 
 MEMORIES = {
-    "nothing known": Memory(),
+    "nothing known": Told(),
     "everything known": full_memory(),
     "everything known of an adopted revision": full_memory(adopted=True),
 }
@@ -39,7 +39,7 @@ def test_the_crd_allows_what_is_written(schema: Schema, case: str) -> None:
     """No status that the operator writes is refused, pruned or added to by the API server."""
     status = schema["properties"]["status"]
 
-    written = render_status(MEMORIES[case], kustomization())
+    written = status_of(MEMORIES[case], kustomization())
 
     assert list(complaints(status, written, "status")) == []
     assert defaulted(status, written) == written
@@ -50,7 +50,11 @@ def test_everything_in_the_crd_is_written(schema: Schema) -> None:
     """The status documents no field that the operator never fills."""
     status = schema["properties"]["status"]
 
-    written = {path for memory in MEMORIES.values() for path in _paths(status, whole(memory, kustomization()))}
+    written = {
+        path
+        for memory in MEMORIES.values()
+        for path in _paths(status, whole(memory, kustomization(), memory.conditions))
+    }
 
     assert written == {path for path, _ in walk(status)}
 
@@ -58,16 +62,16 @@ def test_everything_in_the_crd_is_written(schema: Schema) -> None:
 @pytest.mark.parametrize("case", MEMORIES)
 def test_what_is_written_is_remembered(case: str) -> None:
     """A status that is read back is written the same again: nothing is lost, and nothing causes another write."""
-    written = render_status(MEMORIES[case], kustomization())
+    written = status_of(MEMORIES[case], kustomization())
 
-    again = render_status(parse_memory(written), kustomization())
+    again = status_of(read_back(written), kustomization())
 
     assert again == written
 
 
 def test_a_name_cut_short_still_tells_the_commit() -> None:
     """Of a revision with too long a branch the hash is kept, so that nothing is decided about another commit."""
-    memory = parse_memory(render_status(full_memory(), kustomization()))
+    memory = parse_memory(status_of(full_memory(), kustomization()))
 
     assert memory.delivery
     assert memory.good

@@ -49,15 +49,19 @@ def memory() -> Memory:
     return Memory(
         delivery=core.delivery(stages=stages),
         judgements=tuple(Judgement(name, Verdict.KEPT, minute, "WithinBudget") for name in PromiseName),
-        conditions={name: Condition("True", "Fine") for name in ("Ready", "Feasible", "DependenciesReady")},
     )
+
+
+TOLD = {name: Condition("True", "Fine") for name in ("Ready", "Feasible", "DependenciesReady")}
 
 
 def filled(contracts: int) -> Metrics:
     """Metrics of so many contracts."""
     metrics, full = Metrics(), memory()
     for number in range(contracts):
-        metrics.passed(replace(core.CONTRACT, namespace=f"team-{number % 100}", name=f"app-{number}"), Memory(), full)
+        metrics.passed(
+            replace(core.CONTRACT, namespace=f"team-{number % 100}", name=f"app-{number}"), Memory(), full, TOLD
+        )
     return metrics
 
 

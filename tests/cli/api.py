@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from reconciliation_contract.api.contract.parse import REQUESTED_AT
-from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.memory.memory import Memory
+from tests.support.builders_status import status_of
 
 Object = dict[str, Any]
 
@@ -100,7 +100,7 @@ def becoming(memory: Memory) -> Callable[[Object], None]:
     """An operator that takes every request up at once, with this result."""
 
     def notice(changed: Object) -> None:
-        changed["status"] = render_status(memory, None) | {
+        changed["status"] = status_of(memory) | {
             "lastHandledReconcileAt": changed["metadata"]["annotations"].get(REQUESTED_AT)
         }
 

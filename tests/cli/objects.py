@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.cli.view.contract_view import View, view_of
 from reconciliation_contract.core.facts.observation import Condition, SourceRef
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.memory import Good, Memory, Past, Result, Revision, Rollback, RollbackState
 from reconciliation_contract.core.memory.timeline import Delivery, Failures, Moment, Stages, Witness
 from reconciliation_contract.core.values import reasons
+from tests.support.builders_status import Told, status_of
 
 NOW = datetime(2026, 11, 23, 12, 10, 0, tzinfo=UTC)
 GOOD, BAD, FIX, OLD = "aa11" * 10, "bb22" * 10, "cc33" * 10, "dd44" * 10
@@ -46,7 +46,7 @@ def contract(memory: Memory | None = None, name: str = "shop", **changes: Any) -
             **changes.get("meta", {}),
         },
         "spec": {"kustomizationRef": {"name": "shop"}, **changes.get("spec", {})},
-        "status": render_status(memory, None) if memory else {},
+        "status": status_of(memory) if memory else {},
     }
 
 
@@ -107,9 +107,9 @@ def past(hash_: str, result: Result, **changes: Any) -> Past:
 # States --------------------------------------------------------------------------------------------------------------
 
 
-def healthy() -> Memory:
+def healthy() -> Told:
     """All is well; there is an older revision that was healthy too."""
-    return Memory(
+    return Told(
         delivery=delivery(GOOD),
         judgements=KEPT,
         history=(past(OLD, Result.HEALTHY),),
@@ -122,9 +122,9 @@ def healthy() -> Memory:
     )
 
 
-def failing(count: int = 1, **changes: Any) -> Memory:
+def failing(count: int = 1, **changes: Any) -> Told:
     """A revision fails after one that was healthy; nothing is done yet."""
-    memory = Memory(
+    memory = Told(
         delivery=delivery(BAD, healthy=False, failures=count),
         judgements=PENDING,
         history=(past(GOOD, Result.HEALTHY),),
@@ -139,13 +139,13 @@ def failing(count: int = 1, **changes: Any) -> Memory:
     return replace(memory, **changes)
 
 
-def objected(reason: str, message: str) -> Memory:
+def objected(reason: str, message: str) -> Told:
     """A persistent failure that is not rolled back, with the reason."""
     memory = failing(3)
     return replace(memory, conditions={**memory.conditions, "RolledBack": condition("False", reason, message)})
 
 
-def rolled(state: RollbackState, **changes: Any) -> Memory:
+def rolled(state: RollbackState, **changes: Any) -> Told:
     """A rollback in some state."""
     done = state is RollbackState.ACTIVE
     undo = Rollback(

@@ -13,6 +13,7 @@ from reconciliation_contract.core.memory.memory import Memory, RollbackState
 from reconciliation_contract.core.rollback.guards import GUARDS
 from reconciliation_contract.core.values import reasons
 from tests.cli.objects import BAD, FIX, GOOD, NOW, OLD, condition, delivery, failing, healthy, objected, rolled, view
+from tests.support.builders_status import Told
 
 HOLD = {"reconciliation.dev/hold": "audit"}
 PAUSED = {"reconciliation.dev/pause-until": "2026-11-23T14:10:00Z"}
@@ -21,7 +22,7 @@ ASKED = {"reconciliation.dev/rollback": f"{BAD}..{GOOD}"}
 CASES: dict[str, tuple[Memory, dict[str, Any], str, list[str]]] = {
     "all is well": (healthy(), {}, "The next commit is awaited.", []),
     "nothing is delivered yet": (
-        Memory(observed_generation=1, conditions={"Ready": condition("Unknown", "Waiting", "waiting")}),
+        Told(observed_generation=1, conditions={"Ready": condition("Unknown", "Waiting", "waiting")}),
         {},
         "The first delivery is awaited.",
         [],
@@ -33,7 +34,7 @@ CASES: dict[str, tuple[Memory, dict[str, Any], str, list[str]]] = {
         [],
     ),
     "the Kustomization is missing": (
-        Memory(
+        Told(
             observed_generation=1,
             conditions={"Ready": condition("False", "KustomizationNotFound", "apps/shop does not exist; create it")},
         ),

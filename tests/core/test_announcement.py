@@ -7,11 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core.facts.observation import Condition
 from reconciliation_contract.core.incidents.kubernetes_events import announcements
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.effects import EmitEvent
-from reconciliation_contract.core.memory.memory import Memory, RollbackState
+from reconciliation_contract.core.memory.memory import Memory, RollbackState, Standing
 from reconciliation_contract.core.values import reasons
 from tests.support.builders import sha
 from tests.support.builders_core import (
@@ -32,7 +31,7 @@ BEFORE = Memory(delivery=DELIVERY, judgements=(KEPT,))
 
 
 def step(reason: str, status: str = "False") -> Memory:
-    return Memory(conditions={"RolledBack": Condition(status, reason, f"about {reason}")})
+    return Memory(standing=Standing(status == "True", reason, f"about {reason}"))
 
 
 HEALED = Memory(

@@ -37,7 +37,7 @@ def case(rollout: Rollout | None, stages: Stages = HEALTHY, **changes: Any) -> C
 
 def judged(known: Case) -> Judgement | None:
     """The clause's word."""
-    return availability.judge(known.contract, known.memory, known.seen, known.now)
+    return availability.assess_availability(known.contract, known.memory, known.seen, known.now)
 
 
 Expected = tuple[Verdict, str, str]

@@ -10,11 +10,12 @@ import pytest
 from reconciliation_contract.core.facts.observation import Condition
 from reconciliation_contract.core.incidents.in_contract import is_held
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.memory.memory import Incident, Memory, Past, Result
+from reconciliation_contract.core.memory.memory import Incident, Past, Result
 from reconciliation_contract.core.spec.contract import Severity
 from reconciliation_contract.core.values import reasons
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import delivery, moment
+from tests.support.builders_status import Told
 
 MINUTE = timedelta(minutes=1)
 HEALTHY = delivery(failures=None, stages=replace(delivery().stages, healthy=moment(9)))
@@ -23,16 +24,16 @@ MISSING = Judgement(PromiseName.RECONCILIATION, Verdict.BROKEN, MINUTE, reasons.
 PENDING = Judgement(PromiseName.DETECTION, Verdict.PENDING, MINUTE, reasons.IN_PROGRESS)
 
 
-def memory(status: str, reason: str, *judgements: Judgement, last: Result | None = None) -> Memory:
+def memory(status: str, reason: str, *judgements: Judgement, last: Result | None = None) -> Told:
     """A contract whose Ready says this, with a last finished delivery that broke a promise."""
     history = (Past(revision("A"), sha("A"), last, at(0), broken=("Detection",)),) if last else ()
-    return Memory(conditions={"Ready": Condition(status, reason)}, judgements=judgements, history=history)
+    return Told(conditions={"Ready": Condition(status, reason)}, judgements=judgements, history=history)
 
 
 @pytest.mark.parametrize(
     ("found", "held"),
     [
-        pytest.param(Memory(), None, id="not looked at yet"),
+        pytest.param(Told(), None, id="not looked at yet"),
         pytest.param(memory("Unknown", reasons.SUSPENDED), None, id="suspended"),
         pytest.param(memory("True", reasons.PROMISES_KEPT), True, id="all kept"),
         pytest.param(memory("False", reasons.KUSTOMIZATION_MISSING), False, id="nothing to follow"),
@@ -48,9 +49,9 @@ def memory(status: str, reason: str, *judgements: Judgement, last: Result | None
         pytest.param(memory("False", reasons.PROMISE_BROKEN), False, id="broken, and nothing known"),
     ],
 )
-def test_a_contract_is_held_while_nothing_is_amiss(found: Memory, *, held: bool | None) -> None:
+def test_a_contract_is_held_while_nothing_is_amiss(found: Told, *, held: bool | None) -> None:
     """A broken promise counts until its goal is reached."""
-    assert is_held(found) is held
+    assert is_held(found, found.conditions.get("Ready")) is held
 
 
 REFUSED = Judgement(PromiseName.VALIDATION, Verdict.BROKEN, MINUTE, reasons.REFUSED, measured=MINUTE / 60)
@@ -91,6 +92,6 @@ OPEN = Incident("Delivery", "Reconciliation", "HealthCheckFailed", Severity.WARN
         ),
     ],
 )
-def test_incidents_and_time_in_contract_agree(found: Memory, *, held: bool | None) -> None:
+def test_incidents_and_time_in_contract_agree(found: Told, *, held: bool | None) -> None:
     """What people are told is broken is not counted as held, and the other way round."""
-    assert is_held(found) is held
+    assert is_held(found, found.conditions.get("Ready")) is held

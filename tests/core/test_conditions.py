@@ -10,12 +10,13 @@ import pytest
 
 from reconciliation_contract.core import conditions
 from reconciliation_contract.core.evaluation import evaluate
+from reconciliation_contract.core.facts.attention import attention
 from reconciliation_contract.core.facts.observation import Condition, Kustomization, Observation
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.effects import AllowDeletion
-from reconciliation_contract.core.memory.memory import Memory, Past, Result, RollbackState
+from reconciliation_contract.core.memory.memory import Memory, Past, Result, RollbackState, Standing, Transition
 from reconciliation_contract.core.memory.timeline import Stages
-from reconciliation_contract.core.rollback.report import Standing
+from reconciliation_contract.core.rollback.report import Step, remembered
 from reconciliation_contract.core.spec.contract import InvalidContract
 from reconciliation_contract.core.values import reasons
 from tests.support.builders import at, brief, revision, sha
@@ -48,7 +49,9 @@ def told(
 ) -> dict[str, Condition]:
     """Derive the conditions from a memory and facts."""
     facts = seen or Observation(kustomization=standing("B"), source=source("B"))
-    return dict(conditions.derive(replace(CONTRACT, **contract), memory, facts, standing_, at(100)))
+    declared = replace(CONTRACT, **contract)
+    memory = replace(memory, standing=remembered(Step(memory, standing=standing_)))
+    return dict(conditions.derive(declared, memory, facts, attention(declared, facts), at(100)))
 
 
 def under_way(*history: Past) -> Memory:
@@ -197,16 +200,6 @@ def test_the_ladder_of_ready(row: str) -> None:
     assert (ready.status, ready.reason) == (status, reason)
 
 
-@pytest.mark.parametrize("before", [reasons.STALE, reasons.SUSPENDED, reasons.PARTLY_MEASURED])
-def test_ready_does_not_depend_on_what_it_said_before(before: str) -> None:
-    """A reason that no longer holds does not outlive its cause."""
-    memory = replace(under_way(past(Result.SUPERSEDED)), conditions={"Ready": Condition("Unknown", before, "")})
-
-    ready = told(memory)["Ready"]
-
-    assert (ready.status, ready.reason) == ("Unknown", reasons.WAITING)
-
-
 def test_a_suspended_contract_says_nothing_else() -> None:
     """Suspended comes before everything."""
     ready = told(replace(DONE, judgements=(BROKEN,)), Observation(fresh=False), suspended=True)["Ready"]
@@ -283,9 +276,9 @@ STANDINGS: dict[str, tuple[Memory, Standing | None, str]] = {
 def test_what_is_said_of_the_rollback(name: str) -> None:
     """An objection is dropped when its failure is over, and kept until then."""
     memory, said, reason = STANDINGS[name]
-    known = {"RolledBack": Condition("False", reasons.NOT_CURABLE, "grant it")} if name.startswith("nothing") else {}
+    known = Standing(False, reasons.NOT_CURABLE, "grant it") if name.startswith("nothing") else None
 
-    found = told(replace(memory, conditions=known), standing_=said)["RolledBack"]
+    found = told(replace(memory, standing=known), standing_=said)["RolledBack"]
 
     assert found.reason == reason
 
@@ -293,7 +286,7 @@ def test_what_is_said_of_the_rollback(name: str) -> None:
 @pytest.mark.parametrize("ended", [reasons.RELEASED, reasons.UNDONE, reasons.CANCELLED])
 def test_how_a_rollback_ended_stays_told(ended: str) -> None:
     """Who looks later still sees how it came out."""
-    memory = replace(DONE, conditions={"RolledBack": Condition("False", ended, "so it ended")})
+    memory = replace(DONE, standing=Standing(False, ended, "so it ended"))
 
     assert told(memory)["RolledBack"].message == "so it ended"
 
@@ -303,19 +296,16 @@ def test_how_a_rollback_ended_stays_told(ended: str) -> None:
 
 def test_a_transition_time_moves_only_with_its_status() -> None:
     """Another reason or message is no transition."""
-    same = Condition("True", reasons.ADOPTED, "before", at(1))
-    other = Condition("False", reasons.PROMISE_BROKEN, "before", at(1))
+    same, other = Transition("True", at(1)), Transition("False", at(1))
 
-    times = [told(replace(DONE, conditions={"Ready": known}))["Ready"].transitioned_at for known in (same, other)]
+    times = [told(replace(DONE, transitions={"Ready": known}))["Ready"].transitioned_at for known in (same, other)]
 
     assert times == [at(1), at(100)]
 
 
 def test_a_condition_without_a_time_gets_one() -> None:
     """A status that somebody tampered with is mended."""
-    known = {"Ready": Condition("True", reasons.PROMISES_KEPT, "")}
-
-    assert told(replace(DONE, conditions=known))["Ready"].transitioned_at == at(100)
+    assert told(DONE)["Ready"].transitioned_at == at(100)
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "line\n" * 200, "https://ann:s3cret@example.com/" * 50])
@@ -338,7 +328,7 @@ def test_a_contract_that_makes_no_sense_is_stalled() -> None:
     """Its author is told, and only he can help: Stalled stays until a new generation."""
     decision = evaluate(INVALID, Memory(delivery=delivery()), Observation(), at(0))
 
-    found = decision.memory.conditions
+    found = decision.conditions
     assert {name: c.status for name, c in found.items()} == {"Ready": "False", "Stalled": "True"}
     assert found["Stalled"].message == INVALID.problem
     assert decision.memory.observed_generation == 7

@@ -99,6 +99,6 @@ def test_a_failure_persists_since_whichever_came_first() -> None:
     many = Failures(9, at(10), at(90) + (at(7200) - at(0)), "HealthCheckFailed", UNHEALTHY)
     case = failing().but(delivery__failures=many, kustomization__failures=(), now=at(7300))
 
-    told = case.decide().memory.conditions["RolledBack"]
+    told = case.decide().conditions["RolledBack"]
 
     assert told.reason == "TooOld"

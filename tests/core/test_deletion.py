@@ -33,7 +33,7 @@ def case(departures: Departures | None, stages: Stages = HEALTHY, **changes: Any
 
 def judged(known: Case) -> Judgement | None:
     """The clause's word."""
-    return deletion.judge(known.contract, known.memory, known.seen, known.now)
+    return deletion.assess_deletion(known.contract, known.memory, known.seen, known.now)
 
 
 CASES: dict[str, tuple[Departures, Stages, Verdict, str, str]] = {

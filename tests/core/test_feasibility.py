@@ -13,6 +13,7 @@ import yaml
 from reconciliation_contract.api.flux import kustomization as project
 from reconciliation_contract.api.flux.source import source
 from reconciliation_contract.core.conditions import derive
+from reconciliation_contract.core.facts.attention import Attention
 from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, OCI_REPOSITORY
 from reconciliation_contract.core.feasibility import OBSTACLES, REMARKS, explain, summary
@@ -237,7 +238,7 @@ def test_without_anything_to_look_at_it_is_unknown() -> None:
     """Before there is a Kustomization nothing is known of the set-up."""
     case = sound()
 
-    feasible = derive(case.contract, case.memory, Observation(), None, case.now)["Feasible"]
+    feasible = derive(case.contract, case.memory, Observation(), Attention.FULL, case.now)["Feasible"]
 
     assert (feasible.status, feasible.reason) == ("Unknown", reasons.WAITING)
 
@@ -295,7 +296,7 @@ def test_all_that_a_default_set_up_cannot_keep_is_told() -> None:
         kustomization__interval=10 * MINUTE, kustomization__timeout=timedelta(0), source__interval=MINUTE
     )
 
-    told = derive(broken.contract, broken.memory, broken.seen, None, at(0))["Feasible"].message
+    told = derive(broken.contract, broken.memory, broken.seen, Attention.FULL, at(0))["Feasible"].message
 
     assert "shorten it or add a Receiver" in told
     assert "of reconciliation: shorten spec.timeout" in told

@@ -85,7 +85,7 @@ def test_each_objection_alone_stops_a_rollback(name: str) -> None:
     decision = failing().but(**changes).decide()
 
     assert decision.memory.rollback is None
-    assert decision.memory.conditions["RolledBack"].reason == reason
+    assert decision.conditions["RolledBack"].reason == reason
 
 
 def test_without_an_objection_it_begins() -> None:

@@ -125,7 +125,7 @@ def test_what_a_person_asked_for_is_given_up_on_another_object(name: str) -> Non
     decision = case.decide()
 
     assert decision.memory.rollback is None
-    assert decision.memory.conditions["RolledBack"].reason == reasons.CANCELLED
+    assert decision.conditions["RolledBack"].reason == reasons.CANCELLED
 
 
 @pytest.mark.parametrize("result", [Result.SUPERSEDED, Result.ROLLED_BACK])

@@ -25,7 +25,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.evaluation import Decision
 from reconciliation_contract.core.facts.observation import Observation
@@ -39,6 +38,7 @@ from reconciliation_contract.core.values import reasons
 from reconciliation_contract.observers.store import Store
 from tests.support.builders import T0, Object
 from tests.support.builders_check import Impossible, ready_of
+from tests.support.builders_status import read_back
 from tests.support.stories import Happening
 from tests.support.stories_random import (
     BURSTS,
@@ -65,7 +65,7 @@ def status_of(replay: Replay) -> dict[str, Any]:
 
 def written(decision: Decision, seen: Observation) -> dict[str, Any]:
     """The status as the API server would store it."""
-    return dict(json.loads(json.dumps(render_status(decision.memory, seen.kustomization))))
+    return dict(json.loads(json.dumps(render_status(decision.memory, seen.kustomization, decision.conditions))))
 
 
 def told_in(decision: Decision) -> str:
@@ -243,11 +243,11 @@ def test_the_status_survives_being_read_back(tale: Tale, kind: str) -> None:
     """Reading the status back loses nothing."""
     replay = told(tale, AUTOMATIC, kind)
 
-    memory = parse_memory(replay.status)
+    memory = read_back(replay.status)
     seen = replay.store.kustomizations.get(KEY) if replay.store else None
 
     if replay.store:
-        assert json.loads(json.dumps(render_status(memory, seen))) == status_of(replay)
+        assert json.loads(json.dumps(render_status(memory, seen, memory.conditions))) == status_of(replay)
 
 
 @given(TALES, KINDS, BURSTS, st.randoms(use_true_random=False))
@@ -329,13 +329,13 @@ def test_lost_events_never_turn_a_verdict_round(tale: Tale) -> None:
     blank = {key: value for key, value in contract.items() if key != "status"}
     late = refilled(replay, [blank, kustomization, *([replay.stage.source] if replay.stage.source else [])])
 
-    closely = replay.decide(replay.store, replay.now)[1].memory
-    lately = replay.decide(late, replay.now)[1].memory
+    decisions = [replay.decide(store, replay.now)[1] for store in (replay.store, late)]
+    closely, lately = (decision.memory for decision in decisions)
 
     assert (closely.delivery and closely.delivery.hash) == (lately.delivery and lately.delivery.hash)
     if not _under_way(kustomization):
         for name in ("Detected", "Healthy"):
-            both = [m.conditions[name] for m in (closely, lately)]
+            both = [decision.conditions[name] for decision in decisions]
             assert both[0].status == both[1].status
             assert both[0].reason == both[1].reason
     for judgement in closely.judgements:

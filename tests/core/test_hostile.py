@@ -10,18 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation_contract.adapters.telemetry.metrics import Metrics
-from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.api.status.size import BUDGET, measure
 from reconciliation_contract.core.evaluation import evaluate
 from reconciliation_contract.core.incidents.message import notice
 from reconciliation_contract.core.memory.effects import EmitEvent
-from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values.text import bounded
 from reconciliation_contract.observers.store import Store
 from tests.support import builders
 from tests.support.builders import Object, at, sha
+from tests.support.builders_status import Told, read_back
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=20),
@@ -105,14 +104,14 @@ def test_any_object_can_be_decided_on(raws: list[Object]) -> None:
     assert len(memory.conditions["Ready"].message) <= 300
 
 
-def _passes(store: Store) -> Memory:
-    memory = Memory()
+def _passes(store: Store) -> Told:
+    memory = Told()
     contract = store.contracts["apps", "shop"].contract
     assert isinstance(contract, Contract)
     for seconds in (2, 400, 800):
         seen = store.observe(contract, memory, acts=True, refused="")
         decision = evaluate(contract, memory, seen, at(seconds))
-        memory = parse_memory(render_status(decision.memory, seen.kustomization))
+        memory = read_back(render_status(decision.memory, seen.kustomization, decision.conditions))
     return memory
 
 
@@ -162,9 +161,9 @@ def _failing(message: str, conditions: int = 0) -> Store:
     return store
 
 
-def _told(store: Store) -> tuple[Memory, list[str]]:
+def _told(store: Store) -> tuple[Told, list[str]]:
     """All that leaves the operator: the status, its events, metrics and notices."""
-    contract, memory = store.contracts["apps", "shop"].contract, Memory()
+    contract, memory = store.contracts["apps", "shop"].contract, Told()
     texts: list[str] = []
     assert isinstance(contract, Contract)
     metrics = Metrics()
@@ -172,11 +171,11 @@ def _told(store: Store) -> tuple[Memory, list[str]]:
         seen = store.observe(contract, memory, acts=True, refused="")
         decision = evaluate(contract, memory, seen, at(seconds))
         texts += [effect.message for effect in decision.effects if isinstance(effect, EmitEvent)]
-        written = render_status(decision.memory, seen.kustomization)
+        written = render_status(decision.memory, seen.kustomization, decision.conditions)
         assert measure(written) <= BUDGET
         texts += _strings(written)
-        before, memory = memory, parse_memory(written)
-        metrics.passed(contract, before, memory)
+        before, memory = memory, read_back(written)
+        metrics.passed(contract, before, memory, memory.conditions)
         for incident in memory.incidents:
             message = notice(contract, "uid", incident, 1)
             texts += [message.title, message.text]

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
+from reconciliation_contract.core.facts.attention import attention
 from reconciliation_contract.core.facts.comparison import Drift, Finding
 from reconciliation_contract.core.facts.comparison import Kind as Difference
 from reconciliation_contract.core.facts.inventory import Entry
-from reconciliation_contract.core.facts.observation import Condition, Dependency, Observation
+from reconciliation_contract.core.facts.observation import Dependency, Observation
 from reconciliation_contract.core.facts.pruning import Departure, Departures
 from reconciliation_contract.core.incidents import lifecycle
 from reconciliation_contract.core.incidents.message import Kind, identity, notice, owed
 from reconciliation_contract.core.incidents.recovery import is_well
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.memory.memory import INCIDENTS, Incident, Memory, RollbackState
+from reconciliation_contract.core.memory.memory import INCIDENTS, Incident, Memory, RollbackState, Standing
 from reconciliation_contract.core.memory.timeline import Delivery
 from reconciliation_contract.core.spec.contract import AlertPolicy, AlertRule, AlertTerms, Contract, Severity, Topic
 from reconciliation_contract.core.values import reasons
@@ -58,11 +59,16 @@ def alerting(**policy: object) -> Contract:
     return replace(CONTRACT, alerts=replace(AlertPolicy(), **policy))
 
 
+def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Take every incident one step further, as far as the pass looks."""
+    return lifecycle.follow(contract, memory, seen, attention(contract, seen), now)
+
+
 def live(*steps: tuple[float, Memory], contract: Contract = CONTRACT, seen: Observation = SEEN) -> list[Incident]:
     """What is known of incidents after passes at these seconds, each with another memory."""
     known = Memory()
     for seconds, memory in steps:
-        known = lifecycle.follow(contract, carried(known, memory), seen, at(seconds))
+        known = follow(contract, carried(known, memory), seen, at(seconds))
     return list(known.incidents)
 
 
@@ -167,9 +173,7 @@ def test_slow_flapping_is_told_ever_less(period: int) -> None:
     due: dict[datetime, int] = {}
     for n in range(0, 86_400, 30):
         memory = BAD if n // period % 2 == 0 else WELL
-        known = lifecycle.follow(
-            alerting(remind_every=timedelta(0)), replace(memory, incidents=known), SEEN, at(n)
-        ).incidents
+        known = follow(alerting(remind_every=timedelta(0)), replace(memory, incidents=known), SEEN, at(n)).incidents
         known = tuple(replace(i, told={"one": i.count, "two": i.count}) for i in known)
         due.update({i.opened_at: i.count for i in known})
 
@@ -190,7 +194,7 @@ def test_suspended_alerts_forget() -> None:
     """With `suspend: true` nothing is told, not even the end of what was open."""
     known = tuple(live((0, BAD)))
 
-    assert lifecycle.follow(alerting(suspended=True), replace(BAD, incidents=known), SEEN, at(10)).incidents == ()
+    assert follow(alerting(suspended=True), replace(BAD, incidents=known), SEEN, at(10)).incidents == ()
 
 
 @pytest.mark.parametrize(
@@ -205,8 +209,8 @@ def test_what_cannot_be_judged_is_neither_opened_nor_closed(contract: Contract, 
     """Without sight nothing is over, and nothing new begins."""
     known = tuple(live((0, BAD)))
 
-    assert lifecycle.follow(contract, replace(WELL, incidents=known), seen, at(9999)).incidents == known
-    assert lifecycle.follow(contract, BAD, seen, at(0)).incidents == ()
+    assert follow(contract, replace(WELL, incidents=known), seen, at(9999)).incidents == known
+    assert follow(contract, BAD, seen, at(0)).incidents == ()
 
 
 UNREADABLE = replace(DEAD, ready=None, message="the operator may not read Leases")
@@ -225,8 +229,7 @@ NEXT = Memory(delivery=delivery("C", failures=None))
 def dependent(*found: Dependency, since: float = -300) -> Memory:
     """All is well but for these dependencies, which have stood so for long."""
     failing = any(each.ready is False for each in found)
-    condition = Condition("False" if failing else "Unknown", "", "", at(since))
-    return replace(WELL, dependencies=found, conditions={"DependenciesReady": condition})
+    return replace(WELL, dependencies=found, failing_since=at(since) if failing else None)
 
 
 @pytest.mark.parametrize(
@@ -251,11 +254,11 @@ def dependent(*found: Dependency, since: float = -300) -> Memory:
 def test_what_cannot_be_seen_is_not_well(before: Memory, after: Memory, seen: Observation) -> None:
     """Nobody is told that it recovered: not to find trouble is not to see that all is well."""
     contract = alerting(remind_every=timedelta(0))
-    known = lifecycle.follow(contract, before, SEEN, at(0))
+    known = follow(contract, before, SEEN, at(0))
     (key,) = [found.key for found in known.incidents]
 
     for seconds in (10, 70, 4000):
-        known = lifecycle.follow(contract, carried(known, after), seen, at(seconds))
+        known = follow(contract, carried(known, after), seen, at(seconds))
 
     (found,) = [found for found in known.incidents if found.key == key]
     assert (found.count, found.closed_at, found.well_since) == (1, None, None)
@@ -271,10 +274,10 @@ def test_what_cannot_be_seen_is_not_well(before: Memory, after: Memory, seen: Ob
 )
 def test_what_is_unclear_is_not_reminded_of(bad: Memory, hidden: Memory, seen: Observation) -> None:
     """Nobody is told again that it is broken, either, until it is seen to be."""
-    known = lifecycle.follow(CONTRACT, bad, SEEN, at(0))
+    known = follow(CONTRACT, bad, SEEN, at(0))
     for seconds in (10, 80_000):
-        known = lifecycle.follow(CONTRACT, carried(known, hidden), seen, at(seconds))
-    back = lifecycle.follow(CONTRACT, carried(known, bad), SEEN, at(80_010))
+        known = follow(CONTRACT, carried(known, hidden), seen, at(seconds))
+    back = follow(CONTRACT, carried(known, bad), SEEN, at(80_010))
 
     assert (known.incidents[0].count, known.incidents[0].unclear_since) == (1, at(10))
     assert (back.incidents[0].count, back.incidents[0].unclear_since) == (2, None)
@@ -336,7 +339,7 @@ def test_what_is_to_be_followed_and_is_gone_is_told(seen: Observation, key: str,
     assert live((0, ran), (59, ran), seen=seen)[0].count == 0
     assert (told.key, told.count, told.severity) == (key, 1, severity)
     for seconds in (100, 160):
-        known = lifecycle.follow(CONTRACT, known, SEEN, at(seconds))
+        known = follow(CONTRACT, known, SEEN, at(seconds))
     assert counts(list(known.incidents)) == [(key, 2, True)]
 
 
@@ -379,7 +382,7 @@ def test_what_is_too_much_is_forgotten_oldest_first() -> None:
         replace(live((0, BAD))[0], key=f"Other/{n}", opened_at=at(n), closed_at=at(n + 1), count=2) for n in range(9)
     )
 
-    found = lifecycle.follow(CONTRACT, replace(BAD, incidents=stale), SEEN, at(100)).incidents
+    found = follow(CONTRACT, replace(BAD, incidents=stale), SEEN, at(100)).incidents
 
     assert len(found) == INCIDENTS
     assert found[-1].key == "Delivery"
@@ -436,10 +439,10 @@ def test_a_suspended_topic_is_not_told_and_what_is_over_of_it_never_will_be() ->
     lost = replace(BROKEN, promise=PromiseName.AVAILABILITY, reason=reasons.DOWNTIME, measured=6 * MINUTE)
     quiet = alerting(rules=(AlertRule((Topic.AVAILABILITY,), suspended=True),))
 
-    known = lifecycle.follow(quiet, replace(WELL, judgements=(lost,)), SEEN, at(0))
+    known = follow(quiet, replace(WELL, judgements=(lost,)), SEEN, at(0))
 
     assert known.incidents == ()
-    assert lifecycle.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
+    assert follow(CONTRACT, known, SEEN, at(10)).incidents == ()
 
 
 def test_failed_attempts_are_told_by_their_own_number() -> None:
@@ -459,8 +462,7 @@ def test_failed_attempts_are_told_by_their_own_number() -> None:
 
 def failing_dependency(memory: Memory, since: float = 0) -> Memory:
     """The same memory with a dead source-controller."""
-    condition = Condition("False", reasons.DEPENDENCY_FAILS, DEAD.message, at(since))
-    return replace(memory, dependencies=(DEAD,), conditions={"DependenciesReady": condition})
+    return replace(memory, dependencies=(DEAD,), failing_since=at(since))
 
 
 def test_an_outage_is_one_incident_with_what_it_breaks() -> None:
@@ -574,10 +576,10 @@ def test_a_late_arrival_ends_the_incident_that_spoke_of_it() -> None:
 def test_a_break_shorter_than_the_threshold_is_never_told() -> None:
     """With `after: 2m` a minute too late is nothing to tell, not even when the threshold is lowered later."""
     late = replace(WELL, judgements=(replace(BROKEN, measured=6 * MINUTE),))
-    known = lifecycle.follow(alerting(after=2 * MINUTE), late, SEEN, at(0))
+    known = follow(alerting(after=2 * MINUTE), late, SEEN, at(0))
 
     assert known.incidents == ()
-    assert lifecycle.follow(CONTRACT, known, SEEN, at(10)).incidents == ()
+    assert follow(CONTRACT, known, SEEN, at(10)).incidents == ()
 
 
 def test_refused_manifests_are_broken_until_the_revision_arrives() -> None:
@@ -662,7 +664,7 @@ def test_a_message_says_all_that_a_person_needs() -> None:
         (failing(), "It is rolled back if it keeps failing"),
         (failing().but(memory__good=None), "Nothing to roll back to yet"),
         (
-            failing().but(memory__conditions={"RolledBack": Condition("False", reasons.TOO_OLD, "too old")}),
+            failing().but(memory__standing=Standing(False, reasons.TOO_OLD, "too old")),
             "No rollback: too old",
         ),
     ],
@@ -792,7 +794,7 @@ class World:
     def look(self) -> None:
         known = parse_memory(self.status)
         before = {found.key: found for found in known.incidents}
-        memory = lifecycle.follow(CONTRACT, carried(known, self.memory), replace(self.seen, told=self.acks), self.now)
+        memory = follow(CONTRACT, carried(known, self.memory), replace(self.seen, told=self.acks), self.now)
         for found in memory.incidents:
             self.judge(found, before.get(found.key))
         self.status = render_status(memory, None)

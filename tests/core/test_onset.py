@@ -240,7 +240,7 @@ def test_nothing_begins_without_a_failed_attempt() -> None:
     decision = case.decide()
 
     assert decision.memory.rollback is None
-    assert decision.memory.conditions["RolledBack"].reason == reasons.RECOVERED
+    assert decision.conditions["RolledBack"].reason == reasons.RECOVERED
 
 
 # What a rollback does not undo ----------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from reconciliation_contract.core.memory.budget import (
     Judgement,
     PromiseName,
     Verdict,
+    assess_course,
     conclude,
     courses,
-    judge,
     settle,
 )
 from reconciliation_contract.core.memory.timeline import Moment, Span, Stages
@@ -69,7 +69,7 @@ def test_how_a_promise_stands(name: str) -> None:
     start, end, now, verdict, reason = CASES[name]
     course = Course(PromiseName.DETECTION, MINUTE, start, end, "detected by Flux")
 
-    judgement = judge(course, at(now))
+    judgement = assess_course(course, at(now))
 
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
 
@@ -88,7 +88,7 @@ def test_a_commit_that_git_does_not_tell_of_has_its_deadline(name: str) -> None:
     """Reading the commit may take for ever; the promise does not wait for that."""
     start, end, now, verdict, reason = AWAITED[name]
 
-    judgement = judge(Course(PromiseName.DETECTION, MINUTE, start, end, "detected", awaited=True), at(now))
+    judgement = assess_course(Course(PromiseName.DETECTION, MINUTE, start, end, "detected", awaited=True), at(now))
 
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
     assert judgement.concluded or judgement.deadline == at(60)
@@ -109,7 +109,7 @@ def test_an_overtaken_commit_leaves_its_deadline(name: str) -> None:
     end, now, verdict, measured = BEHIND[name]
     course = Course(PromiseName.DETECTION, MINUTE, moment(45), end, "detected by Flux", behind=at(0))
 
-    judgement = judge(course, at(now))
+    judgement = assess_course(course, at(now))
 
     assert judgement.verdict is verdict
     assert judgement.measured == (None if measured is None else timedelta(seconds=measured))
@@ -118,7 +118,7 @@ def test_an_overtaken_commit_leaves_its_deadline(name: str) -> None:
 
 def test_a_pending_verdict_tells_its_deadline() -> None:
     """Somebody must look again then, for no event will come."""
-    judgement = judge(Course(PromiseName.DETECTION, MINUTE, WINDOW, None, "detected by Flux"), at(10))
+    judgement = assess_course(Course(PromiseName.DETECTION, MINUTE, WINDOW, None, "detected by Flux"), at(10))
 
     assert judgement.deadline == at(60)
     assert judgement.message == "to be detected by Flux by 12:01:00 UTC"
@@ -129,7 +129,7 @@ def test_what_cannot_be_measured_is_unknown_and_says_why() -> None:
     """Without the time of the commit there is no latency, however long one waits."""
     course = Course(PromiseName.DETECTION, MINUTE, None, moment(5), "detected by Flux", "access denied")
 
-    judgement = judge(course, at(5000))
+    judgement = assess_course(course, at(5000))
 
     assert (judgement.verdict, judgement.reason) == (Verdict.UNKNOWN, reasons.UNMEASURED)
     assert "access denied" in judgement.message
@@ -140,7 +140,7 @@ def test_a_broken_promise_names_the_dependency_that_fails() -> None:
     """An outage is not the application's fault, and the message says whose it is."""
     course = Course(PromiseName.DETECTION, MINUTE, START, None, "detected by Flux", blame="source-controller is down")
 
-    message = judge(course, at(61)).message
+    message = assess_course(course, at(61)).message
 
     assert message == "not detected by Flux within 1m; source-controller is down"
 
@@ -176,7 +176,7 @@ def test_a_verdict_agrees_with_every_possible_truth(start: Moment, end: Moment, 
     begun = start.first + (start.at - start.first) * where
     ended = end.first + (end.at - end.first) * when
 
-    judgement = judge(Course(PromiseName.DETECTION, MINUTE, start, end, "done"), at(500))
+    judgement = assess_course(Course(PromiseName.DETECTION, MINUTE, start, end, "done"), at(500))
 
     took = max(timedelta(0), ended - begun)
     if judgement.verdict is Verdict.KEPT:
@@ -214,7 +214,7 @@ def test_before_the_artifact_reconciliation_waits() -> None:
     """That the commit's time cannot be had must not end what the artifact will begin."""
     _, reconciliation = courses(Promises(), delivery(stages=Stages(seen=moment(1)), commit_problem="forged"))
 
-    assert judge(reconciliation, at(2)).verdict is Verdict.PENDING
+    assert assess_course(reconciliation, at(2)).verdict is Verdict.PENDING
 
 
 # A concluded verdict --------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
-from reconciliation_contract.core.memory.memory import Memory, RollbackState
+from reconciliation_contract.core.evaluation import Decision
+from reconciliation_contract.core.memory.memory import RollbackState
 from tests.support.builders import at, sha
 from tests.support.builders_core import HOLD, Case, failing, rolling_back, standing
+from tests.support.builders_status import Told, read_back, status_of
 from tests.support.stories_random import TALES, Tale, told
 from tests.support.stories_replay import KEY
 
@@ -29,23 +31,26 @@ CASES: dict[str, Case] = {
 }
 
 
-def through_the_status(memory: Memory, case: Case) -> Memory:
+def through_the_status(decision: Decision, case: Case) -> Told:
     """Write a memory as the API server stores it, and read it back."""
-    return parse_memory(json.loads(json.dumps(render_status(memory, case.seen.kustomization))))
+    return read_back(json.loads(json.dumps(written(decision, case))))
+
+
+def written(decision: Decision, case: Case) -> dict[str, Any]:
+    """Write what a pass decided."""
+    return render_status(decision.memory, case.seen.kustomization, decision.conditions)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_was_written_decides_as_before(name: str) -> None:
     """Two passes with a restart between them are the same as two without."""
     case = CASES[name]
-    first = case.decide().memory
+    first = case.decide()
 
-    stayed = case.but(memory=first, now=at(130)).decide()
+    stayed = case.but(memory=first.memory, now=at(130)).decide()
     restarted = case.but(memory=through_the_status(first, case), now=at(130)).decide()
 
-    assert render_status(restarted.memory, case.seen.kustomization) == render_status(
-        stayed.memory, case.seen.kustomization
-    )
+    assert written(restarted, case) == written(stayed, case)
     assert restarted.effects == stayed.effects
     assert restarted.recheck_at == stayed.recheck_at
 
@@ -54,11 +59,11 @@ def test_what_was_written_decides_as_before(name: str) -> None:
 def test_what_was_written_is_read_back(name: str) -> None:
     """Writing what was read gives the same status again."""
     case = CASES[name]
-    memory = case.decide().memory
+    decision = case.decide()
 
-    again = through_the_status(memory, case)
+    again = through_the_status(decision, case)
 
-    assert render_status(again, case.seen.kustomization) == render_status(memory, case.seen.kustomization)
+    assert status_of(again, case.seen.kustomization) == written(decision, case)
 
 
 @given(TALES)
@@ -68,8 +73,8 @@ def test_every_pass_of_every_history_survives_a_restart(tale: Tale) -> None:
     seen = replay.store.kustomizations.get(KEY) if replay.store else None
 
     for _, decision in replay.passes:
-        written = json.loads(json.dumps(render_status(decision.memory, seen)))
-        assert json.loads(json.dumps(render_status(parse_memory(written), seen))) == written
+        status = json.loads(json.dumps(render_status(decision.memory, seen, decision.conditions)))
+        assert json.loads(json.dumps(status_of(read_back(status), seen))) == status
 
 
 # Anything at all ------------------------------------------------------------------------------------------------------
@@ -83,7 +88,7 @@ JSON = st.recursive(
 
 def _full() -> dict[str, Any]:
     case = rolling_back(RollbackState.ACTIVE, rollback__kept_annotations={HOLD: "Merge"})
-    return dict(json.loads(json.dumps(render_status(case.decide().memory, case.seen.kustomization))))
+    return dict(json.loads(json.dumps(written(case.decide(), case))))
 
 
 FULL = _full()
@@ -127,6 +132,6 @@ def test_a_spoilt_status_never_breaks_a_pass(status: dict[str, Any], now: int) -
     case = rolling_back(RollbackState.ACTIVE).but(memory=parse_memory(status), now=at(now))
 
     decision = case.decide()
-    written = render_status(decision.memory, case.seen.kustomization)
+    again = written(decision, case)
 
-    assert json.loads(json.dumps(written)) == written
+    assert json.loads(json.dumps(again)) == again

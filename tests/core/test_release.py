@@ -48,7 +48,7 @@ def test_a_contract_goes_although_its_rollback_cannot_be_taken_back(state: Rollb
     assert decision.memory.rollback is None
     assert acts(case)[-1] == AllowDeletion()
     left = any(isinstance(act, TellLeft) for act in acts(case))
-    assert (decision.memory.conditions["RolledBack"].reason == reasons.LEFT_BEHIND) == left
+    assert (decision.conditions["RolledBack"].reason == reasons.LEFT_BEHIND) == left
     assert left == (case.seen.pin is not None)
 
 

@@ -49,7 +49,7 @@ def test_what_each_situation_leads_to(name: str) -> None:
     assert (undo.state if undo else None) == situation.to
     assert tuple(e for e in decision.effects if not isinstance(e, EmitEvent)) == situation.acts
     if situation.says:
-        assert decision.memory.conditions["RolledBack"].reason == situation.says
+        assert decision.conditions["RolledBack"].reason == situation.says
 
 
 @pytest.mark.parametrize("state", RollbackState)
@@ -112,7 +112,7 @@ def test_a_refusal_is_told(state: RollbackState) -> None:
     """While the API server refuses an act the condition says so, and does not claim that nothing is rolled back."""
     case = rolling_back(state, seen__refused="cannot change Kustomization: forbidden")
 
-    told = case.decide().memory.conditions["RolledBack"]
+    told = case.decide().conditions["RolledBack"]
 
     assert (told.reason, told.message) == (reasons.ACT_REFUSED, "cannot change Kustomization: forbidden")
     assert told.status == ("True" if state is ACTIVE else "False")
@@ -202,7 +202,7 @@ def test_a_health_check_that_holds_up_the_way_back_is_told(changes: dict[str, An
     """With its longest time, while Flux is at work on the bad revision and nothing else."""
     case = rolling_back(SWITCHING, **arriving(**changes))
 
-    message = case.decide().memory.conditions["RolledBack"].message
+    message = case.decide().conditions["RolledBack"].message
 
     assert ("Flux first ends its health check of main@sha1:" in message) is waits
 
@@ -242,7 +242,7 @@ def test_a_failed_rollback_names_the_good_revision() -> None:
     """A person must know which revision to look at."""
     case = rolling_back(SWITCHING, **arriving(attempted=since("A", 96), failures=A_FAILS * 3))
 
-    told = case.decide().memory.conditions["Ready"]
+    told = case.decide().conditions["Ready"]
 
     assert told.reason == reasons.TARGET_FAILED
     assert told.message == f"{brief('A')} fails too: still not healthy"

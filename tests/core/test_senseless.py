@@ -41,7 +41,7 @@ def after(*steps: tuple[float, Declared], memory: Memory | None = None) -> list[
     for seconds, contract in steps:
         seen = BLIND if isinstance(contract, InvalidContract) else SEEN
         found.append(evaluate(contract, memory, seen, at(seconds)))
-        memory = parse_memory(render_status(found[-1].memory, None))
+        memory = parse_memory(render_status(found[-1].memory, None, found[-1].conditions))
     return found
 
 

@@ -96,9 +96,9 @@ def requests(case: Case) -> list[RequestReconcile]:
 )
 def test_a_comparison_is_judged(drift: Drift, verdict: Verdict, status: str, reason: str, message: str) -> None:
     """The verdict, the condition and the message say the same."""
-    memory = stands(drift).decide().memory
+    decision = stands(drift).decide()
 
-    judgement, condition = memory.judgement(PromiseName.DRIFT), memory.conditions["InSync"]
+    judgement, condition = decision.memory.judgement(PromiseName.DRIFT), decision.conditions["InSync"]
     assert judgement is not None
     assert (judgement.verdict, judgement.reason, judgement.message) == (verdict, reason, message)
     assert (condition.status, condition.reason, condition.message) == (status, reason, message)
@@ -108,7 +108,7 @@ def test_drift_that_is_gone_is_forgotten() -> None:
     """Unlike the promises about a delivery, this one stands as the last comparison found it."""
     drifted = stands(DRIFTED).decide().memory
 
-    after = stands(Drift(sha("A"), 4), memory=drifted).decide().memory
+    after = stands(Drift(sha("A"), 4), memory=drifted).decide()
 
     assert after.conditions["InSync"].status == "True"
     assert after.conditions["Ready"].status == "True"
@@ -116,31 +116,32 @@ def test_drift_that_is_gone_is_forgotten() -> None:
 
 def test_a_comparison_with_another_revision_judges_no_delivery() -> None:
     """What is found while a newer revision is under way is told, but not held against that revision."""
-    memory = stands(replace(DRIFTED, hash=sha("Z"))).decide().memory
+    decision = stands(replace(DRIFTED, hash=sha("Z"))).decide()
 
-    assert memory.judgement(PromiseName.DRIFT) is None
-    assert memory.conditions["InSync"].reason == reasons.DRIFTED
+    assert decision.memory.judgement(PromiseName.DRIFT) is None
+    assert decision.conditions["InSync"].reason == reasons.DRIFTED
 
 
 def test_a_suspended_kustomization_is_paused_and_not_drifted() -> None:
     """Whatever was found before."""
     drifted = stands(DRIFTED).decide().memory
 
-    memory = stands(DRIFTED, memory=drifted, kustomization__suspended=True).decide().memory
+    decision = stands(DRIFTED, memory=drifted, kustomization__suspended=True).decide()
 
-    assert (memory.conditions["InSync"].status, memory.conditions["InSync"].reason) == ("Unknown", "Suspended")
-    assert memory.drift is not None
-    assert memory.drift.findings == ()
+    told = decision.conditions["InSync"]
+    assert (told.status, told.reason) == ("Unknown", "Suspended")
+    assert decision.memory.drift is not None
+    assert decision.memory.drift.findings == ()
 
 
 def test_mode_ignore_says_nothing() -> None:
     """Not even what is known."""
     contract = replace(CONTRACT, promises=Promises(drift_mode=DriftMode.IGNORE))
 
-    memory = stands(DRIFTED, contract).decide().memory
+    decision = stands(DRIFTED, contract).decide()
 
-    assert memory.drift is None
-    assert "InSync" not in memory.conditions
+    assert decision.memory.drift is None
+    assert "InSync" not in decision.conditions
 
 
 # Correcting ------------------------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ def test_flux_is_asked_once_the_intent_is_written() -> None:
     """First the status, then the request, which names the version that it was decided on."""
     first = stands(DRIFTED, CORRECT)
     decision = first.decide()
-    written = parse_memory(render_status(decision.memory, first.seen.kustomization))
+    written = parse_memory(render_status(decision.memory, first.seen.kustomization, decision.conditions))
 
     assert not decision.settled
     assert requests(first) == []
@@ -172,14 +173,14 @@ def test_flux_is_asked_once_the_intent_is_written() -> None:
 
 def test_one_of_several_contracts_has_drift_corrected() -> None:
     """The others write no intent down, and say who does, and how to change that."""
-    memory = stands(DRIFTED, CORRECT, seen__corrector="shop-b").decide().memory
+    decision = stands(DRIFTED, CORRECT, seen__corrector="shop-b").decide()
 
-    assert memory.drift is not None
-    assert memory.drift.correction is None
-    feasible = memory.conditions["Feasible"]
+    assert decision.memory.drift is not None
+    assert decision.memory.drift.correction is None
+    feasible = decision.conditions["Feasible"]
     assert feasible.reason == reasons.ANOTHER_CONTRACT
     assert "contract shop-b has drift corrected already; set spec.promises.drift.mode: Detect" in feasible.message
-    assert "shop-b" not in stands(DRIFTED, seen__corrector="shop-b").decide().memory.conditions["Feasible"].message
+    assert "shop-b" not in stands(DRIFTED, seen__corrector="shop-b").decide().conditions["Feasible"].message
 
 
 def asked(**changes: Any) -> Case:
@@ -284,7 +285,7 @@ def test_corrections_that_do_not_hold_are_told(times: int, told: str) -> None:
     found = found_in(sha("A"), 4, [SCALED])
     fought = Memory(delivery=delivery("A", failures=None), drift=replace(found, correction=fight(times)))
 
-    condition = stands(found, CORRECT, memory=fought, now=at(101)).decide().memory.conditions["InSync"]
+    condition = stands(found, CORRECT, memory=fought, now=at(101)).decide().conditions["InSync"]
 
     assert condition.message == f"{drift_promise.standing(found)[2]}{told}"
 

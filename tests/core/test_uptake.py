@@ -38,7 +38,7 @@ def asking(**written: str) -> Requests:
 
 def again(case: Case, decision: Decision, **changes: Any) -> Case:
     """The same world in the next pass, with the memory as the status has it."""
-    memory = parse_memory(render_status(decision.memory, case.seen.kustomization))
+    memory = parse_memory(render_status(decision.memory, case.seen.kustomization, decision.conditions))
     return replace(case, memory=memory).but(**changes)
 
 
@@ -67,7 +67,7 @@ def test_a_revision_is_forgotten_once() -> None:
 
     assert second.memory.bad == (B,)
     assert second.memory.rollback is None
-    assert second.memory.conditions["RolledBack"].reason == reasons.ALREADY_ROLLED_BACK
+    assert second.conditions["RolledBack"].reason == reasons.ALREADY_ROLLED_BACK
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_an_approval_is_used_once() -> None:
 
     assert second.memory.rollback
     assert second.memory.rollback.state is RollbackState.PROPOSED
-    said = second.memory.conditions["RolledBack"]
+    said = second.conditions["RolledBack"]
     assert said.reason == reasons.AWAITING_APPROVAL
     assert "the approval that stands was used at 2026-03-01 12:01 UTC: remove the annotation" in said.message
 
@@ -148,7 +148,7 @@ def test_one_that_cannot_begin_yet_is_not_used_up() -> None:
     asked = asking(rollback=f"{B}..{sha('A')}")
     case = failing().but(contract__requests=asked, contract__rollback__failures=99)
     first = case.but(kustomization__suspended=True).decide()
-    assert first.memory.conditions["RolledBack"].reason == reasons.CANCELLED
+    assert first.conditions["RolledBack"].reason == reasons.CANCELLED
 
     assert again(case, first).decide().memory.rollback is not None
 

@@ -185,10 +185,10 @@ def test_the_condition_says_what_the_verdict_does() -> None:
     """Without a verdict there is no condition."""
     case = failing()
 
-    conditions = case.but(seen__validation=validated(check(refused="no"))).decide().memory.conditions
+    conditions = case.but(seen__validation=validated(check(refused="no"))).decide().conditions
 
     assert (conditions["Validated"].status, conditions["Validated"].reason) == ("False", reasons.REFUSED)
-    assert "Validated" not in case.decide().memory.conditions
+    assert "Validated" not in case.decide().conditions
 
 
 def test_what_a_revision_makes_first_is_known() -> None:

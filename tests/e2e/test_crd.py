@@ -13,9 +13,9 @@ import yaml
 from playground.cluster import Cluster, KubectlError
 from reconciliation_contract.api.contract.parse import parse_contract
 from reconciliation_contract.api.contract.spec_models import DETECTION_FIRST, IMMUTABLE
-from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.spec.contract import Contract
 from tests.api.full_memory import full_memory, kustomization
+from tests.support.builders_status import status_of
 
 pytestmark = pytest.mark.e2e
 
@@ -197,7 +197,7 @@ def test_the_examples_are_accepted(api: Cluster, name: str) -> None:
 def test_a_full_status_is_stored_as_it_was_written(api: Cluster) -> None:
     """The largest status that the operator can write is accepted, and nothing is pruned from it or added."""
     _apply(api, _contract("full"))
-    status = render_status(full_memory(), kustomization())
+    status = status_of(full_memory(), kustomization())
 
     patch = ("patch", "contract/full", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-o", "json")
     stored = json.loads(api.kubectl_run(*patch, "-p", json.dumps({"status": status})))
@@ -248,7 +248,7 @@ def test_short_names_and_categories_find_contracts(api: Cluster) -> None:
 def test_columns_show_the_status(api: Cluster) -> None:
     """`kubectl get` shows how a contract stands, and with `-o wide` how long the stages took."""
     _apply(api, _contract("columns"))
-    status = json.dumps({"status": render_status(full_memory(), kustomization())})
+    status = json.dumps({"status": status_of(full_memory(), kustomization())})
     api.kubectl_run(
         "patch", "contract/columns", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", status
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -130,7 +129,8 @@ def test_without_an_operator_a_contract_is_under_way_and_a_stalled_one_failed(
             "the parent not to wait",
         )
     invalid = InvalidContract(workspace.namespace, "shop", "uid", 1, "spec.promises.detection is not a duration")
-    stalled = render_status(evaluate(invalid, Memory(), Observation(), datetime.now(UTC)).memory, None)
+    decision = evaluate(invalid, Memory(), Observation(), datetime.now(UTC))
+    stalled = render_status(decision.memory, None, decision.conditions)
     workspace.api.merge(f"{workspace.path('contract', 'shop')}/status", {"status": stalled})
 
     failed = ready(workspace, "fleet", "False")
@@ -152,7 +152,7 @@ def test_a_parent_may_be_told_not_to_wait_for_promises(start_operator: StartOper
     """A broken promise keeps a parent that waits from being Ready, unless its health checks are told otherwise."""
     follow(workspace, "fleet", contract=declared(workspace, "shop", "absent"), timeout="5s")
     wait_until(lambda: workspace.find("contract", "shop"), PATIENCE, "the contract")
-    broken = render_status(replace(Memory(), observed_generation=1, conditions=BROKEN), None)
+    broken = render_status(Memory(observed_generation=1), None, BROKEN)
     workspace.api.merge(f"{workspace.path('contract', 'shop')}/status", {"status": broken})
 
     assert ready(workspace, "fleet", "False")["reason"] == "HealthCheckFailed"

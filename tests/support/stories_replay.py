@@ -183,7 +183,7 @@ class Replay:
 
     def _pass(self, store: Store, now: datetime, refusal: str) -> tuple[bool, str]:
         record, decision, seen = self.decide(store, now, refusal)
-        status = json.loads(json.dumps(render_status(decision.memory, seen.kustomization)))
+        status = json.loads(json.dumps(render_status(decision.memory, seen.kustomization, decision.conditions)))
         written = status != record.status
         if written and self.stage.contract:
             meta = self.stage.contract["metadata"]

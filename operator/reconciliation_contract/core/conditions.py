@@ -17,13 +17,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciliation_contract.core import feasibility
+from reconciliation_contract.core.facts.attention import Attention
 from reconciliation_contract.core.facts.observation import Condition, Observation
 from reconciliation_contract.core.facts.obstacle import obstacle
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
-from reconciliation_contract.core.memory.memory import Memory, Result, RollbackState
+from reconciliation_contract.core.memory.memory import Memory, Result, RollbackState, Standing, Transition
 from reconciliation_contract.core.memory.timeline import Delivery
 from reconciliation_contract.core.promises import drift
-from reconciliation_contract.core.rollback.report import Standing
 from reconciliation_contract.core.spec.contract import Contract, InvalidContract
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.text import bounded
@@ -41,20 +41,20 @@ _ROLLBACK_STANDS = (reasons.TARGET_FAILED, reasons.TARGET_UNREACHABLE, reasons.R
 
 
 def derive(
-    contract: Contract, memory: Memory, seen: Observation, standing: Standing | None, now: datetime
+    contract: Contract, memory: Memory, seen: Observation, looks: Attention, now: datetime
 ) -> Mapping[str, Condition]:
     """All conditions of a valid contract; a transition time moves only with its status."""
-    rolled_back = _rolled_back(memory, standing)
+    rolled_back = _rolled_back(memory.standing)
     fresh = {
-        "Feasible": _feasible(contract, memory, seen),
-        "Ready": _ready(contract, memory, seen, rolled_back),
+        "Feasible": _feasible(contract, seen),
+        "Ready": _ready(contract, memory, seen, looks, rolled_back),
         "DependenciesReady": _dependencies_ready(memory),
         "Detected": _detected(contract, memory, seen),
         "Healthy": _healthy(contract, memory, seen),
         "RolledBack": rolled_back,
         **_optional(memory),
     }
-    return _dated(memory.conditions, fresh, now)
+    return _dated(memory.transitions, fresh, now)
 
 
 def _optional(memory: Memory) -> Mapping[str, Condition]:
@@ -78,29 +78,40 @@ def stalled(contract: InvalidContract, memory: Memory, now: datetime) -> Mapping
         "Ready": Condition(FALSE, reasons.INVALID_SPEC, contract.problem),
         "Stalled": Condition(TRUE, reasons.INVALID_SPEC, contract.problem),
     }
-    return _dated(memory.conditions, fresh, now)
+    return _dated(memory.transitions, fresh, now)
 
 
-def _dated(before: Mapping[str, Condition], fresh: Mapping[str, Condition], now: datetime) -> Mapping[str, Condition]:
+def _dated(
+    before: Mapping[str, Transition], fresh: Mapping[str, Condition], now: datetime
+) -> Mapping[str, Condition]:
     def dated(name: str, condition: Condition) -> Condition:
         known = before.get(name)
-        moved = known is None or known.status != condition.status or known.transitioned_at is None
-        at = now if moved or known is None else known.transitioned_at
+        at = known.at if known and known.status == condition.status else now
         return replace(condition, message=bounded(condition.message), transitioned_at=at)
 
     return {name: dated(name, condition) for name, condition in fresh.items()}
 
 
-def is_followed(memory: Memory) -> bool:
-    """Whether there is something to follow, as far as was seen."""
-    ready = memory.conditions.get("Ready")
+def transitions(conditions: Mapping[str, Condition]) -> Mapping[str, Transition]:
+    """What is to be remembered of them."""
+    return {
+        name: Transition(each.status, each.transitioned_at)
+        for name, each in conditions.items()
+        if each.transitioned_at
+    }
+
+
+def is_followed(ready: Condition | None) -> bool:
+    """Whether there is something to follow, as far as ``Ready`` says."""
     return ready is None or ready.status != FALSE or ready.reason not in _NOT_FOLLOWED
 
 
-def _ready(contract: Contract, memory: Memory, seen: Observation, rolled_back: Condition) -> Condition:
-    if contract.suspended:
+def _ready(
+    contract: Contract, memory: Memory, seen: Observation, looks: Attention, rolled_back: Condition
+) -> Condition:
+    if looks is Attention.SUSPENDED:
         return Condition(UNKNOWN, reasons.SUSPENDED, "spec.suspend is true; nothing is judged or done")
-    if not seen.fresh:
+    if looks is Attention.BLIND:
         return Condition(UNKNOWN, reasons.STALE, "the operator has lost sight of the cluster")
     missing = obstacle(contract, seen)
     if missing:
@@ -219,11 +230,9 @@ def _dependencies_ready(memory: Memory) -> Condition:
     return Condition(TRUE, reasons.DEPENDENCIES_READY, ", ".join(sorted({d.name for d in found})))
 
 
-def _feasible(contract: Contract, memory: Memory, seen: Observation) -> Condition:
+def _feasible(contract: Contract, seen: Observation) -> Condition:
     if obstacle(contract, seen):
-        return memory.conditions.get(
-            "Feasible", Condition(UNKNOWN, reasons.WAITING, "there is nothing to look at yet")
-        )
+        return Condition(UNKNOWN, reasons.WAITING, "there is nothing to look at yet")
     findings = feasibility.explain(contract, seen)
     if not findings:
         return Condition(TRUE, reasons.FEASIBLE, "nothing in the set-up stands against the promises")
@@ -231,13 +240,7 @@ def _feasible(contract: Contract, memory: Memory, seen: Observation) -> Conditio
     return Condition(status, findings[0].reason, feasibility.summary(findings))
 
 
-def _rolled_back(memory: Memory, standing: Standing | None) -> Condition:
-    if standing is not None:
-        return Condition(TRUE if standing.rolled_back else FALSE, standing.reason, standing.message)
-    known = memory.conditions.get("RolledBack")
-    if known is None:
+def _rolled_back(standing: Standing | None) -> Condition:
+    if standing is None:
         return Condition(FALSE, reasons.RECOVERED, "no rollback is in force")
-    if memory.rollback is None and known.reason not in (reasons.RELEASED, reasons.UNDONE, reasons.CANCELLED):
-        stands = memory.delivery is not None and memory.delivery.failures is None
-        return Condition(FALSE, reasons.RECOVERED, "no rollback is in force") if stands else known
-    return known
+    return Condition(TRUE if standing.rolled_back else FALSE, standing.reason, standing.message)

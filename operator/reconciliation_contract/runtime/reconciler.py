@@ -170,7 +170,7 @@ class Reconciler:
             self._reach.notifier.announce(record.contract, memory, decision.memory, seen.source, now)
         uid = seen.kustomization.uid if seen.kustomization else ""
         self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
-        self._reach.metrics.passed(record.contract, memory, decision.memory)
+        self._reach.metrics.passed(record.contract, memory, decision.memory, decision.conditions)
         if memory.rollback is None and decision.memory.rollback is not None:
             self._trouble.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)
@@ -222,7 +222,7 @@ class Reconciler:
 
     async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
         """Write the status if it changed, on the version that it was decided on."""
-        status = render_status(decision.memory, seen.kustomization)
+        status = render_status(decision.memory, seen.kustomization, decision.conditions)
         if status == record.status:
             return record
         self._reach.metrics.wrote()

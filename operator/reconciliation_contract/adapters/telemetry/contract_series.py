@@ -12,6 +12,7 @@ from typing import Final
 
 from reconciliation_contract.core.conditions import is_followed
 from reconciliation_contract.core.delivery.outcome import last_healthy
+from reconciliation_contract.core.facts.observation import Condition
 from reconciliation_contract.core.incidents.in_contract import is_held
 from reconciliation_contract.core.memory.budget import Verdict
 from reconciliation_contract.core.memory.memory import Memory, RollbackState
@@ -20,6 +21,8 @@ from reconciliation_contract.core.spec.contract import Declared, InvalidContract
 
 Sample = tuple[Mapping[str, str], float]
 """Labels besides the contract's own, and the value."""
+Conditions = Mapping[str, Condition]
+"""What people are told, by the name of the condition."""
 
 _KEPT: Final = {Verdict.KEPT: 1.0, Verdict.BROKEN: 0.0}
 _LOUDNESS: Final = tuple(Severity)
@@ -32,10 +35,10 @@ class Family:
 
     name: str
     text: str
-    samples: Callable[[Declared, Memory], Iterator[Sample]]
+    samples: Callable[[Declared, Memory, Conditions], Iterator[Sample]]
 
 
-def _info(contract: Declared, memory: Memory) -> Iterator[Sample]:
+def _info(contract: Declared, _: Memory, told: Conditions) -> Iterator[Sample]:
     if isinstance(contract, InvalidContract):
         labels = {"kustomization": "", "rollback_mode": "", "suspended": "false", "valid": "false"}
     else:
@@ -47,43 +50,43 @@ def _info(contract: Declared, memory: Memory) -> Iterator[Sample]:
             "suspended": suspended,
             "valid": "true",
         }
-    yield {**labels, "followed": str(is_followed(memory)).lower()}, 1.0
+    yield {**labels, "followed": str(is_followed(told.get("Ready"))).lower()}, 1.0
 
 
-def _condition(name: str) -> Callable[[Declared, Memory], Iterator[Sample]]:
-    def samples(_: Declared, memory: Memory) -> Iterator[Sample]:
-        condition = memory.conditions.get(name)
+def _condition(name: str) -> Callable[[Declared, Memory, Conditions], Iterator[Sample]]:
+    def samples(_: Declared, __: Memory, told: Conditions) -> Iterator[Sample]:
+        condition = told.get(name)
         if condition and condition.status in _TRUTH:
             yield {}, _TRUTH[condition.status]
 
     return samples
 
 
-def _held(_: Declared, memory: Memory) -> Iterator[Sample]:
-    if (held := is_held(memory)) is not None:
+def _held(_: Declared, memory: Memory, told: Conditions) -> Iterator[Sample]:
+    if (held := is_held(memory, told.get("Ready"))) is not None:
         yield {}, float(held)
 
 
-def _rolled_back(_: Declared, memory: Memory) -> Iterator[Sample]:
+def _rolled_back(_: Declared, memory: Memory, __: Conditions) -> Iterator[Sample]:
     """Absent where a rollback has failed: which revision the cluster runs is not known."""
     state = memory.rollback.state if memory.rollback else None
     if state is not RollbackState.FAILED:
         yield {}, float(state is RollbackState.ACTIVE)
 
 
-def _rollback_failed(_: Declared, memory: Memory) -> Iterator[Sample]:
+def _rollback_failed(_: Declared, memory: Memory, __: Conditions) -> Iterator[Sample]:
     """In the place of `_rolled_back`: a contract keeps to its bound of series."""
     if memory.rollback and memory.rollback.state is RollbackState.FAILED:
         yield {}, 1.0
 
 
-def _promises(_: Declared, memory: Memory) -> Iterator[Sample]:
+def _promises(_: Declared, memory: Memory, __: Conditions) -> Iterator[Sample]:
     for judgement in memory.judgements:
         if judgement.verdict in _KEPT:
             yield {"promise": judgement.promise.value}, _KEPT[judgement.verdict]
 
 
-def _stamps(_: Declared, memory: Memory) -> Iterator[Sample]:
+def _stamps(_: Declared, memory: Memory, __: Conditions) -> Iterator[Sample]:
     stages = memory.delivery.stages if memory.delivery else Stages()
     for name in ("committed", "detected", "applied"):
         if moment := getattr(stages, name):
@@ -92,12 +95,12 @@ def _stamps(_: Declared, memory: Memory) -> Iterator[Sample]:
         yield {"stage": "healthy"}, at.timestamp()
 
 
-def _drifted(_: Declared, memory: Memory) -> Iterator[Sample]:
+def _drifted(_: Declared, memory: Memory, __: Conditions) -> Iterator[Sample]:
     if memory.drift and not memory.drift.problem:
         yield {}, float(memory.drift.drifted)
 
 
-def _incidents(_: Declared, memory: Memory) -> Iterator[Sample]:
+def _incidents(_: Declared, memory: Memory, __: Conditions) -> Iterator[Sample]:
     """One series: of the loudest severity; without this label while there is none."""
     open_ = [incident.severity for incident in memory.incidents if incident.count and not incident.closed_at]
     loudest = {"severity": max(open_, key=_LOUDNESS.index).value} if open_ else {}
@@ -140,12 +143,13 @@ Row = tuple[str, ...]
 """The lines of one contract, one text for each of `FAMILIES`."""
 
 
-def write_row(contract: Declared, memory: Memory) -> Row:
+def write_row(contract: Declared, memory: Memory, told: Conditions) -> Row:
     """Write all lines of a contract."""
     own = f'exported_namespace="{_escaped(contract.namespace)}",name="{_escaped(contract.name)}"'
     return tuple(
         "".join(
-            f"{family.name}{{{own}{_more(labels)}}} {value!r}\n" for labels, value in family.samples(contract, memory)
+            f"{family.name}{{{own}{_more(labels)}}} {value!r}\n"
+            for labels, value in family.samples(contract, memory, told)
         )
         for family in FAMILIES
     )

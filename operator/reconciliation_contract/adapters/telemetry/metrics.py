@@ -18,7 +18,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
-from reconciliation_contract.adapters.telemetry.contract_series import Row, write_row
+from reconciliation_contract.adapters.telemetry.contract_series import Conditions, Row, write_row
 from reconciliation_contract.adapters.telemetry.exposition import expose
 from reconciliation_contract.core.delivery.outcome import results, so_far
 from reconciliation_contract.core.delivery.statistics import recoveries
@@ -54,6 +54,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter, which tells nothing here
         self.registry = CollectorRegistry()
         self._rows: dict[Key, Row] = {}
+        self._said: dict[Key, tuple[tuple[str, str, str], ...]] = {}
         self._stages = self._histogram(
             "stage_duration_seconds", "Time from the commit to a stage of its delivery.", {"stage": MEASURED_STAGES}
         )
@@ -169,12 +170,15 @@ class Metrics:
     def forgot(self, key: Key) -> None:
         """Drop the lines of a contract that is gone."""
         self._rows.pop(key, None)
+        self._said.pop(key, None)
 
-    def passed(self, contract: Declared, before: Memory, after: Memory) -> None:
-        """Take note of what a pass changed, once it is written."""
+    def passed(self, contract: Declared, before: Memory, after: Memory, told: Conditions) -> None:
+        """Take note of what a pass changed and what people are told, once it is written."""
         key = contract.namespace, contract.name
-        if before != after or key not in self._rows:
-            self._rows[key] = write_row(contract, after)
+        said = tuple((name, each.status, each.reason) for name, each in told.items())
+        if before != after or self._said.get(key) != said:
+            self._rows[key] = write_row(contract, after, told)
+            self._said[key] = said
         if before != after:
             self._note_delivery(contract.uid, before, after)
             self._note_rollback(contract.uid, before, after)

@@ -6,7 +6,7 @@ Reading is tolerant: a part that makes no sense is forgotten, never a reason to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from reconciliation_contract.api.kubernetes.raw import (
 )
 from reconciliation_contract.api.status import validation
 from reconciliation_contract.api.status.repetition import said_again
+from reconciliation_contract.core.conditions import transitions
 from reconciliation_contract.core.facts.comparison import Drift, Field, Finding, Kind
 from reconciliation_contract.core.facts.correction import PLACE, Correction
 from reconciliation_contract.core.facts.inventory import entry
@@ -40,11 +41,13 @@ from reconciliation_contract.core.memory.memory import (
     Revision,
     Rollback,
     RollbackState,
+    Standing,
     Taken,
 )
 from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 from reconciliation_contract.core.spec.contract import Severity
 from reconciliation_contract.core.spec.requests import NAMES
+from reconciliation_contract.core.values import reasons
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -54,6 +57,7 @@ def parse_memory(status: object) -> Memory:
     raw = status if isinstance(status, Mapping) else {}
     rollback, bad = _read_rollback(read_map(raw, "rollback"))
     delivery = _read_delivery(read_map(raw, "delivery"))
+    told = parse_conditions(raw)
     memory = Memory(
         delivery=delivery,
         judgements=_read_judgements(read_map(raw, "delivery")) if delivery else (),
@@ -64,9 +68,9 @@ def parse_memory(status: object) -> Memory:
         begun=tuple(at for item in _plain(read_map(raw, "rollback"), "begun") if (at := moment(item))),
         taken=tuple(taken for item in read_list(raw, "requests")[: len(NAMES)] if (taken := _read_taken(item))),
         handled={name: found for name in NAMES if (found := read_text(read_map(raw, "handledRequests"), name))},
-        conditions={
-            read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")
-        },
+        standing=_read_standing(told.get("RolledBack")),
+        transitions=transitions(told),
+        failing_since=_read_failing_since(told.get("DependenciesReady")),
         dependencies=tuple(_read_dependency(item) for item in read_list(raw, "dependencies")),
         incidents=tuple(i for item in read_list(raw, "incidents")[:INCIDENTS] if (i := _read_incident(item))),
         departures=_read_departures(read_map(raw, "deletion")),
@@ -76,7 +80,23 @@ def parse_memory(status: object) -> Memory:
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
-    return said_again(memory)
+    return said_again(memory, told)
+
+
+def parse_conditions(status: object) -> Mapping[str, Condition]:
+    """Read back what people were told; those without a name read as absent."""
+    raw = status if isinstance(status, Mapping) else {}
+    return {read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")}
+
+
+def _read_standing(told: Condition | None) -> Standing | None:
+    if told is None or told.reason == reasons.RECOVERED:
+        return None
+    return Standing(told.status == "True", told.reason, told.message)
+
+
+def _read_failing_since(told: Condition | None) -> datetime | None:
+    return told.transitioned_at if told and told.status == "False" else None
 
 
 def _member(kind: type[E], text: str) -> E | None:

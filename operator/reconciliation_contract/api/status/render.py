@@ -6,9 +6,10 @@ RFC 3339 with milliseconds, durations Go strings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from reconciliation_contract.api.duration import format_duration
@@ -38,23 +39,28 @@ _REASON: Final = 40
 _NEXT: Final = 160
 _DEPENDENCIES: Final = 8
 """Dependencies told of."""
+_NONE: Final[Mapping[str, Condition]] = MappingProxyType({})
 
 
-def render_status(memory: Memory, kustomization: Kustomization | None) -> Wire:
+def render_status(
+    memory: Memory, kustomization: Kustomization | None, conditions: Mapping[str, Condition] = _NONE
+) -> Wire:
     """Write the status within its bounds. Absent values are left out, so that equal memories give equal statuses."""
-    wire = fit(whole(memory, kustomization))
+    wire = fit(whole(memory, kustomization, conditions))
     kept = memory.history[: len(wire.get("history", []))]
     # The figures are those of the deliveries that are kept, now and when they are read back.
-    return wire if kept == memory.history else render_status(replace(memory, history=kept), kustomization)
+    if kept == memory.history:
+        return wire
+    return render_status(replace(memory, history=kept), kustomization, conditions)
 
 
-def whole(memory: Memory, kustomization: Kustomization | None) -> Wire:
+def whole(memory: Memory, kustomization: Kustomization | None, conditions: Mapping[str, Condition] = _NONE) -> Wire:
     """Write everything, however large it gets."""
     return lean(
         {
             "observedGeneration": memory.observed_generation,
             "lastHandledReconcileAt": memory.handled_request or None,
-            "conditions": [_condition(name, c, memory) for name, c in sorted(memory.conditions.items())],
+            "conditions": [_condition(name, c, memory) for name, c in sorted(conditions.items())],
             "lastAttemptedRevision": _revision(kustomization.attempted_revision) if kustomization else None,
             "lastAppliedRevision": _revision(kustomization.applied_revision) if kustomization else None,
             "lastGoodRevision": _revision(memory.good.revision) if memory.good else None,

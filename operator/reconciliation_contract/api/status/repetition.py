@@ -71,12 +71,12 @@ def is_explained(wire: Wire) -> bool:
     return bool(failures) and told == (delivery.get("revision"), failures.get("reason"), failures.get("message"))
 
 
-def said_again(memory: Memory) -> Memory:
+def said_again(memory: Memory, conditions: Mapping[str, Condition]) -> Memory:
     """Put each message back where it was left out."""
     undo, delivery = memory.rollback, memory.delivery
     return replace(
         memory,
-        judgements=tuple(_spoken(judgement, memory.conditions) for judgement in memory.judgements),
+        judgements=tuple(_spoken(judgement, conditions) for judgement in memory.judgements),
         rollback=_explained(undo, delivery) if undo and delivery else undo,
     )
 

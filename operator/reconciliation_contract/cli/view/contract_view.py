@@ -11,7 +11,7 @@ from typing import Any, Final
 from reconciliation_contract.api.contract.annotations import hash_in
 from reconciliation_contract.api.contract.parse import parse_contract
 from reconciliation_contract.api.kubernetes.raw import read_map, read_number, read_text
-from reconciliation_contract.api.status.parse import parse_memory
+from reconciliation_contract.api.status.parse import parse_conditions, parse_memory
 from reconciliation_contract.cli.client.errors import Problem
 from reconciliation_contract.cli.view.terminal import ABSENT, clean, cut
 from reconciliation_contract.core.facts.observation import Condition
@@ -39,6 +39,8 @@ class View:
     raw: Raw
     contract: Declared
     memory: Memory
+    conditions: Mapping[str, Condition]
+    """What people are told."""
     handled: str
     """The last request to look that the operator has taken up."""
 
@@ -69,7 +71,7 @@ class View:
 
     def condition(self, name: str) -> Condition:
         """Return one of its conditions; Unknown where it is absent."""
-        return self.memory.conditions.get(name, Condition())
+        return self.conditions.get(name, Condition())
 
     def elapsed(self, stage: str) -> timedelta | None:
         """Return how long after the push a stage was reached; None where it was not, or nobody knows."""
@@ -78,8 +80,9 @@ class View:
 
 def view_of(raw: Raw) -> View:
     """Read a contract's object. What makes no sense in it reads as absent."""
-    memory = parse_memory(raw.get("status"))
-    return View(raw, parse_contract(raw), memory, read_text(read_map(raw, "status"), "lastHandledReconcileAt"))
+    status = raw.get("status")
+    handled = read_text(read_map(raw, "status"), "lastHandledReconcileAt")
+    return View(raw, parse_contract(raw), parse_memory(status), parse_conditions(status), handled)
 
 
 def generation_of(raw: Raw) -> int:

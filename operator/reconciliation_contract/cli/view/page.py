@@ -173,7 +173,7 @@ def _conditions(screen: Screen, view: View) -> list[str]:
     """Show what is not as it should be; Ready stands at the top of the page."""
     lines: list[str] = []
     told = {view.condition("Ready").message}
-    for name, condition in sorted(view.memory.conditions.items()):
+    for name, condition in sorted(view.conditions.items()):
         bad = condition.status == _UNWISHED[name] if name in _UNWISHED else condition.status != "True"
         explains = name == "RolledBack" and condition.reason not in _QUIET
         if (bad or explains) and condition.message not in told:

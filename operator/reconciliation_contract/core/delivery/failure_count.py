@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from reconciliation_contract.core.facts.attention import Attention
 from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.memory.timeline import Delivery
-from reconciliation_contract.core.spec.contract import Contract
 
 
 def recount(delivery: Delivery, now: datetime) -> Delivery:
@@ -16,12 +16,14 @@ def recount(delivery: Delivery, now: datetime) -> Delivery:
     return replace(delivery, failures=None, counted_from=now)
 
 
-def resumed(contract: Contract, memory: Memory, now: datetime) -> Memory:
-    """Take note of a suspension; after it only what is seen to fail from now on counts."""
-    delivery = memory.delivery
-    if memory.suspended and not contract.suspended and delivery:
-        delivery = recount(delivery, now)
-    return replace(memory, suspended=contract.suspended, delivery=delivery)
+def resumed(memory: Memory, looks: Attention, now: datetime) -> Memory:
+    """Take note of a suspension, and of its end once the cluster is seen; only what fails from then on counts."""
+    if looks is Attention.SUSPENDED:
+        return replace(memory, suspended=True)
+    if looks is Attention.BLIND or not memory.suspended:
+        return memory
+    delivery = recount(memory.delivery, now) if memory.delivery else None
+    return replace(memory, suspended=False, delivery=delivery)
 
 
 def respecified(memory: Memory, seen: Observation) -> bool:

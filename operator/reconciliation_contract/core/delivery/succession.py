@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from reconciliation_contract.core.delivery import stages
 from reconciliation_contract.core.delivery.failure_count import recount, respecified
 from reconciliation_contract.core.delivery.stages import Target
+from reconciliation_contract.core.facts.attention import Attention
 from reconciliation_contract.core.facts.failure_cause import classify
 from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.memory import timeline
@@ -21,15 +22,19 @@ from reconciliation_contract.core.values.text import bounded
 
 
 def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
-    """Go on with the current delivery; begin the next one where the target has moved."""
+    """Go on with the current delivery; begin the next one where the target has moved.
+
+    One that is left is judged for the last time, as its verdicts go to the history with it.
+    """
     goal, bound = stages.target(seen), _binding(seen)
-    memory = _advance(contract, memory, seen, now)
+    memory = _advance(memory, seen, now)
     if goal is None or _awaits_look(memory, seen):
         return memory
     last = memory.delivery
     if last is None or last.hash != goal.hash:
+        memory = judging.judge(contract, memory, seen, Attention.FULL, now)
         delivery = replace(_next(contract, memory, seen, goal, now), binding=bound)
-        memory = _advance(contract, replace(_finish(memory, seen, now), delivery=delivery, judgements=()), seen, now)
+        memory = _advance(replace(_finish(memory, seen, now), delivery=delivery, judgements=()), seen, now)
     elif bound and last.binding != bound and stages.serves(seen, goal.hash):
         memory = replace(memory, delivery=replace(last, binding=bound))
     return memory
@@ -83,13 +88,12 @@ def _awaits_look(memory: Memory, seen: Observation) -> bool:
     return artifact.value.updated_at <= delivery.started_at
 
 
-def _advance(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
-    """Record what is seen of the current delivery and judge it."""
+def _advance(memory: Memory, seen: Observation, now: datetime) -> Memory:
+    """Record what is seen of the current delivery."""
     if memory.delivery is None:
         return memory
     delivery = recount(memory.delivery, now) if respecified(memory, seen) else memory.delivery
-    delivery = _caught_up(stages.follow(delivery, seen), memory, seen)
-    return judging.judge(contract, replace(memory, delivery=delivery), seen, now)
+    return replace(memory, delivery=_caught_up(stages.follow(delivery, seen), memory, seen))
 
 
 def _caught_up(delivery: Delivery, memory: Memory, seen: Observation) -> Delivery:

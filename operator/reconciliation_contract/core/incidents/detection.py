@@ -108,10 +108,7 @@ def senseless(contract: InvalidContract) -> Trouble:
 
 def patience_ends(memory: Memory) -> datetime | None:
     """When a dependency that fails will have failed for too long; None where none fails."""
-    condition = memory.conditions.get("DependenciesReady")
-    if condition is None or condition.status != "False" or condition.transitioned_at is None:
-        return None
-    return condition.transitioned_at + PATIENCE
+    return memory.failing_since + PATIENCE if memory.failing_since else None
 
 
 def _impatient(memory: Memory, now: datetime) -> bool:

@@ -7,15 +7,15 @@ whatever ``Ready`` says; where alerts are suspended there are none, and the prom
 
 from __future__ import annotations
 
+from reconciliation_contract.core.facts.observation import Condition
 from reconciliation_contract.core.incidents.broken_promises import lasting
 from reconciliation_contract.core.memory.budget import Verdict
 from reconciliation_contract.core.memory.memory import Memory, Result
 from reconciliation_contract.core.values import reasons
 
 
-def is_held(memory: Memory) -> bool | None:
-    """Whether nothing that was promised is amiss now; None where that is not known."""
-    ready = memory.conditions.get("Ready")
+def is_held(memory: Memory, ready: Condition | None) -> bool | None:
+    """Whether nothing that was promised is amiss now, given what ``Ready`` says; None where that is not known."""
     if ready is None or ready.status not in ("True", "False"):
         return None
     open_ = [incident for incident in memory.incidents if incident.closed_at is None and incident.well_since is None]

@@ -106,7 +106,7 @@ def _promises(before: Memory, after: Memory) -> Iterator[EmitEvent]:
 
 
 def _standing(before: Memory, after: Memory) -> Iterator[EmitEvent]:
-    old, new = before.conditions.get("RolledBack"), after.conditions.get("RolledBack")
+    old, new = before.standing, after.standing
     if new is None or (old is not None and (old.reason, old.message) == (new.reason, new.message)):
         return
     if new.reason in LOUD or (new.reason in QUIET and before.rollback is not None):

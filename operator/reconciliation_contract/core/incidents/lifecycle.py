@@ -22,6 +22,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from reconciliation_contract.core.facts.attention import Attention
 from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.incidents.detection import (
     SPEC,
@@ -54,15 +55,15 @@ _SKEW: Final = timedelta(minutes=1)
 _RANK: Final = tuple(Severity)
 
 
-def follow(contract: Declared, memory: Memory, seen: Observation, now: datetime) -> Memory:
+def follow(contract: Declared, memory: Memory, seen: Observation, looks: Attention, now: datetime) -> Memory:
     """Take every incident one step further; the same again where nothing changed."""
     heard = (_timed(_acknowledged(contract, incident, seen), now) for incident in memory.incidents)
     before = tuple(incident for incident in heard if not _terms(contract, incident.key).suspended)
     memory = replace(memory, incidents=before)
     if contract.deleting:
         return memory
-    found = {trouble.key: trouble for trouble in _found(contract, memory, seen, now)}
-    blind = isinstance(contract, InvalidContract) or contract.suspended or not seen.fresh
+    blind = looks is not Attention.FULL
+    found = {trouble.key: trouble for trouble in _found(contract, memory, seen, now, blind=blind)}
     kept = [
         after
         for incident in before
@@ -82,11 +83,11 @@ def follow(contract: Declared, memory: Memory, seen: Observation, now: datetime)
     return memory if blind else _reported(contract, memory, found)
 
 
-def _found(contract: Declared, memory: Memory, seen: Observation, now: datetime) -> Iterator[Trouble]:
+def _found(contract: Declared, memory: Memory, seen: Observation, now: datetime, *, blind: bool) -> Iterator[Trouble]:
     """Everything that is wrong, as far as anybody looks; whether the contract makes sense its text alone tells."""
     if isinstance(contract, InvalidContract):
         yield senseless(contract)
-    elif seen.fresh and not contract.suspended:
+    elif not blind:
         yield from troubles(contract, memory, seen, now)
 
 

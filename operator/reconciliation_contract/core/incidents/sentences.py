@@ -68,8 +68,8 @@ def next_step(contract: Contract, memory: Memory) -> str:
                 return f"The rollback failed: {bounded(undo.message, 120)}"
             case RollbackState.RELEASING:
                 return "The rollback is being released"
-    said = memory.conditions.get("RolledBack")
-    if said is not None and said.reason not in (reasons.RECOVERED, reasons.RELEASED, reasons.CANCELLED):
+    said = memory.standing
+    if said is not None and said.reason not in (reasons.RELEASED, reasons.CANCELLED):
         return f"No rollback: {bounded(said.message, 120)}"
     if contract.rollback.mode is RollbackMode.DISABLED:
         return "No rollback: spec.rollback.mode is Disabled"

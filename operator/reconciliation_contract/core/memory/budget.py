@@ -148,7 +148,7 @@ def standstill(delivery: Delivery) -> str:
     return "detected, and not attempted yet" if stages.detected else "not detected yet"
 
 
-def judge(course: Course, now: datetime) -> Judgement:
+def assess_course(course: Course, now: datetime) -> Judgement:
     """How the promise stands at ``now``.
 
     With both ends known the verdict is `Kept` when even the longest possible time fits the budget, `Broken` when

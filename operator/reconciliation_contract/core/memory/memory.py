@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from reconciliation_contract.core.facts.comparison import Drift
 from reconciliation_contract.core.facts.dry_run import Refusals
-from reconciliation_contract.core.facts.observation import Condition, Dependency, Kustomization, SourceRef
+from reconciliation_contract.core.facts.observation import Dependency, Kustomization, SourceRef
 from reconciliation_contract.core.facts.pruning import Departures
 from reconciliation_contract.core.memory.budget import Judgement
 from reconciliation_contract.core.memory.timeline import Delivery
@@ -207,6 +207,23 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What was said last of rollbacks: of the one in force, why none begins, or how the last one ended."""
+
+    rolled_back: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The status of a condition and since when it has been so."""
+
+    status: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Everything known from earlier passes."""
 
@@ -225,9 +242,14 @@ class Memory:
     """The last request of each kind, oldest first."""
     handled: Mapping[str, str] = field(default_factory=dict)
     """Digests of the requests that stand as they were taken up, by their names: they do not act again."""
-    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    standing: Standing | None = None
+    """None where there is nothing to say of rollbacks."""
+    transitions: Mapping[str, Transition] = field(default_factory=dict)
+    """When the status of each condition last changed; of the conditions themselves nothing is remembered."""
     dependencies: tuple[Dependency, ...] = ()
     """How what delivery depends on stood when all of it had been looked at."""
+    failing_since: datetime | None = None
+    """Since when any of them has failed without a pause."""
     incidents: tuple[Incident, ...] = ()
     """Those that are open, and those that were lately; oldest first."""
     departures: Departures = field(default_factory=Departures)

@@ -39,7 +39,7 @@ def in_flight(contract: Contract, memory: Memory, seen: Observation, now: dateti
     return now < _given_up_at(contract, memory, delivery)
 
 
-def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Judgement | None:
+def assess_availability(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Judgement | None:
     """How the promise stands; None where nobody follows this delivery."""
     found, delivery = seen.rollout, memory.delivery
     if found is None or delivery is None or found.delivery != delivery.started_at:

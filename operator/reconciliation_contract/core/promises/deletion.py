@@ -20,7 +20,7 @@ from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.duration import spoken
 
 
-def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Judgement | None:
+def assess_deletion(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Judgement | None:
     """How the promise stands; None where nobody follows what leaves.
 
     The deadline turns nothing by itself: it takes a look after it that still finds the object.
@@ -43,6 +43,13 @@ def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
     if seen.kustomization is not None and seen.kustomization.suspended:
         return _said(within, Verdict.UNKNOWN, reasons.SUSPENDED, "the Kustomization is suspended")
     return _said(within, Verdict.PENDING, reasons.IN_PROGRESS, "waiting for Flux to say what it deletes")
+
+
+def left_behind(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Departures:
+    """What to remember of what has left the inventory."""
+    if seen.departures is None or memory.delivery is None:
+        return memory.departures
+    return seen.departures.count_for(memory.delivery.started_at, contract.promises.deletion, now).kept()
 
 
 def _said(within: timedelta, verdict: Verdict, reason: str, message: str) -> Judgement:
@@ -77,4 +84,4 @@ def _final(found: Departures, within: timedelta, now: datetime) -> Judgement:
     start = Moment(now, Witness.WATCH)
     end = Moment(now + found.slowest.longest, Witness.WATCH, now + found.slowest.shortest)
     goal = f"{found.left - found.spared} deleted, all gone"
-    return budget.judge(Course(PromiseName.DELETION, within, start, end, goal, note=spared), now)
+    return budget.assess_course(Course(PromiseName.DELETION, within, start, end, goal, note=spared), now)

@@ -17,6 +17,7 @@ from reconciliation_contract.core.facts.observation import (
     Kustomization,
     Observation,
 )
+from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.memory.timeline import Delivery
 
 DEEPEST: Final = 32
@@ -79,6 +80,12 @@ def _why(kustomization: Kustomization) -> str:
 def dependencies(seen: Observation) -> tuple[Dependency, ...]:
     """How each dependency stands, in the order in which a delivery meets them."""
     return (*_api_server(seen), *_git(seen), *seen.controllers, *_source(seen), *_waits(seen), *_rights(seen))
+
+
+def failing_since(memory: Memory, now: datetime) -> datetime | None:
+    """Since when any dependency has failed without a pause; None where none fails."""
+    failing = any(each.ready is False for each in memory.dependencies)
+    return (memory.failing_since or now) if failing else None
 
 
 def blame(seen: Observation, delivery: Delivery) -> str:

@@ -64,7 +64,7 @@ def _paths(finding: Finding) -> tuple[str, ...]:
 def _may_act(drift: Drift, seen: Observation) -> bool:
     """Whether the world is still as it was compared, and the operator may do something about it."""
     kustomization = seen.kustomization
-    if seen.corrector or not (seen.acts and seen.fresh):
+    if seen.corrector or not seen.acts:
         return False
     if kustomization is None or kustomization.suspended or kustomization.deleting:
         return False
@@ -101,13 +101,13 @@ def _is_told(kustomization: Kustomization, asked: Correction) -> bool:
 # Judging ---------------------------------------------------------------------------------------------------------
 
 
-def judge(contract: Contract, memory: Memory) -> Judgement | None:
+def assess_drift(contract: Contract, memory: Memory) -> Judgement | None:
     """How the promise stands for the current delivery; None where it was not compared."""
     drift, delivery = memory.drift, memory.delivery
     if drift is None or delivery is None or drift.hash != delivery.hash:
         return None
-    verdict, reason, message = standing(drift)
-    return Judgement(PromiseName.DRIFT, verdict, contract.promises.drift_interval, reason, message)
+    stands, reason, message = standing(drift)
+    return Judgement(PromiseName.DRIFT, stands, contract.promises.drift_interval, reason, message)
 
 
 def standing(drift: Drift) -> tuple[Verdict, str, str]:
@@ -163,5 +163,5 @@ def condition(memory: Memory) -> Condition | None:
     """The condition ``InSync``; None where nothing was ever compared."""
     if memory.drift is None:
         return None
-    verdict, reason, message = standing(memory.drift)
-    return Condition(_STATUS.get(verdict, "Unknown"), reason, message)
+    stands, reason, message = standing(memory.drift)
+    return Condition(_STATUS.get(stands, "Unknown"), reason, message)

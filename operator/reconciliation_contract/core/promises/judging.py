@@ -1,4 +1,9 @@
-"""The verdicts on the current delivery: what is known of it, and what happened to it, taken together."""
+"""All verdicts on the current delivery are made here: what is known of it, and what happened to it, taken together.
+
+::
+
+    each promise's own evidence ──▶ what is concluded stays ──▶ what a rollback makes of the rest
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from reconciliation_contract.core.facts.attention import Attention
 from reconciliation_contract.core.facts.observation import API_SERVER, Kustomization, Observation, Outage
 from reconciliation_contract.core.memory import budget, timeline
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.memory import Memory, Rollback, RollbackState
 from reconciliation_contract.core.memory.timeline import Delivery
-from reconciliation_contract.core.promises import availability, deletion, drift
+from reconciliation_contract.core.promises.availability import assess_availability
+from reconciliation_contract.core.promises.deletion import assess_deletion
 from reconciliation_contract.core.promises.dependencies import blame, needed
-from reconciliation_contract.core.promises.validation import judge as judge_validation
+from reconciliation_contract.core.promises.drift import assess_drift
+from reconciliation_contract.core.promises.validation import assess_validation
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.duration import spoken
@@ -22,15 +30,30 @@ from reconciliation_contract.core.values.duration import spoken
 _ON_TIME: Final = (PromiseName.DETECTION, PromiseName.RECONCILIATION, PromiseName.ROLLBACK)
 _LONG: Final = timedelta(seconds=10)
 """From the decision until Flux takes the good revision up: from then on it is worth a word."""
-CLAUSES: Final = (judge_validation, deletion.judge, availability.judge)
+CLAUSES: Final = (assess_validation, assess_deletion, assess_availability)
 """The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
 
-def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
-    """Judge every promise of the current delivery; what is concluded already stays."""
+def judge(contract: Contract, memory: Memory, seen: Observation, looks: Attention, now: datetime) -> Memory:
+    """Judge every promise of the current delivery; what is concluded already stays.
+
+    While the contract is suspended what is pending ends; while nothing is seen it waits.
+    """
+    match looks:
+        case Attention.FULL:
+            judged = _by_evidence(contract, memory, seen, now)
+            return replace(memory, judgements=_by_rollback(contract, replace(memory, judgements=judged), seen, now))
+        case Attention.SUSPENDED:
+            return replace(memory, judgements=tuple(_paused(each) for each in memory.judgements))
+        case Attention.BLIND:
+            return memory
+
+
+def _by_evidence(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> tuple[Judgement, ...]:
+    """How each promise stands by what is known of it."""
     delivery = memory.delivery
     if delivery is None:
-        return memory
+        return memory.judgements
     courses = budget.courses(contract.promises, delivery, blame(seen, delivery))
     fresh = [_one(_excused(course, delivery, seen, now), delivery, seen, now) for course in courses]
     if not (delivery.adopted or delivery.resumed):
@@ -38,9 +61,9 @@ def judge(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
     known = {judgement.promise: judgement for judgement in memory.judgements}
     judged = known | {said.promise: budget.settle(known.get(said.promise), said) for said in fresh}
     judged.pop(PromiseName.DRIFT, None)
-    if level := drift.judge(contract, memory):
+    if level := assess_drift(contract, memory):
         judged[PromiseName.DRIFT] = level
-    return replace(memory, judgements=tuple(judged[name] for name in PromiseName if name in judged))
+    return tuple(judged[name] for name in PromiseName if name in judged)
 
 
 def _one(course: budget.Course, delivery: Delivery, seen: Observation, now: datetime) -> Judgement:
@@ -50,13 +73,13 @@ def _one(course: budget.Course, delivery: Delivery, seen: Observation, now: date
     if course.end and not delivery.reached(course.end):
         message = f"{course.goal} before, and judged then; another commit came and went unnoticed by Flux"
         return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.ADOPTED, message)
-    judgement = budget.judge(course, now)
+    judgement = budget.assess_course(course, now)
     if judgement.verdict is Verdict.BROKEN and course.end is None and _stood_unseen(course, delivery, seen):
         message = "it stood Ready once, but nobody saw when"
         return Judgement(course.promise, Verdict.UNKNOWN, course.within, reasons.UNOBSERVED, message)
-    paused = _paused(course, delivery, seen)
-    if paused and course.end is None:
-        return budget.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, paused)
+    held = _held(course, delivery, seen)
+    if held and course.end is None:
+        return budget.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, held)
     return judgement
 
 
@@ -85,11 +108,10 @@ def _told(outage: Outage, until: datetime) -> str:
     return f"{what} from {outage.since:%H:%M:%S} to {until:%H:%M:%S} UTC"
 
 
-def pause(memory: Memory) -> Memory:
+def _paused(judgement: Judgement) -> Judgement:
     """End what is pending while the contract is suspended: nobody looks, so nothing can be said of it."""
     message = "the contract was suspended before it was known"
-    ended = (budget.conclude(j, Verdict.UNKNOWN, reasons.SUSPENDED, message) for j in memory.judgements)
-    return replace(memory, judgements=tuple(ended))
+    return budget.conclude(judgement, Verdict.UNKNOWN, reasons.SUSPENDED, message)
 
 
 def owed(contract: Contract, delivery: Delivery, judgements: Iterable[Judgement]) -> Mapping[PromiseName, datetime]:
@@ -127,7 +149,7 @@ def _applied(kustomization: Kustomization, delivery: Delivery) -> bool:
     return kustomization.applied_revision.endswith(delivery.hash)
 
 
-def _paused(course: budget.Course, delivery: Delivery, seen: Observation) -> str:
+def _held(course: budget.Course, delivery: Delivery, seen: Observation) -> str:
     """Why Flux does not even try to get to the course's end; what is detected needs the source no more."""
     if seen.source and seen.source.suspended and delivery.stages.detected is None:
         return "the source was suspended before Flux had it"
@@ -139,22 +161,17 @@ def _paused(course: budget.Course, delivery: Delivery, seen: Observation) -> str
 _UNDER_WAY = (RollbackState.SWITCHING, RollbackState.ACTIVE, RollbackState.FAILED)
 
 
-def mark(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
-    """Judge what the rollback means for the promises of the delivery it belongs to."""
-    undo, delivery = memory.rollback, memory.delivery
+def _by_rollback(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> tuple[Judgement, ...]:
+    """What a rollback means for the promises of the delivery it belongs to."""
+    undo, delivery, judged = memory.rollback, memory.delivery, memory.judgements
     if undo is None:  # what was given up before its end is not judged
-        ended = tuple(j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK or j.concluded)
-        return replace(memory, judgements=ended)
-    if delivery is None or delivery.hash != undo.bad.hash:
-        return memory
-    if undo.state not in _UNDER_WAY and memory.judgement(PromiseName.ROLLBACK) is None:
-        return memory
+        return tuple(each for each in judged if each.promise is not PromiseName.ROLLBACK or each.concluded)
+    known = memory.judgement(PromiseName.ROLLBACK)
+    if delivery is None or delivery.hash != undo.bad.hash or (undo.state not in _UNDER_WAY and known is None):
+        return judged
     message, was_done = f"never became healthy; rolled back: {undo.reason}", switched(undo, seen)
-    kept = tuple(
-        _undone(j, message) if was_done else j for j in memory.judgements if j.promise is not PromiseName.ROLLBACK
-    )
-    mine = budget.settle(memory.judgement(PromiseName.ROLLBACK), _way_back(contract, undo, seen, now))
-    return replace(memory, judgements=(*kept, mine))
+    kept = tuple(_undone(j, message) if was_done else j for j in judged if j.promise is not PromiseName.ROLLBACK)
+    return (*kept, budget.settle(known, _way_back(contract, undo, seen, now)))
 
 
 def _undone(judgement: Judgement, message: str) -> Judgement:
@@ -179,7 +196,7 @@ def _way_back(contract: Contract, undo: Rollback, seen: Observation, now: dateti
     end = timeline.Moment(undo.completed_at, timeline.Witness.WATCH) if undo.completed_at else None
     goal, note = f"back at {undo.good.name}", _delayed(undo, seen.kustomization) if end else ""
     course = budget.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal, note=note)
-    return budget.judge(course, now)
+    return budget.assess_course(course, now)
 
 
 def _delayed(rollback: Rollback, kustomization: Kustomization | None) -> str:

@@ -22,7 +22,7 @@ _MESSAGE: Final = 130
 """Longest reason of one refused manifest in a message, in characters."""
 
 
-def judge(contract: Contract, memory: Memory, seen: Observation, _now: datetime) -> Judgement | None:
+def assess_validation(contract: Contract, memory: Memory, seen: Observation, _now: datetime) -> Judgement | None:
     """How the promise stands; None where nobody has begun to look at this revision."""
     found, delivery = seen.validation, memory.delivery
     if found is None or delivery is None or found.hash != delivery.hash:

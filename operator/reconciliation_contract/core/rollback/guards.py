@@ -128,7 +128,7 @@ def incurable(failures: Failures) -> str:
 
 def braked(memory: Memory, seen: Observation) -> str:
     """Why the fleet is braked, or was at the last look, so that failures may have that cause; else empty."""
-    said = memory.conditions.get("RolledBack")
+    said = memory.standing
     return seen.brake or (said.message if said and said.reason == reasons.FLEET_BRAKE else "")
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from reconciliation_contract.core.memory.memory import Memory, Taken
-from reconciliation_contract.core.spec.requests import NAMES, Requests
+from reconciliation_contract.core.spec.requests import NAMES, Requests, names
 from reconciliation_contract.core.values.text import bounded
 
 _HOLDING: Final = ("release", "hold", "pause")
@@ -52,6 +52,16 @@ def take(memory: Memory, requests: Requests, name: str, now: datetime) -> Memory
     new = Taken(name, bounded(requests.written(name), _LONGEST), now, problem)
     others = (each for each in memory.taken if each.name != name)
     return replace(memory, taken=(*others, new), handled={**memory.handled, name: _digest(requests, name)})
+
+
+def forget(memory: Memory, requests: Requests, now: datetime) -> Memory:
+    """Lift the ban on a second rollback where a person asks for it, but not during the first."""
+    asked, undo = requests.forget, memory.rollback
+    waits = undo is not None and names(asked, undo.bad.hash)
+    if not asked or waits or is_taken(memory, requests, "forget"):
+        return memory
+    kept = tuple(hash_ for hash_ in memory.bad if not names(asked, hash_))
+    return take(replace(memory, bad=kept), requests, "forget", now)
 
 
 def taken_at(memory: Memory, name: str) -> datetime | None:

@@ -18,8 +18,8 @@ from reconciliation_contract.core.memory.effects import (
     SwitchSource,
     TellLeft,
 )
-from reconciliation_contract.core.memory.memory import Memory, Rollback
-from reconciliation_contract.core.rollback.report import Standing, Step
+from reconciliation_contract.core.memory.memory import Memory, Rollback, Standing
+from reconciliation_contract.core.rollback.report import Step
 from reconciliation_contract.core.rollback.start import MARK
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values import reasons

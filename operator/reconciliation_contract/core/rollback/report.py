@@ -8,19 +8,14 @@ from datetime import datetime
 from reconciliation_contract.core.facts.health_timeout import effective_timeout
 from reconciliation_contract.core.facts.observation import Kustomization
 from reconciliation_contract.core.memory.effects import Effect
-from reconciliation_contract.core.memory.memory import Memory, Rollback, RollbackState
+from reconciliation_contract.core.memory.memory import Memory, Rollback, RollbackState, Standing
 from reconciliation_contract.core.rollback.handled_requests import taken_at
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.duration import spoken
+from reconciliation_contract.core.values.text import bounded
 
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the condition ``RolledBack`` says."""
-
-    rolled_back: bool
-    reason: str
-    message: str
+_ENDS = (reasons.RELEASED, reasons.UNDONE, reasons.CANCELLED)
+"""Ends of a rollback, which stay told when nothing fails any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +27,16 @@ class Step:
     standing: Standing | None = None
     """None leaves what was said before."""
     recheck_at: datetime | None = None
+
+
+def remembered(step: Step) -> Standing | None:
+    """What is said of rollbacks from now on: the news, or what was said before until its grounds are gone."""
+    known, memory = step.memory.standing, step.memory
+    if step.standing is not None:
+        return replace(step.standing, message=bounded(step.standing.message))
+    if known is None or memory.rollback is not None or known.reason in _ENDS:
+        return known
+    return None if memory.delivery is not None and memory.delivery.failures is None else known
 
 
 def standing_of(rollback: Rollback) -> Standing:

@@ -18,6 +18,7 @@ from reconciliation_contract.core.memory.memory import (
     Revision,
     Rollback,
     RollbackState,
+    Standing,
     footing_of,
 )
 from reconciliation_contract.core.memory.timeline import Delivery
@@ -33,7 +34,7 @@ from reconciliation_contract.core.rollback.guards import (
     unpinnable,
 )
 from reconciliation_contract.core.rollback.not_undone import remains
-from reconciliation_contract.core.rollback.report import Standing, Step, standing_of
+from reconciliation_contract.core.rollback.report import Step, standing_of
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode
 from reconciliation_contract.core.spec.requests import Requests, names
 from reconciliation_contract.core.values import reasons

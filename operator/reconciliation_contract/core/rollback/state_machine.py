@@ -39,7 +39,7 @@ from reconciliation_contract.core.memory.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.memory.memory import BAD_REVISIONS, Memory, Rollback, RollbackState
+from reconciliation_contract.core.memory.memory import BAD_REVISIONS, Memory, Rollback, RollbackState, Standing
 from reconciliation_contract.core.rollback import handled_requests
 from reconciliation_contract.core.rollback.guards import (
     braked,
@@ -51,7 +51,7 @@ from reconciliation_contract.core.rollback.guards import (
     unfitness,
 )
 from reconciliation_contract.core.rollback.release import abandon, hopeless, release
-from reconciliation_contract.core.rollback.report import Standing, Step, enter, proposal, standing_of, waiting
+from reconciliation_contract.core.rollback.report import Step, enter, proposal, standing_of, waiting
 from reconciliation_contract.core.rollback.start import HOLD, MARK, begin, requested
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode
 from reconciliation_contract.core.spec.requests import names
