@@ -5,6 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# The seconds of each phase, printed at the end by the make that a person called.
+PHASES := $(VENV)/.phases
+begin = if [ $(MAKELEVEL) = 0 ]; then rm -f $(PHASES); fi
+timed = @echo '$(2)'; SECONDS=0; $(2) && printf '%5d s  %s\n' $$SECONDS '$(1)' >> $(PHASES)
+end = if [ $(MAKELEVEL) = 0 ]; then echo; cat $(PHASES); fi
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test programs check format crds docs playground lock clean
 
@@ -15,19 +21,23 @@ demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled b
 	@$(BIN)/python -m playground demo
 
 test: $(STAMP) ## all tests, the real-cluster ones included
-	@$(BIN)/python -m playground build cluster
+	@$(begin)
+	$(call timed,programs of the cluster,$(BIN)/python -m playground build cluster)
 	@REQUIRE_PROGRAMS=1 $(MAKE) --no-print-directory -j2 programs check # side by side
-	REQUIRE_PROGRAMS=1 $(BIN)/pytest -v -n auto --dist loadfile --no-loadscope-reorder -m "e2e or slow" tests
+	$(call timed,tests on the real cluster and slow ones,REQUIRE_PROGRAMS=1 $(BIN)/pytest -v -n auto --dist loadfile --no-loadscope-reorder -m "e2e or slow" tests)
+	@$(end)
 
 programs: $(STAMP)
-	@$(BIN)/python -m playground build monitoring flux-operator
+	$(call timed,programs of the monitoring tools,$(BIN)/python -m playground build monitoring flux-operator)
 
 check: $(STAMP) ## lint, types, import rules and the fast tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q -n 2 -m "not e2e and not slow" tests
+	@$(begin)
+	$(call timed,format,$(BIN)/ruff format --check .)
+	$(call timed,lint,$(BIN)/ruff check .)
+	$(call timed,types,$(BIN)/mypy)
+	$(call timed,import rules,$(BIN)/lint-imports --no-cache)
+	$(call timed,fast tests,$(BIN)/pytest -q -n 2 -m "not e2e and not slow" tests)
+	@$(end)
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

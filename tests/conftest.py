@@ -1,18 +1,23 @@
 """For all tests: how hard the generated ones try, and how many run at a time, in which order.
 
-Generated tests try little by default; ``HYPOTHESIS_PROFILE=thorough`` is for long runs. Workers take whole files (`-n auto
---dist loadfile`), the long ones first, so that no worker is left alone with one at the end.
+Generated tests try little by default; ``HYPOTHESIS_PROFILE=thorough`` is for long runs. With `--dist loadfile`
+workers take whole files, or single tests of files whose tests share nothing, the long ones first, so that no worker is
+left alone with one at the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.timetable import Clock, timetable
 
 # pytest-asyncio 1.5 makes a loop for the main thread where none was ever set, and leaks it.
 asyncio.set_event_loop(None)
@@ -40,7 +45,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 SECONDS = {
     "e2e/test_kill_points.py": 250,
     "e2e/test_releases.py": 240,
-    "core/test_guards_off.py": 240,
     "e2e/test_cli.py": 151,
     "e2e/test_restart.py": 150,
     "e2e/test_drift.py": 100,
@@ -61,12 +65,15 @@ SECONDS = {
     "e2e/test_deploy.py": 3,
     "e2e/test_endpoints.py": 2,
     "e2e/test_crd.py": 2,
+    "core/test_guards_off.py": 1,
     "handlers": 10,
     "adapters": 5,
     "monitoring": 5,
     "cli": 5,
 }
 """What a file, or one of a folder, takes; measured on two cores."""
+SPREAD = {"core/test_guards_off.py"}
+"""Files whose tests may run in several workers at once."""
 USUAL = 40
 """What one takes that is not measured."""
 MEMORY = 1.5
@@ -76,6 +83,19 @@ MEMORY = 1.5
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files that take longest first; within a file, and among equals, nothing moves."""
     items.sort(key=lambda item: -_seconds(item.path))
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives a worker the next whole file, or the next test of those in `SPREAD`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file.removeprefix("tests/") in SPREAD else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Take the place of `--dist loadfile`."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def _seconds(path: Path) -> int:
@@ -100,18 +120,25 @@ def _available() -> float:
 # Measures ---------------------------------------------------------------------------------------------------------
 
 MEASURED = "measured"
+MANY = 300
+"""Reports, three a test; of fewer pytest's own line is enough."""
+BEGAN = Clock.now()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests measured, in whichever worker."""
-    reports = [report for found in terminalreporter.stats.values() for report in found]
-    ends = sorted(
-        (report for report in reports if isinstance(report, pytest.TestReport) and report.when == "teardown"),
-        key=lambda report: report.nodeid,
-    )
+    """Print what the tests measured, in whichever worker, and where the time went."""
+    found = [report for reports in terminalreporter.stats.values() for report in reports]
+    reports = [report for report in found if isinstance(report, pytest.TestReport)]
+    ends = sorted((report for report in reports if report.when == "teardown"), key=lambda report: report.nodeid)
     if lines := [str(line) for report in ends for kind, line in report.user_properties if kind == MEASURED]:
-        terminalreporter.section("measured")
-        terminalreporter.write("".join(f"{line}\n" for line in lines))
+        _print(terminalreporter, "measured", lines)
+    if len(reports) > MANY:
+        _print(terminalreporter, "where the time went", timetable(reports, BEGAN, Clock.now()))
+
+
+def _print(terminal: pytest.TerminalReporter, title: str, lines: Iterable[str]) -> None:
+    terminal.section(title)
+    terminal.write("".join(f"{line}\n" for line in lines))
 
 
 @pytest.fixture
