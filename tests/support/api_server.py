@@ -98,6 +98,7 @@ class _Fault:
     refusal: Refusal
     times: int
     refused: list[Seen]
+    after: float
 
     def strikes(self, seen: Seen) -> bool:
         return self.where(seen) and not (self.times and len(self.refused) >= self.times)
@@ -194,13 +195,13 @@ class ApiServer:
 
     @contextmanager
     def failing(
-        self, status: int, message: str = "", *, where: Where = lambda _: True, times: int = 0
+        self, status: int, message: str = "", *, where: Where = lambda _: True, times: int = 0, after: float = 0
     ) -> Iterator[list[Seen]]:
-        """Refuse requests, all or the first ``times``; yields those that were refused.
+        """Refuse requests, all or the first ``times``, ``after`` so many seconds; yields those that were refused.
 
         ``#`` in the message becomes the number of the refusal.
         """
-        fault = _Fault(where, Refusal(status, message or f"refused with {status} by the test"), times, [])
+        fault = _Fault(where, Refusal(status, message or f"refused with {status} by the test"), times, [], after)
         self._faults.append(fault)
         try:
             yield fault.refused
@@ -226,13 +227,13 @@ class ApiServer:
         """Serve a request."""
         seen, place = _seen(request), len(self.requests)
         if request.resource is None or request.resource.plural is None:
-            return self._fault(request, seen) or await discover(request)
+            return await self._fault(request, seen) or await discover(request)
         self.requests.append(seen)
-        response = self._fault(request, seen) or await self._serve(request, seen)
+        response = await self._fault(request, seen) or await self._serve(request, seen)
         self.requests[place] = replace(seen, status=response.status)
         return response
 
-    def _fault(self, request: kmock.Request, seen: Seen) -> web.StreamResponse | None:
+    async def _fault(self, request: kmock.Request, seen: Seen) -> web.StreamResponse | None:
         if self.hangs_up:
             request._raw_request.transport.abort()
             return _refused(Refusal(503, "hung up"))
@@ -240,6 +241,7 @@ class ApiServer:
         if fault is None:
             return None
         fault.refused.append(seen)
+        await asyncio.sleep(fault.after)
         message = fault.refusal.message.replace("#", str(len(fault.refused)))
         return _refused(replace(fault.refusal, message=message))
 

@@ -191,7 +191,19 @@ def _detected(contract: Contract, memory: Memory, seen: Observation) -> Conditio
     if delivery.stages.detected is None:
         message = f"Git has {delivery.revision}, the GitRepository does not yet; {said.message if said else ''}"
         return Condition(FALSE, reasons.NOT_DETECTED, message)
+    if blind := _undetectable(seen):
+        return Condition(FALSE, reasons.SOURCE_FAILING, f"a new commit would not be detected: {blind}")
     return Condition(TRUE, reasons.DETECTED, said.message if said and said.measured else delivery.revision)
+
+
+def _undetectable(seen: Observation) -> str:
+    """Why Flux would miss a commit that is pushed now; empty where nothing says so."""
+    source = seen.source
+    if seen.git.refless:
+        return seen.git.problem
+    if source is None or source.suspended or source.ready.status != FALSE:
+        return ""
+    return f"{source.kind.name}: {source.ready.reason}: {source.ready.message}"
 
 
 def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition:

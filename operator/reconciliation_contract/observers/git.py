@@ -138,7 +138,7 @@ class Lookout:
             except (git.GitError, ClusterError) as error:
                 post.failures += 1
                 pause = min(LONGEST_PAUSE, self._interval * 2 ** min(post.failures, 8))
-                self._found(post, replace(post.facts, problem=str(error), looked=True), quiet=True)
+                self._found(post, replace(post.facts, problem=str(error), refless=False, looked=True), quiet=True)
             await asyncio.sleep(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
     async def _look(self, post: _Post) -> None:
@@ -147,17 +147,15 @@ class Lookout:
             raise git.UnsupportedRef(post.source.url, ref["commit"], "a pinned commit never moves")
         began = self._clock()
         hash_ = await self._reader.head(await self._remote(post), git.GitRef(**ref))
-        known = post.facts.head
+        known, readable = post.facts.head, replace(post.facts, problem="", refless=False, looked=True)
         if hash_ is None:
             message = f"{git.redact(post.source.url)}: the ref does not exist; create it or mend spec.ref"
-            self._found(post, replace(post.facts, problem=message, looked=True), quiet=True)
+            self._found(post, replace(post.facts, problem=message, refless=True, looked=True), quiet=True)
         elif known and known.hash == hash_:
-            self._found(
-                post, replace(post.facts, head=replace(known, looked_at=began), problem="", looked=True), quiet=True
-            )
+            self._found(post, replace(readable, head=replace(known, looked_at=began)), quiet=True)
         else:
             head = Head(hash_, self._clock(), known.looked_at if known else None, began)
-            self._found(post, replace(post.facts, head=head, problem="", looked=True))
+            self._found(post, replace(readable, head=head))
 
     def _found(self, post: _Post, facts: Git, *, quiet: bool = False) -> None:
         changed = facts.problem != post.facts.problem or not quiet

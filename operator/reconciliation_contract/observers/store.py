@@ -99,6 +99,8 @@ class Store:
         self.kinds = kinds
         """Kinds of sources that can be followed, by name."""
         self.contracts: dict[Key, Record] = {}
+        self.lost: dict[Key, Record] = {}
+        """Contracts that went during a rollback, as they were last seen, until somebody looks."""
         self.kustomizations: dict[Key, Kustomization] = {}
         self.sources: dict[str, dict[Key, Source]] = {kind: {} for kind in kinds}
         """By kind."""
@@ -139,6 +141,8 @@ class Store:
         if known is None or _is_other(known.contract, uid):
             return set()
         del self.contracts[key]
+        if read_text(read_map(known.status, "rollback"), "state"):
+            self.lost[key] = known
         self._uids.pop(known.contract.uid, None)
         self._unbind(key, known)
         self._interest(key, frozenset())
@@ -220,7 +224,7 @@ class Store:
         key = (contract.namespace, contract.name)
         ref, needed = self.tracked(contract, memory), memory.rollback.pin if memory.rollback else None
         source = self.source(ref)
-        if ref:
+        if ref and key in self.contracts:
             self._interest(key, frozenset({ref, needed} if needed else {ref}))
         kustomization = self.kustomizations.get((contract.namespace, contract.kustomization))
         rival = self._rival(contract, kustomization)

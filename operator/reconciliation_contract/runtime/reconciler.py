@@ -42,7 +42,7 @@ from reconciliation_contract.core.memory.effects import (
 )
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.judging import presumes
-from reconciliation_contract.core.rollback.release import PATIENCE
+from reconciliation_contract.core.rollback.release import PATIENCE, orphaned
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.notifier import Notifier
@@ -55,7 +55,7 @@ from reconciliation_contract.observers.recheck import look_closely
 from reconciliation_contract.observers.store import Key, Raw, Record, Store
 from reconciliation_contract.observers.workloads import Rollouts
 from reconciliation_contract.runtime.queue import LONGEST_BACKOFF, Queue
-from reconciliation_contract.runtime.refused_acts import Refusal, is_decided
+from reconciliation_contract.runtime.refused_acts import Refusal, refusal
 
 _log = logging.getLogger(__name__)
 
@@ -139,8 +139,9 @@ class Reconciler:
 
     async def look(self, key: Key) -> None:
         """Make one pass over a contract: observe, decide, write, act."""
-        record = self._store.contracts.get(key)
+        record, lost = self._store.contracts.get(key), self._store.lost.pop(key, None)
         if record is None:
+            self._lament(lost)
             self._reach.lookout.forget(key)
             self._reach.removals.forget(key)
             self._reach.inspection.forget(key)
@@ -175,6 +176,22 @@ class Reconciler:
             self._trouble.pop(key, None)  # it was about something else
         await self._perform(key, record, decision)
         self._again(key, decision, now)
+
+    def _lament(self, lost: Record | None) -> None:
+        """Tell what a contract has left behind that went during a rollback, whatever became of its finalizer."""
+        if lost is None or not isinstance(lost.contract, Contract):
+            return
+        memory = parse_memory(lost.status)
+        seen = self._store.observe(lost.contract, memory, acts=self._settings.acts, refused="")
+        left = orphaned(lost.contract, memory, seen)
+        if left:
+            self._tell_left(lost.contract, left)
+
+    def _tell_left(self, contract: Contract, message: str) -> None:
+        _log.warning(
+            "a rollback is left behind", extra={"contract": (contract.namespace, contract.name), "left": message}
+        )
+        self._reach.events.lament(contract, message)
 
     def _observe(self, key: Key, record: Record, memory: Memory, now: datetime) -> Observation:
         contract = record.contract
@@ -251,22 +268,21 @@ class Reconciler:
             self._trouble.pop(key, None)
 
     async def _guarded(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
-        """Perform one effect; what the API server refuses is told in the status and tried again later."""
+        """Perform one effect; what the API server does not do is told in the status and tried again later."""
+        began = self._reach.clock()
         try:
             await self._act(key, record, contract, effect)
         except (Refused, Unavailable) as error:
             if isinstance(effect, _ACTING):
-                self._note(key, type(effect), error, ending=contract.deleting)
+                self._note(key, type(effect), error, began, ending=contract.deleting)
             raise
 
-    def _note(self, key: Key, act: type[Effect], error: Refused | Unavailable, *, ending: bool) -> None:
-        known, now = self._trouble.pop(key, None), self._reach.clock()
-        if not is_decided(error):
-            return
-        refused = str(error) if isinstance(error, Refused) else ""
-        trouble = Refusal(act, known.since if known and known.act is act else now, now, refused, ending)
-        self._trouble[key] = trouble
-        news = refused and not (known and known.refused)  # only once: a message may be another one each time
+    def _note(
+        self, key: Key, act: type[Effect], error: Refused | Unavailable, began: datetime, *, ending: bool
+    ) -> None:
+        known, now = self._trouble.get(key), self._reach.clock()
+        trouble = self._trouble[key] = refusal(known, act, error, began, now, ending=ending)
+        news = trouble.refused and not (known and known.refused)  # only once: each message may be another one
         if news or trouble.refused_for(now) >= PATIENCE:
             self._queue.add(key, 0.01)
 
@@ -288,8 +304,7 @@ class Reconciler:
             case Disown():
                 self._take(await reach.flux.disown(contract, effect))
             case TellLeft(message):
-                _log.warning("a rollback is left behind", extra={"contract": key, "left": message})
-                reach.events.lament(contract, message)
+                self._tell_left(contract, message)
             case RequestReconcile():
                 await reach.flux.request(contract, effect)
 

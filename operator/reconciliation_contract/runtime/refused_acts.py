@@ -1,4 +1,4 @@
-"""Acts that the API server refuses, and for how long."""
+"""Acts that the API server refuses or does not do, and for how long."""
 
 from __future__ import annotations
 
@@ -8,28 +8,53 @@ from http import HTTPStatus
 from typing import Final
 
 from reconciliation_contract.core.memory.effects import Effect
-from reconciliation_contract.errors import ClusterError, Unavailable
+from reconciliation_contract.errors import ClusterError, Refused, Unavailable
 
 JUST_NOW: Final = timedelta(seconds=5)
 """A try that is older says nothing of what would happen now."""
+TOLD_AFTER: Final = timedelta(seconds=8)
+"""What may pass by itself is told once an act has failed this long; a try lasts at most 20 s, so within 30 s."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An act that has been refused at every try."""
+    """An act that has failed at every try."""
 
     act: type[Effect]
-    since: datetime
+    failing_since: datetime
+    """When the first of these tries began."""
+    refused_since: datetime | None
+    """The first of the last tries that were all decided against; None where the last one was not."""
     at: datetime
-    """The first and the last of these tries."""
+    """The end of the last try."""
     refused: str
-    """Why the API server refused it; empty where it could not do it."""
+    """Why it is not done; empty while that may pass by itself."""
     ending: bool
     """The last try was for a contract that is being deleted."""
 
     def refused_for(self, now: datetime) -> timedelta:
         """How long it has been refused, up to a try that was just now and after the deletion; else zero."""
-        return self.at - self.since if self.ending and now - self.at <= JUST_NOW else timedelta(0)
+        if self.refused_since is None or not self.ending or now - self.at > JUST_NOW:
+            return timedelta(0)
+        return self.at - self.refused_since
+
+
+def refusal(
+    known: Refusal | None,
+    act: type[Effect],
+    error: Refused | Unavailable,
+    began: datetime,
+    now: datetime,
+    *,
+    ending: bool,
+) -> Refusal:
+    """Add a try that failed to what is known of the tries before it."""
+    before = known if known and known.act is act else None
+    failing_since = before.failing_since if before else began
+    refused_since = (before and before.refused_since) or now if is_decided(error) else None
+    lasts = isinstance(error, Refused) or now - failing_since >= TOLD_AFTER
+    refused = str(error) if lasts else before.refused if before else ""
+    return Refusal(act, failing_since, refused_since, now, refused, ending)
 
 
 def is_decided(error: ClusterError) -> bool:

@@ -38,9 +38,9 @@ _IN_FLIGHT: Final = 32
 """Requests under way at once."""
 _PAGE: Final = 500
 """Objects of one page of a list."""
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 20.0
 _CONNECT: Final = 5.0
-"""Seconds for a request, and for the connection of it."""
+"""Seconds for a request, and for the connection of it. A webhook may hold up a write for 30: that is told before."""
 _STREAM: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=90)
 """A live watch brings a bookmark a minute at least."""
 
@@ -270,7 +270,7 @@ class Cluster:
                     return _mapping(text)
                 raise _of_whom(_refusal(answer.status, verb, path, text, answer.headers.get("Retry-After", "")), user)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(verb, path, str(error) or type(error).__name__) from error
+            raise Unavailable(verb, path, _silence(error, method, patience)) from error
         except ValueError as error:
             raise Unavailable(verb, path, "the answer is not JSON") from error
         finally:
@@ -284,6 +284,14 @@ class Cluster:
     def _url(self, path: str) -> URL:
         """The path as it was written: what is encoded in it is not decoded again."""
         return URL(self._access.server + path, encoded=True)
+
+
+def _silence(error: Exception, method: str, patience: float) -> str:
+    """Say why there was no answer."""
+    if not isinstance(error, TimeoutError):
+        return str(error) or type(error).__name__
+    hint = "" if method == "GET" else "; an admission webhook may hang"
+    return f"no answer within {patience:g} s{hint}"
 
 
 def _decided_on(version: str) -> Raw:

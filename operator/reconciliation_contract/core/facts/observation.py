@@ -201,6 +201,8 @@ class Git:
     """By hash; absent means not asked yet."""
     problem: str = ""
     """Why the repository cannot be read now; empty when it can."""
+    refless: bool = False
+    """The repository can be read, and has no such ref."""
     looked: bool = True
     """The first look is over, whatever it found."""
 

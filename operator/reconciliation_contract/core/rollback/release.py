@@ -67,14 +67,19 @@ def hopeless(contract: Contract, seen: Observation) -> bool:
 
 def abandon(contract: Contract, memory: Memory, seen: Observation) -> Step:
     """Let the contract go, and tell what it leaves behind with the commands that remove it."""
-    left = tuple(_left(contract, memory.rollback, seen))
-    if not left:
+    commands = "; ".join(_left(contract, memory.rollback, seen))
+    if not commands:
         return Step(replace(memory, rollback=None), (AllowDeletion(),))
     why = seen.refused or ("the API server did not do it" if seen.acts else "the operator runs with --observe-only")
-    commands = "; ".join(left)
     standing = Standing(False, reasons.LEFT_BEHIND, f"not taken back; run: {commands}")
     told = TellLeft(f"the rollback could not be taken back; run: {commands} ({why})")
     return Step(replace(memory, rollback=None), (told, AllowDeletion()), standing)
+
+
+def orphaned(contract: Contract, memory: Memory, seen: Observation) -> str:
+    """What to tell of a contract that went without taking its rollback back; empty where nothing is left."""
+    commands = "; ".join(_left(contract, memory.rollback, seen))
+    return f"the contract was removed without its finalizer, during a rollback; run: {commands}" if commands else ""
 
 
 def _left(contract: Contract, rollback: Rollback | None, seen: Observation) -> Iterator[str]:

@@ -63,6 +63,8 @@ Objection = tuple[str, str]
 RESPECTED = "somebody changed the Kustomization's source; that is respected"
 GONE = "the Kustomization is gone"
 OBSERVING = "the operator runs with --observe-only"
+_HELD = (RollbackState.SWITCHING, RollbackState.ACTIVE, RollbackState.FAILED)
+"""States in which a contract must not go before the rollback is taken back."""
 
 
 def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
@@ -77,10 +79,16 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
     active = rollback.state is RollbackState.ACTIVE
     if not seen.acts:
         return Step(memory, (), Standing(active, reasons.ROLLBACK_DISABLED, OBSERVING))
-    taken = _go_on(contract, memory, rollback, seen, now)
+    taken = _held_on(contract, rollback, _go_on(contract, memory, rollback, seen, now))
     if seen.refused and taken.memory.rollback == rollback:
         return replace(taken, standing=Standing(active, reasons.ACT_REFUSED, seen.refused))
     return taken
+
+
+def _held_on(contract: Contract, rollback: Rollback, taken: Step) -> Step:
+    """Put our finalizer back where somebody took it off: a deletion must not leave the Kustomization as it is."""
+    lost = rollback.state in _HELD and not contract.finalized and not contract.deleting
+    return replace(taken, effects=(HoldDeletion(), *taken.effects)) if lost else taken
 
 
 def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
