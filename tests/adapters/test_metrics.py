@@ -71,6 +71,8 @@ NAMES = {
     "flux_contract_errors_total": {"kind"},
     "flux_contract_watch_misses_total": {"what"},
     "flux_contract_pass_duration_seconds": set(),
+    "flux_contract_passes_total": {"result"},
+    "flux_contract_needless_looks_total": {"part"},
     "flux_contract_api_requests_total": {"method", "code"},
     "flux_contract_api_request_duration_seconds": {"method"},
     "flux_contract_event_loop_lag_seconds": set(),
@@ -244,7 +246,10 @@ def test_a_pass_without_news_counts_nothing_but_itself() -> None:
             metrics.passed(CONTRACT, FULL, replace(FULL, observed_generation=generation), TOLD)
 
     changed = {name for (name, labels), number in samples(metrics).items() if before[name, labels] != number}
-    assert {name.rpartition("_")[0] for name in changed} == {"flux_contract_pass_duration_seconds"}
+    assert {name.rpartition("_")[0] for name in changed} == {
+        "flux_contract_pass_duration_seconds",
+        "flux_contract_passes",
+    }
 
 
 def test_an_adopted_delivery_is_not_measured() -> None:

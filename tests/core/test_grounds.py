@@ -153,7 +153,7 @@ def test_a_failure_becomes_persistent_without_an_event() -> None:
     decision = early.decide()
     began = early.but(memory=decision.memory, now=at(310)).decide().memory.rollback
 
-    assert (decision.memory.rollback, decision.recheck_at) == (None, at(310))
+    assert (decision.memory.rollback, decision.next_look.at) == (None, at(310))
     assert began is not None
 
 
@@ -181,6 +181,6 @@ def test_an_objection_that_passes_with_time_is_looked_at_again(wakes: str) -> No
     paused = {"contract__requests": Requests(paused_until=at(160))}
     case = failing().but(**(paused if wakes == reasons.PAUSED else {"seen__brake": "many"}))
 
-    due = case.decide().recheck_at
+    due = case.decide().next_look.at
 
     assert due == (at(160) if wakes == reasons.PAUSED else at(130))

@@ -52,7 +52,7 @@ def test_what_was_written_decides_as_before(name: str) -> None:
 
     assert written(restarted, case) == written(stayed, case)
     assert restarted.effects == stayed.effects
-    assert restarted.recheck_at == stayed.recheck_at
+    assert restarted.next_look.at == stayed.next_look.at
 
 
 @pytest.mark.parametrize("name", CASES)

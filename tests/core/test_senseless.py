@@ -65,7 +65,7 @@ def test_it_is_told_once_and_so_is_its_end() -> None:
         [("Spec", 2, True)],
     ]
     assert events(decisions) == ["IncidentOpened", "IncidentClosed"]
-    assert decisions[3].recheck_at == at(760)
+    assert decisions[3].next_look.at == at(760)
 
 
 def test_what_is_said_mends_it() -> None:
@@ -93,7 +93,7 @@ def test_it_is_reminded_of() -> None:
     decisions = after((0, INVALID), (four_hours - 1, INVALID), (four_hours, INVALID))
 
     assert [counts(decision) for decision in decisions] == [[("Spec", n, False)] for n in (1, 1, 2)]
-    assert decisions[0].recheck_at == at(four_hours)
+    assert decisions[0].next_look.at == at(four_hours)
 
 
 def test_all_else_stays_as_it_was() -> None:
@@ -143,7 +143,7 @@ def test_trouble_shorter_than_the_threshold_is_never_told() -> None:
     sound = replace(CONTRACT, alerts=patient)
     decisions = after((0, replace(INVALID, alerts=patient)), (60, sound), (600, sound))
 
-    assert decisions[0].recheck_at == at(120)
+    assert decisions[0].next_look.at == at(120)
     assert events(decisions) == []
 
 

@@ -421,6 +421,7 @@ async def test_readiness_follows_the_facts() -> None:
                 before, well = await probe("/readyz"), await probe("/healthz")
                 faults.close()
                 await eventually(lambda: not operator.sweep.unready(), "the operator to be ready")
+                await passing(2)
                 after = await probe("/readyz")
 
     assert before[0] == 503

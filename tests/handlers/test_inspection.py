@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciliation_contract.core.facts.comparison import Drift, Finding, Kind, found_in
 from reconciliation_contract.core.facts.correction import Correction
@@ -26,7 +28,7 @@ from reconciliation_contract.observers.manifest_checks import Moved
 from reconciliation_contract.observers.manifests import Inspection, Key
 from tests.support.builders import at, sha
 from tests.support.builders_core import CONTRACT, delivery, source, standing
-from tests.support.virtual_time import now, passing
+from tests.support.virtual_time import now, passing, virtually
 
 pytestmark = pytest.mark.looptime
 
@@ -383,3 +385,39 @@ async def test_a_contract_that_is_gone_costs_nothing() -> None:
 
         assert desk.told == []
         assert desk.inspection.drift(KEY) is None
+
+
+# When the next comparison is due -----------------------------------------------------------------------------------
+
+
+SUSPENDED = replace(STANDS, kustomization=replace(standing("A"), suspended=True))
+WORLDS = {
+    "stands": (QUICK, ADOPTED, STANDS),
+    "is being delivered": (QUICK, NEW, DETECTED),
+    "is gone": (QUICK, ADOPTED, Observation()),
+    "is suspended": (QUICK, ADOPTED, SUSPENDED),
+    "is unseen": (QUICK, ADOPTED, replace(STANDS, fresh=False)),
+    "has a suspended contract": (replace(QUICK, suspended=True), ADOPTED, STANDS),
+    "has a contract that is being deleted": (replace(QUICK, deleting=True), ADOPTED, STANDS),
+    "is not compared": (replace(QUICK, promises=Promises(drift_mode=DriftMode.IGNORE)), ADOPTED, STANDS),
+}
+ANSWERS = [IN_SYNC, DRIFTED, Moved(), Unavailable("get", "it", "no answer"), ValueError("ours")]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(WORLDS)), st.sampled_from([1, 40, 299, 400])), min_size=1, max_size=8),
+    st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=6),
+)
+def test_the_next_comparison_is_never_due_in_the_past(states: list[tuple[str, int]], answers: list[Any]) -> None:
+    """Whatever a Kustomization and its contract go through: a pass knows when to look again, or waits for an event."""
+
+    async def story() -> None:
+        async with inspecting(*answers) as desk:
+            for state, seconds in states:
+                for _ in range(3):
+                    desk.inspection.attend(KEY, *WORLDS[state])
+                    due = desk.inspection.due(KEY)
+                    assert due is None or due > now(), state
+                    await passing(seconds / 3)
+
+    virtually(story)

@@ -52,6 +52,11 @@ def source(name: str = "shop", owner: str = "", uid: str = "s-1") -> dict[str, A
     return {"metadata": meta(name, 1, uid, **annotations), "spec": {"url": "https://git.example/shop"}}
 
 
+def suspended(raw: dict[str, Any]) -> dict[str, Any]:
+    """An object that somebody has suspended."""
+    return raw | {"spec": raw["spec"] | {"suspend": True}}
+
+
 def filled() -> Store:
     """A store with a contract, its Kustomization and its source, looked at once."""
     store = Store()
@@ -255,9 +260,18 @@ def test_a_contract_hears_of_its_kustomization_and_of_its_source() -> None:
     """And of no others."""
     store = filled()
 
-    assert store.put_kustomization(kustomization(), START, live=True) == {KEY}
-    assert store.put_source(source(), START, live=True) == {KEY}
+    assert store.put_kustomization(suspended(kustomization(version="2")), START, live=True) == {KEY}
+    assert store.put_source(suspended(source()), START, live=True) == {KEY}
     assert store.put_source(source("other"), START, live=True) == set()
+
+
+def test_what_changes_nothing_is_news_to_nobody() -> None:
+    """Another version that says the same is known from then on, and nobody has to look."""
+    store = filled()
+
+    assert store.put_kustomization(kustomization(version="2"), START, live=True) == set()
+    assert store.put_source(source(), START, live=False) == set()
+    assert store.kustomizations[KEY].resource_version == "2"
 
 
 def test_a_contract_that_was_just_written_still_hears_of_its_source() -> None:
@@ -266,8 +280,8 @@ def test_a_contract_that_was_just_written_still_hears_of_its_source() -> None:
 
     store.put_contract(contract(2))
 
-    assert store.put_source(source(), START, live=True) == {KEY}
-    assert store.put_kustomization(kustomization(), START, live=True) == {KEY}
+    assert store.put_source(suspended(source()), START, live=True) == {KEY}
+    assert store.put_kustomization(suspended(kustomization(version="2")), START, live=True) == {KEY}
 
 
 def test_several_contracts_may_care_for_the_same() -> None:
@@ -275,7 +289,8 @@ def test_several_contracts_may_care_for_the_same() -> None:
     store = filled()
     store.put_contract(contract(uid="uid-2", name="other"))
 
-    assert store.put_kustomization(kustomization(), START, live=True) == {KEY, ("apps", "other")}
+    found = suspended(kustomization(version="2"))
+    assert store.put_kustomization(found, START, live=True) == {KEY, ("apps", "other")}
 
 
 def test_a_contract_follows_its_kustomization_to_another_source() -> None:
@@ -285,7 +300,7 @@ def test_a_contract_follows_its_kustomization_to_another_source() -> None:
     look(store)
 
     assert store.put_source(source("new", uid="s-2"), START, live=True) == {KEY}
-    assert store.put_source(source(), START, live=True) == set()
+    assert store.put_source(suspended(source()), START, live=True) == set()
 
 
 def test_during_a_rollback_the_source_is_still_the_original_one() -> None:
@@ -297,7 +312,7 @@ def test_during_a_rollback_the_source_is_still_the_original_one() -> None:
 
     assert seen.source is not None
     assert seen.source.name == "shop"
-    assert store.put_source(source(), START, live=True) == {KEY}
+    assert store.put_source(suspended(source()), START, live=True) == {KEY}
 
 
 def test_a_contract_that_is_gone_hears_of_nothing() -> None:
@@ -308,8 +323,8 @@ def test_a_contract_that_is_gone_hears_of_nothing() -> None:
     store.drop_contract(KEY)
 
     assert store.contracts == {}
-    assert store.put_kustomization(kustomization(), START, live=True) == set()
-    assert store.put_source(source(), START, live=True) == set()
+    assert store.put_kustomization(suspended(kustomization(version="2")), START, live=True) == set()
+    assert store.put_source(suspended(source()), START, live=True) == set()
 
 
 def test_a_contract_that_makes_no_sense_hears_of_nothing_until_it_does() -> None:
@@ -317,13 +332,13 @@ def test_a_contract_that_makes_no_sense_hears_of_nothing_until_it_does() -> None
     store = filled()
     store.put_contract({**contract(2), "spec": {}})
     senseless = store.contracts[KEY].contract
-    deaf = store.put_kustomization(kustomization(), START, live=True)
+    deaf = store.put_kustomization(suspended(kustomization(version="2")), START, live=True)
 
     store.put_contract(contract(3))
 
     assert isinstance(senseless, InvalidContract)
     assert deaf == set()
-    assert store.put_kustomization(kustomization(), START, live=True) == {KEY}
+    assert store.put_kustomization(kustomization(version="3"), START, live=True) == {KEY}
 
 
 def test_what_is_dropped_is_told_once() -> None:

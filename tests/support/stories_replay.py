@@ -193,7 +193,7 @@ class Replay:
         if isinstance(record.contract, Contract):
             self.stage.live.remembered(record.contract, decision.memory, now)
         acted, problem = self._perform(decision, record.contract)
-        self._due = decision.recheck_at + _JUST_AFTER if decision.recheck_at else None
+        self._due = decision.next_look.at + _JUST_AFTER if decision.next_look.at else None
         return written or acted or problem != refusal or not decision.settled, problem
 
     def decide(self, store: Store, now: datetime, refusal: str = "") -> tuple[Record, Decision, Observation]:

@@ -10,7 +10,7 @@ rests on no verdict; what it does decides some, so they are made after it, in on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -30,6 +30,7 @@ from reconciliation_contract.core.promises.dependencies import dependencies, fai
 from reconciliation_contract.core.rollback import handled_requests, last_good, state_machine
 from reconciliation_contract.core.rollback.report import Step, remembered
 from reconciliation_contract.core.spec.contract import Contract, Declared, InvalidContract
+from reconciliation_contract.core.values.next_look import Due, NextLook, next_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Decision:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     """What people are told of ``memory``; no pass reads them back."""
     effects: tuple[Effect, ...] = ()
-    recheck_at: datetime | None = None
-    """When to look again if no event arrives; None: only an event can change something."""
+    next_look: NextLook = field(default_factory=NextLook)
+    """When to look again if no event arrives."""
     settled: bool = True
     """False when the next pass has work to do as soon as this one is written."""
 
@@ -147,22 +148,17 @@ def report(judged: Judged) -> Decision:
     settled = memory.rollback == before.rollback and drift.is_written(before, memory)
     asked = drift.requests(memory, seen, now) if settled and looks is Attention.FULL else ()
     effects = (*judged.step.effects, *announcements(before, memory, seen.kustomization), *asked)
-    return Decision(memory, told, effects, _due(judged, memory), settled)
+    return Decision(memory, told, effects, _next(judged, memory), settled)
 
 
-def _due(judged: Judged, memory: Memory) -> datetime | None:
-    given = judged.given
-    rechecks = [
-        judged.step.recheck_at,
-        *lifecycle.rechecks(given.contract, memory),
-        last_good.settles_at(given.contract, memory, given.seen),
-        *(each.deadline for each in memory.judgements),
-    ]
-    return _first(rechecks, given.now)
-
-
-def _first(rechecks: Iterable[datetime | None], now: datetime) -> datetime | None:
-    return min((at for at in rechecks if at is not None and at >= now), default=None)
+def _next(judged: Judged, memory: Memory) -> NextLook:
+    given, looks = judged.given, judged.looks
+    dues: list[Due] = [("rollback", judged.step.recheck_at)]
+    dues += [("incident", at) for at in lifecycle.rechecks(given.contract, memory, given.seen, looks, given.now)]
+    if looks is Attention.FULL:
+        dues.append(("last good", last_good.settles_at(given.contract, memory, given.seen)))
+        dues += [("promise", at) for at in judging.rechecks(memory, given.now)]
+    return next_look(given.now, dues)
 
 
 def _await_author(contract: InvalidContract, before: Memory, seen: Observation, now: datetime) -> Decision:
@@ -173,7 +169,8 @@ def _await_author(contract: InvalidContract, before: Memory, seen: Observation, 
     memory = lifecycle.follow(contract, memory, seen, Attention.BLIND, now)
     deletion: tuple[Effect, ...] = (AllowDeletion(),) if contract.deleting and contract.finalized else ()
     effects = (*deletion, *announcements(before, memory))
-    return Decision(memory, told, effects, _first(lifecycle.rechecks(contract, memory), now))
+    rechecks = lifecycle.rechecks(contract, memory, seen, Attention.BLIND, now)
+    return Decision(memory, told, effects, next_look(now, (("incident", at) for at in rechecks)))
 
 
 # Recording -------------------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ class _Post:
     """When the last comparison came off."""
     due: datetime | None = None
     """When the next comparison is due for the same occasion."""
+    waits: bool = True
+    """Nothing can be compared now, whatever is due; an event ends that."""
     found: Kustomization | None = None
     """The Kustomization, while a census of it makes sense."""
     census: Census | None = None
@@ -112,7 +114,7 @@ class Inspection:
     def attend(self, key: Key, contract: Contract, memory: Memory, seen: Observation) -> None:
         """Begin what is due for a contract as it stands."""
         post = self._posts.setdefault(key, _Post())
-        post.found = None
+        post.found, post.waits = None, True
         if contract.suspended or contract.deleting or not seen.fresh or seen.kustomization is None:
             return
         self._attend_validation(key, post, contract, memory, seen)
@@ -132,9 +134,9 @@ class Inspection:
         return post.drift if post else None
 
     def due(self, key: Key) -> datetime | None:
-        """When the next comparison is due, if nothing else happens."""
+        """When the next comparison is due, if nothing else happens; None while none can be made."""
         post = self._posts.get(key)
-        return post.due if post else None
+        return post.due if post and not post.waits else None
 
     def forget(self, key: Key) -> None:
         """Look at nothing for a contract any more."""
@@ -204,7 +206,7 @@ class Inspection:
         if occasion is None or seen.kustomization is None:
             self._age(post, contract, "Flux is at work, or fails at it")
             return
-        found = seen.kustomization
+        found, post.waits = seen.kustomization, False
         asked = found.requested_at not in ("", found.handled_request)
         post.found = None if asked else found  # Flux is about to work
         task = post.tasks.get(PromiseName.DRIFT)

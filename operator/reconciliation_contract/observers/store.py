@@ -15,6 +15,7 @@ from reconciliation_contract.api.contract.parse import parse_contract
 from reconciliation_contract.api.flux import kustomization as flux_kustomization
 from reconciliation_contract.api.flux import source as source_api
 from reconciliation_contract.api.kubernetes.raw import read_map, read_text
+from reconciliation_contract.api.status.fleet import is_at_rest
 from reconciliation_contract.core.facts.observation import (
     Git,
     Kustomization,
@@ -69,6 +70,11 @@ def _outdated(raw: Raw, known: Kustomization | Source | None, *, live: bool) -> 
         return False
     version = read_text(read_map(raw, "metadata"), "resourceVersion")
     return known.resource_version != version and not newer(version, known.resource_version)
+
+
+def _is_same(known: Kustomization | Source | None, record: Kustomization | Source) -> bool:
+    """Whether nothing has changed but the version: most of what Flux writes is news to nobody."""
+    return known is not None and replace(known, resource_version=record.resource_version) == record
 
 
 def _is_other(known: Declared | Kustomization | Source, uid: str) -> bool:
@@ -163,8 +169,9 @@ class Store:
         key, known = key_of(raw), self.kustomizations.get(key_of(raw))
         if _outdated(raw, known, live=live):
             return set()
-        self.kustomizations[key] = flux_kustomization.kustomization(raw, at, live=live, before=known)
-        return set(self._bound[key])
+        record = flux_kustomization.kustomization(raw, at, live=live, before=known)
+        self.kustomizations[key] = record
+        return set() if _is_same(known, record) else set(self._bound[key])
 
     def knows(self, raw: Raw) -> bool:
         """Whether this very version of a Kustomization is known."""
@@ -187,6 +194,8 @@ class Store:
             return set()
         record = source_api.source(raw, at, live=live, before=known, kind=kind)
         self.sources[kind.name][key] = record
+        if _is_same(known, record):
+            return set()
         if known and known.contract_uid != record.contract_uid:
             self._pins[known.contract_uid].discard(known.reference)
         if record.contract_uid and kind.pin_field:
@@ -205,6 +214,16 @@ class Store:
     def _concerned(self, source: Source) -> set[Key]:
         owner = self._uids.get(source.contract_uid)
         return self._interested[source.reference] | ({owner} if owner else set())
+
+    def is_under_way(self, key: Key) -> bool:
+        """Whether something may be due for a contract: it is not at rest, or Flux has moved on since its status."""
+        record = self.contracts.get(key)
+        if record is None or isinstance(record.contract, InvalidContract) or record.contract.deleting:
+            return True
+        found = self.kustomizations.get((record.contract.namespace, record.contract.kustomization))
+        source = self.source(found.source) if found else None
+        served = source.artifact.value.hash if source and source.artifact else ""
+        return not is_at_rest(record.status, record.contract.generation, served)
 
     # Observing ----------------------------------------------------------------------------------------------
 

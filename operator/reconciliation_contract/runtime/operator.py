@@ -22,6 +22,7 @@ from reconciliation_contract.adapters.notification.alertmanager import alertmana
 from reconciliation_contract.adapters.notification.apprise import apprise_sinks
 from reconciliation_contract.adapters.notification.cloudevents import CloudEventsSink
 from reconciliation_contract.adapters.notification.flux import FluxSink
+from reconciliation_contract.adapters.telemetry.heartbeat import Heartbeat
 from reconciliation_contract.adapters.telemetry.http_server import everybody, served
 from reconciliation_contract.adapters.telemetry.metrics import Metrics
 from reconciliation_contract.adapters.telemetry.metrics_access import Readers
@@ -37,13 +38,14 @@ from reconciliation_contract.observers.resync import Sweep
 from reconciliation_contract.observers.store import Key, Store
 from reconciliation_contract.observers.supervisor import Keeper
 from reconciliation_contract.observers.workloads import Rollouts
+from reconciliation_contract.runtime.pace import spread
 from reconciliation_contract.runtime.queue import Queue
 from reconciliation_contract.runtime.reconciler import Follow, Reach, Reconciler
 
 _log = logging.getLogger(__name__)
 
 _PULSE: Final = 1.0
-"""Seconds between two looks at how late the event loop is."""
+"""Seconds between two beats."""
 
 
 def utc_now() -> datetime:
@@ -112,6 +114,7 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
         self.sweep = Sweep(self.store, cluster, self.tell, clock, settings, note=self.metrics.missed)
         self._readers = Readers(cluster, clock)
+        self._heart = Heartbeat()
         self._be_sensed()
 
     def _be_sensed(self) -> None:
@@ -123,9 +126,11 @@ class Operator:
         )
 
     def tell(self, keys: set[Key]) -> None:
-        """Ask for a look at these contracts; before the first sweep it is remembered for later."""
-        for key in keys:
-            self.queue.add(key)
+        """Ask for a look at these contracts, first at those with something under way; the first sweep names all."""
+        if not self.sweep.synced.is_set():
+            return
+        for key, delay in spread(keys):
+            self.queue.add(key, 0.0 if self.store.is_under_way(key) else delay)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -134,7 +139,7 @@ class Operator:
         self._tasks = [asyncio.create_task(self._after_look(work), name=name) for name, work in self._duties()]
         self._tasks.append(asyncio.create_task(self.sweep.run(), name="sweep"))
         self._tasks.append(asyncio.create_task(self._after_sync(self.surroundings.run), name="surroundings"))
-        self._tasks.append(asyncio.create_task(_measure_lag(self.metrics.lagged), name="lag"))
+        self._tasks.append(asyncio.create_task(self._beat(), name="heartbeat"))
         if settings.manifests:
             self._tasks.append(asyncio.create_task(self.inspection.patrol(), name="census"))
         if self.notifier.sinks:
@@ -143,8 +148,8 @@ class Operator:
             async with served(
                 settings.health,
                 settings.metrics,
-                alive=self._alive,
-                ready=self.sweep.unready,
+                alive=self._heart.alive,
+                ready=self._heart.ready,
                 scrape=self.metrics.scrape,
                 guard=everybody if settings.metrics.loopback else self._readers.admit,
             ):
@@ -181,10 +186,11 @@ class Operator:
         await self.sweep.synced.wait()
         await work()
 
-
-async def _measure_lag(note: Callable[[float], None]) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _PULSE
-        await asyncio.sleep(_PULSE)
-        note(max(0.0, loop.time() - due))
+    async def _beat(self) -> None:
+        """Say each second how the operator is, for probes, and how late the event loop came to it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._heart.beat(self._alive(), self.sweep.unready())
+            due = loop.time() + _PULSE
+            await asyncio.sleep(_PULSE)
+            self.metrics.lagged(max(0.0, loop.time() - due))

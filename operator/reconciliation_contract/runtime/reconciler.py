@@ -12,6 +12,7 @@ so what is about to be done has always been written first.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.judging import presumes
 from reconciliation_contract.core.rollback.release import PATIENCE, orphaned
 from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values.next_look import next_look
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
 from reconciliation_contract.notifier import Notifier
 from reconciliation_contract.observers.environment import Surroundings
@@ -54,13 +56,12 @@ from reconciliation_contract.observers.pruning import Removals
 from reconciliation_contract.observers.recheck import look_closely
 from reconciliation_contract.observers.store import Key, Raw, Record, Store
 from reconciliation_contract.observers.workloads import Rollouts
+from reconciliation_contract.runtime.pace import AFTERWARDS, Pace, routine
 from reconciliation_contract.runtime.queue import LONGEST_BACKOFF, Queue
 from reconciliation_contract.runtime.refused_acts import Refusal, refusal
 
 _log = logging.getLogger(__name__)
 
-LONGEST_SILENCE: Final = timedelta(minutes=5)
-"""A contract is looked at this often, whatever happens."""
 SOON: Final = 8.0
 """Seconds between tries at most where a person waits: for a right to be seen, or a deletion to end."""
 _ACTING: Final = EnsurePin | DeletePin | SwitchSource | Disown | HoldDeletion
@@ -102,6 +103,7 @@ class Reconciler:
         self._reach = reach
         self._settings = settings
         self._trouble: dict[Key, Refusal] = {}
+        self._pace = Pace()
         self._fleet = Pulses(store, settings.fleet_brake)
 
     async def work(self) -> None:
@@ -112,6 +114,7 @@ class Reconciler:
                 await self._attempt(key)
             finally:
                 self._queue.done(key)
+            await asyncio.sleep(0)  # a pass may wait for nothing, and the loop has more to do than passes
 
     async def _attempt(self, key: Key) -> None:
         try:
@@ -142,13 +145,16 @@ class Reconciler:
         record, lost = self._store.contracts.get(key), self._store.lost.pop(key, None)
         if record is None:
             self._lament(lost)
+        if record is None or not isinstance(record.contract, Contract):
             self._reach.lookout.forget(key)
             self._reach.removals.forget(key)
             self._reach.inspection.forget(key)
             self._reach.rollouts.forget(key)
+        if record is None:
             self._reach.metrics.forgot(key)
             self._reach.notifier.forget(key)
             self._trouble.pop(key, None)
+            self._pace.forget(key)
             self._fleet.note(key)
             return
         now = _as_kept(self._reach.clock())
@@ -248,12 +254,24 @@ class Reconciler:
         return self._store.contracts[key]
 
     def _again(self, key: Key, decision: Decision, now: datetime) -> None:
+        """Have the contract looked at when time alone changes something, and every now and then anyway."""
         if not decision.settled:
-            self._queue.add(key)
-        rechecks = (decision.recheck_at, self._reach.inspection.due(key))
-        due = min((max(at - now, timedelta(0)) for at in rechecks if at), default=LONGEST_SILENCE)
-        # A verdict turns on its deadline, not before: look just after it.
-        self._queue.add(key, min(due, LONGEST_SILENCE).total_seconds() + 0.01)
+            self._look_in(key, 0.0)
+            return
+        look = decision.next_look.sooner(next_look(now, [("comparison", self._reach.inspection.due(key))]))
+        for part in look.late:
+            self._reach.metrics.needless(part)
+            _log.error("a look in the past was asked for; please report this", extra={"contract": key, "part": part})
+        at = min(look.at or routine(key, now), routine(key, now))
+        self._look_in(key, (at - now).total_seconds() + AFTERWARDS)
+
+    def _look_in(self, key: Key, seconds: float) -> None:
+        """Have the contract looked at in some seconds, but not again and again without a pause."""
+        delay, forced = self._pace.pause(key, seconds)
+        if forced:
+            self._reach.metrics.needless("pass")
+            _log.error("passes ask for each other; please report this", extra={"contract": key, "pause": delay})
+        self._queue.add(key, delay)
 
     async def _perform(self, key: Key, record: Record, decision: Decision) -> None:
         """Tell first, then act: an act that is refused must not silence the news, which come only once."""
@@ -284,7 +302,7 @@ class Reconciler:
         trouble = self._trouble[key] = refusal(known, act, error, began, now, ending=ending)
         news = trouble.refused and not (known and known.refused)  # only once: each message may be another one
         if news or trouble.refused_for(now) >= PATIENCE:
-            self._queue.add(key, 0.01)
+            self._look_in(key, AFTERWARDS)
 
     async def _act(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
         reach = self._reach

@@ -1,10 +1,16 @@
-"""What the operator serves: /healthz, /readyz and /metrics."""
+"""What the operator serves: /healthz, /readyz and /metrics.
+
+Probes have a thread and an event loop of their own, so that they answer however busy the operator is.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -56,19 +62,56 @@ def _serve(scrape: Scrape, guard: Guard) -> Handler:
 async def served(
     health: Listen, metrics: Listen, *, alive: Probe, ready: Probe, scrape: Scrape, guard: Guard = everybody
 ) -> AsyncIterator[None]:
-    """Serve while the context lasts. Raises `Unavailable` where an address cannot be listened on."""
-    probes, scrapes = web.Application(), web.Application()
+    """Serve while the context lasts. Probes are asked from another thread.
+
+    Raises `Unavailable` where an address cannot be listened on.
+    """
+    scrapes = web.Application()
+    scrapes.router.add_get("/metrics", _serve(scrape, guard))
+    async with _probed(health, alive, ready), _listening(scrapes, metrics):
+        yield
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, listen: Listen) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, listen.host, listen.port).start()
+        except OSError as error:
+            detail = f"{error.strerror or error}; choose another address or free it"
+            raise Unavailable("listen on", f"{listen.host}:{listen.port}", detail) from error
+        yield
+
+
+@asynccontextmanager
+async def _probed(listen: Listen, alive: Probe, ready: Probe) -> AsyncIterator[None]:
+    probes = web.Application()
     probes.router.add_get("/healthz", _answer(alive))
     probes.router.add_get("/readyz", _answer(ready))
-    scrapes.router.add_get("/metrics", _serve(scrape, guard))
-    async with AsyncExitStack() as stack:
-        for app, listen in ((probes, health), (scrapes, metrics)):
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            try:
-                await web.TCPSite(runner, listen.host, listen.port).start()
-            except OSError as error:
-                detail = f"{error.strerror or error}; choose another address or free it"
-                raise Unavailable("listen on", f"{listen.host}:{listen.port}", detail) from error
+    begun: Future[Callable[[], object]] = Future()
+    """How to end it."""
+
+    async def serve() -> None:
+        over, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with _listening(probes, listen):
+            begun.set_result(partial(loop.call_soon_threadsafe, over.set))
+            await over.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            if not begun.done():
+                begun.set_exception(error)
+
+    thread = threading.Thread(target=run, name="probes", daemon=True)
+    thread.start()
+    end = begun.result()
+    try:
         yield
+    finally:
+        end()
+        await asyncio.to_thread(thread.join)

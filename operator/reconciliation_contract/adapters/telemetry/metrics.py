@@ -43,6 +43,8 @@ _MESSAGES: Final = ("taken", "failed", "refused", "dropped")
 _EVENTS: Final = ("told", "failed", "dropped")
 _ERRORS: Final = ("cluster", "bug")
 _MISSES: Final = ("deleted", "lost")
+_PASSES: Final = ("changed", "unchanged")
+_PARTS: Final = ("rollback", "incident", "last good", "promise", "comparison", "pass")
 _SECOND: Final = timedelta(seconds=1)
 _CANCELLED: Final = (RollbackState.PROPOSED, RollbackState.INTENDED, RollbackState.SWITCHING)
 
@@ -87,6 +89,12 @@ class Metrics:
             "watch_misses", "Objects that a watch did not tell of, mended by the sweep.", {"what": _MISSES}
         )
         self._passes = self._histogram("pass_duration_seconds", "Looks at a contract.", buckets=_QUICK)
+        self._looks = self._counter("passes", "Looks at a contract that did not fail.", {"result": _PASSES})
+        self._needless = self._counter(
+            "needless_looks",
+            "Looks that were asked for in the past, or again and again without a pause, by which part of a pass.",
+            {"part": _PARTS},
+        )
         self._requests = self._histogram(
             "api_request_duration_seconds", "Requests to the API server.", {"method": ()}, buckets=_QUICK
         )
@@ -158,6 +166,10 @@ class Metrics:
         """Time a pass, whether or not it fails."""
         return self._passes.time()
 
+    def needless(self, part: str) -> None:
+        """Count a look that nothing was to come of, by the part of a pass that asked for it."""
+        self._needless.labels(part).inc()
+
     def requested(self, method: str, code: str, seconds: float) -> None:
         """Count a request to the API server; ``code`` is ``none`` where there was no answer."""
         self._answers.labels(method, code).inc()
@@ -175,6 +187,7 @@ class Metrics:
     def passed(self, contract: Declared, before: Memory, after: Memory, told: Conditions) -> None:
         """Take note of what a pass changed and what people are told, once it is written."""
         key = contract.namespace, contract.name
+        self._looks.labels("unchanged" if before == after else "changed").inc()
         said = tuple((name, each.status, each.reason) for name, each in told.items())
         if before != after or self._said.get(key) != said:
             self._rows[key] = write_row(contract, after, told)

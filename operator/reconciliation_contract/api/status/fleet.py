@@ -1,4 +1,4 @@
-"""The few facts of a contract's status that the fleet's brake asks for, read without the rest."""
+"""The few facts of a contract's status that are asked for of all contracts at once, read without the rest."""
 
 from __future__ import annotations
 
@@ -27,3 +27,12 @@ def pulse(contract: Contract, status: Raw, kustomization: Kustomization, source:
         rolling=bool(read_text(undo, "state")),
         begun=moment(begun[-1]) if isinstance(begun, list) and begun else None,
     )
+
+
+def is_at_rest(status: Raw, generation: int, served: str) -> bool:
+    """Whether a contract is kept at the revision that its source serves (a hash), with nothing under way."""
+    ready = next((c for c in read_list(status, "conditions") if read_text(c, "type") == "Ready"), {})
+    undone = read_text(read_map(status, "rollback"), "state")
+    revision = revision_hash(read_text(read_map(status, "delivery"), "revision"))
+    settled = read_text(ready, "status") == "True" and status.get("observedGeneration") == generation
+    return settled and not undone and revision == served

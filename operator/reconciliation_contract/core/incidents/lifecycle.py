@@ -111,23 +111,30 @@ def _step(
         yield from _wait(incident, now)
 
 
-def rechecks(contract: Declared, memory: Memory) -> Iterator[datetime]:
-    """When time alone changes an incident."""
+def rechecks(
+    contract: Declared, memory: Memory, seen: Observation, looks: Attention, now: datetime
+) -> Iterator[datetime]:
+    """When time alone changes an incident; while nobody looks, only one about the contract's own text can change."""
     due = patience_ends(memory)
-    if due is not None:
+    if due is not None and due > now:
         yield due
-    for incident in memory.incidents:
-        terms = _terms(contract, incident.key)
-        if incident.closed_at:
-            yield incident.closed_at + REMEMBERED
-        elif incident.well_since:
-            yield incident.well_since + hold(incident)
-        elif incident.unclear_since:
-            yield incident.unclear_since + GIVEN_UP
-        elif not incident.count:
-            yield incident.opened_at + terms.after
-        elif terms.remind_every and incident.told_at:
-            yield incident.told_at + terms.remind_every
+    for incident in memory.incidents if not contract.deleting else ():
+        at = _recheck(contract, incident, seen.sinks)
+        if at is not None and (looks is Attention.FULL or incident.key == SPEC):
+            yield at
+
+
+def _recheck(contract: Declared, incident: Incident, sinks: tuple[str, ...]) -> datetime | None:
+    terms = _terms(contract, incident.key)
+    if incident.closed_at:
+        return incident.closed_at + (KEPT if untold(incident, sinks) else REMEMBERED)
+    if incident.well_since:
+        return incident.well_since + hold(incident)
+    if incident.unclear_since:
+        return incident.unclear_since + GIVEN_UP
+    if not incident.count:
+        return incident.opened_at + terms.after
+    return incident.told_at + terms.remind_every if terms.remind_every and incident.told_at else None
 
 
 def hold(incident: Incident) -> timedelta:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -64,6 +64,11 @@ def _by_evidence(contract: Contract, memory: Memory, seen: Observation, now: dat
     if level := assess_drift(contract, memory):
         judged[PromiseName.DRIFT] = level
     return tuple(judged[name] for name in PromiseName if name in judged)
+
+
+def rechecks(memory: Memory, now: datetime) -> Iterator[datetime]:
+    """When time alone turns a verdict; one that nobody judges any more is pending past its deadline."""
+    return (each.deadline for each in memory.judgements if each.deadline is not None and each.deadline >= now)
 
 
 def _one(course: budget.Course, delivery: Delivery, seen: Observation, now: datetime) -> Judgement:
