@@ -106,6 +106,21 @@ CASES = {
         fires=8,
         quiet=(3, 30),
     ),
+    "FluxContractNeedlessLooks": Case(
+        {'flux_contract_needless_looks_total{part="comparison"}': "0x4 1x40"},
+        fires=8,
+        quiet=(3, 30),
+        labels={"part": "comparison"},
+    ),
+    "FluxContractPassesWithoutChange": Case(
+        {
+            'flux_contract_passes_total{result="unchanged"}': "0+60x9 600+6000x30 180600+60x30",
+            'flux_contract_passes_total{result="changed"}': "0+6000x80",
+            'flux_contract_info{exported_namespace="apps",name="shop"}': "1x80",
+        },
+        fires=30,
+        quiet=(8, 60),
+    ),
     "FluxContractSinkFails": Case(
         {'flux_contract_sink_failing_seconds{sink="flux"}': "0x4 0+60x12 0x9"},
         fires=12,
