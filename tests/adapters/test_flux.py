@@ -10,8 +10,10 @@ import pytest
 
 from reconciliation_contract.adapters.kubernetes.flux_acts import Flux, pinned
 from reconciliation_contract.adapters.kubernetes.resource import service_account_user
+from reconciliation_contract.api.flux.source import content_of
 from reconciliation_contract.core.facts.observation import SourceRef
-from reconciliation_contract.core.memory.effects import Disown, SwitchSource
+from reconciliation_contract.core.memory.effects import Disown, EnsurePin, SwitchSource
+from reconciliation_contract.core.memory.memory import Copy
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.errors import Conflict, Refused
 from tests.adapters.scripted import Asked, scripted
@@ -19,7 +21,8 @@ from tests.support.virtual_time import START
 
 GOOD = "a" * 40
 SOURCE = SourceRef("GitRepository", "apps", "shop")
-PIN = SourceRef("GitRepository", "apps", "shop-123456-aaaaaaa")
+PIN = SourceRef("GitRepository", "apps", "shop-aaaaaaa-0123456789abcdef")
+MAKE = EnsurePin(PIN, SOURCE, GOOD)
 OWNER = "reconciliation.dev/contract-uid"
 
 
@@ -142,19 +145,59 @@ def owned(uid: str) -> dict[str, Any]:
     return {"metadata": {"uid": "uid-9", "annotations": {OWNER: uid}}}
 
 
-async def test_a_copy_that_is_ours_already_is_fine() -> None:
-    """A second try after a crash finds the copy and is content."""
-    async with scripted(answering(owned("uid-1"))) as (cluster, script):
-        await Flux(cluster).ensure_pin(contract(), PIN, SOURCE, GOOD)
+@pytest.mark.parametrize("owner", ["uid-1", "uid-2"])
+async def test_what_has_the_name_already_is_shown_and_left_alone(owner: str) -> None:
+    """Nothing is written over it, whosoever it is: whether it is the copy is decided on all of it."""
+    async with scripted(answering(owned(owner))) as (cluster, script):
+        found = await Flux(cluster).ensure_pin(contract(), MAKE)
 
+    assert found == owned(owner)
     assert [asked.method for asked in script.asked] == ["GET", "POST", "GET"]
 
 
-async def test_a_copy_of_somebody_else_is_refused() -> None:
-    """An object of that name without our mark, or with another's, is left alone and told."""
-    async with scripted(answering(owned("uid-2"))) as (cluster, _):
-        with pytest.raises(Refused, match="belongs to somebody else"):
-            await Flux(cluster).ensure_pin(contract(), PIN, SOURCE, GOOD)
+async def test_no_copy_is_made_of_a_source_that_changed_since_the_decision() -> None:
+    """What would be made is not what was decided on."""
+    make = replace(MAKE, content=content_of(source(include=[{"repository": {"name": "other"}}])["spec"]))
+    async with scripted(answering(None)) as (cluster, script):
+        with pytest.raises(Conflict, match="its source was changed"):
+            await Flux(cluster).ensure_pin(contract(), make)
+        await Flux(cluster).ensure_pin(contract(), replace(MAKE, content=content_of(source()["spec"])))
+
+    assert [asked.method for asked in script.asked] == ["GET", "GET", "POST"]
+
+
+def made(**spec: Any) -> dict[str, Any]:
+    """The pinned copy as it was made, and serves."""
+    raw = pinned(source(**spec), PIN, GOOD, contract())
+    raw["metadata"] |= {"uid": "uid-9", "generation": 1}
+    raw["status"] = {"artifact": {"revision": f"main@sha1:{GOOD}", "digest": "sha256:good"}}
+    return raw
+
+
+TAMPERED: dict[str, dict[str, Any]] = {
+    "made anew": {"metadata": {**made()["metadata"], "uid": "uid-10"}},
+    "an include": {"spec": {**made()["spec"], "include": [{"repository": {"name": "other"}}]}},
+    "another URL": {"spec": {**made()["spec"], "url": "https://git.example/evil"}},
+    "another commit": {"spec": {**made()["spec"], "ref": {"commit": "c" * 40}}},
+    "another revision": {"status": {"artifact": {"revision": f"main@sha1:{'c' * 40}", "digest": "sha256:good"}}},
+    "another artifact": {"status": {"artifact": {"revision": f"main@sha1:{GOOD}", "digest": "sha256:evil"}}},
+    "nothing served": {"status": {}},
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+async def test_a_copy_that_was_changed_just_now_is_not_switched_to(name: str) -> None:
+    """Whatever the watch has told so far, the copy is read once more before the switch."""
+    copy = Copy(content_of(source()["spec"]), "uid-9", "sha256:good")
+    act = SwitchSource("u", "1", PIN, {}, GOOD, copy)
+    async with scripted(answering(made() | TAMPERED[name])) as (cluster, script):
+        with pytest.raises(Conflict, match="it was changed"):
+            await Flux(cluster).switch(contract(), act)
+    async with scripted(answering(made())) as (cluster, right):
+        await Flux(cluster).switch(contract(), act)
+
+    assert [asked.method for asked in script.asked] == ["GET"]
+    assert [asked.method for asked in right.asked] == ["GET", "PATCH"]
 
 
 async def test_only_our_own_copy_is_deleted() -> None:
@@ -217,7 +260,7 @@ async def test_writes_run_as_the_contracts_account_and_reads_as_ourselves() -> N
     for account in (None, "deployer"):
         async with scripted(answering(None)) as (cluster, script):
             flux = Flux(cluster, "flux-applier")
-            await flux.ensure_pin(contract(account=account), PIN, SOURCE, GOOD)
+            await flux.ensure_pin(contract(account=account), MAKE)
             await flux.switch(contract(account=account), SwitchSource("u", "1", PIN, {}))
             users.append([asked.headers.get("Impersonate-User") for asked in script.asked])
 
@@ -226,12 +269,12 @@ async def test_writes_run_as_the_contracts_account_and_reads_as_ourselves() -> N
 
 async def test_the_operators_own_rights_are_not_lent_to_other_namespaces() -> None:
     """Whatever was decided, a copy beside a source of another namespace is made by an account of the contract or not."""
-    pin, elsewhere = replace(PIN, namespace="infra"), replace(SOURCE, namespace="infra")
+    make = EnsurePin(replace(PIN, namespace="infra"), replace(SOURCE, namespace="infra"), GOOD)
     async with scripted(answering(None)) as (cluster, script):
         with pytest.raises(Refused, match="in another namespace"):
-            await Flux(cluster).ensure_pin(contract(), pin, elsewhere, GOOD)
+            await Flux(cluster).ensure_pin(contract(), make)
         refused = [asked.method for asked in script.asked]
-        await Flux(cluster).ensure_pin(contract(account="deployer"), pin, elsewhere, GOOD)
+        await Flux(cluster).ensure_pin(contract(account="deployer"), make)
 
     assert refused == []
     assert script.asked[-1].path.endswith("/namespaces/infra/gitrepositories")
@@ -250,6 +293,6 @@ async def test_two_at_once_make_one_copy() -> None:
 
     async with scripted(answer) as (cluster, _):
         flux = Flux(cluster)
-        await asyncio.gather(*(flux.ensure_pin(contract(), PIN, SOURCE, GOOD) for _ in range(2)))
+        await asyncio.gather(*(flux.ensure_pin(contract(), MAKE) for _ in range(2)))
 
     assert len(made) == 2

@@ -15,7 +15,7 @@ from reconciliation_contract.core.memory.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.memory.memory import RollbackState
+from reconciliation_contract.core.memory.memory import Copy, RollbackState
 from reconciliation_contract.core.spec.contract import RollbackMode
 from reconciliation_contract.core.spec.requests import Requests, Signature
 from reconciliation_contract.core.values import reasons
@@ -25,6 +25,7 @@ from tests.support.builders_core import (
     MARK,
     OWN,
     PIN,
+    PIN_UID,
     failing,
     pin,
     since,
@@ -37,8 +38,10 @@ ACTIVE, RELEASING, FAILED = RollbackState.ACTIVE, RollbackState.RELEASING, Rollb
 NONE = None
 MAKE, DROP = EnsurePin(PIN, OWN, sha("A")), DeletePin(PIN, CONTRACT_UID)
 HELD, LET_GO = HoldDeletion(), AllowDeletion()
-THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B")})
-HELD_THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B"), HOLD: "Ignore"})
+COPY = Copy(uid=PIN_UID)
+TOKEN = "fedcba9876543210"
+THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B")}, sha("A"), COPY)
+HELD_THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B"), HOLD: "Ignore"}, sha("A"), COPY)
 BACK = SwitchSource(KUSTOMIZATION_UID, "7", OWN, {MARK: None})
 PAUSED = Requests(paused_until=at(101))
 OTHER = OWN.__class__("GitRepository", "apps", "other")
@@ -139,7 +142,18 @@ SITUATIONS: dict[str, Situation] = {
         INTENDED, {"contract__finalized": False}, INTENDED, (HELD, MAKE)
     ),
     "a pin that serves nothing yet is waited for": Situation(INTENDED, {"seen__pin": pin(artifact=None)}, INTENDED),
-    "a pin that serves another commit is waited for": Situation(INTENDED, {"seen__pin": pin("C")}, INTENDED),
+    "a pin that serves another commit is waited for": Situation(
+        INTENDED, {"seen__pin": pin("C"), "pin__ref": {"commit": sha("A")}}, INTENDED
+    ),
+    "an object that has the copy's name before it is made is not used": Situation(
+        INTENDED, {"seen__claimed": True}, FAILED, says=reasons.COPY_DIFFERS
+    ),
+    "an intent is given up when the source's own spec changes": Situation(
+        INTENDED,
+        {"rollback__copy": Copy("old"), "source__content": "new"},
+        NONE,
+        says=reasons.CANCELLED,
+    ),
     "a pin that is being deleted is waited for": Situation(INTENDED, {"seen__pin": pin(deleting=True)}, INTENDED),
     "a pin that serves leads on, without an act": Situation(
         INTENDED, {"seen__pin": pin()}, SWITCHING, says=reasons.ROLLING_BACK
@@ -251,7 +265,22 @@ SITUATIONS: dict[str, Situation] = {
         SWITCHING,
     ),
     "a pin that is lost before the switch is made again": Situation(
-        SWITCHING, {"seen__pin": None}, SWITCHING, (MAKE,)
+        SWITCHING, {"seen__pin": None, "rollback__copy": Copy()}, SWITCHING, (MAKE,)
+    ),
+    "a pin that is lost before the switch gets another name first": Situation(
+        SWITCHING, {"seen__pin": None, "seen__token": TOKEN}, SWITCHING
+    ),
+    "a copy that is not what was decided on is never switched to": Situation(
+        SWITCHING, {"pin__uid": "another"}, FAILED, says=reasons.COPY_DIFFERS
+    ),
+    "switched to a copy that was exchanged it does not say that the good one runs": Situation(
+        SWITCHING,
+        {
+            "seen__kustomization": standing("A", 97, source=PIN, hold={MARK: sha("B")}),
+            "pin__uid": "another",
+        },
+        SWITCHING,
+        says=reasons.COPY_DIFFERS,
     ),
     "before the switch a suspension cancels it": Situation(
         SWITCHING, {"kustomization__suspended": True, "seen__pin": None}, NONE, says=reasons.CANCELLED
@@ -325,7 +354,14 @@ SITUATIONS: dict[str, Situation] = {
     "a good revision that fails later ends it": Situation(
         ACTIVE, {"kustomization__failures": A_FAILS * 3}, FAILED, says=reasons.TARGET_FAILED
     ),
-    "a lost pin is made again": Situation(ACTIVE, {"seen__pin": None}, ACTIVE, (MAKE,)),
+    "a lost pin is made again": Situation(ACTIVE, {"seen__pin": None, "rollback__copy": Copy()}, ACTIVE, (MAKE,)),
+    "a lost pin is another object from then on": Situation(ACTIVE, {"seen__pin": None}, ACTIVE),
+    "a name that was taken when the pin was lost is told": Situation(
+        ACTIVE, {"seen__pin": None, "seen__claimed": True}, ACTIVE, says=reasons.COPY_DIFFERS
+    ),
+    "a copy that is no more what was decided is told": Situation(
+        ACTIVE, {"pin__ref": {"commit": sha("C")}}, ACTIVE, says=reasons.COPY_DIFFERS
+    ),
     "a new commit releases": Situation(ACTIVE, {"seen__source": source("C", 99)}, RELEASING, says=reasons.RELEASING),
     "a known bad commit does not release": Situation(
         ACTIVE, {"seen__source": source("C", 99), "memory__bad": (sha("B"), sha("C"))}, ACTIVE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from reconciliation_contract.core.spec.requests import Requests, Signature
 from reconciliation_contract.core.values import reasons
 from tests.support.builders import CONTRACT_UID, at, revision, sha
 from tests.support.builders_core import (
-    CONTRACT,
     OWN,
     PIN,
     delivery,
@@ -220,17 +218,6 @@ def test_nothing_is_forgotten_during_its_rollback() -> None:
     case = rolling_back(RollbackState.SWITCHING, contract__requests=Requests(forget=sha("B")))
 
     assert case.decide().memory.bad == (sha("B"),)
-
-
-def test_the_pin_is_the_contracts_own() -> None:
-    """Two contracts of the same name, one after the other, never share a pin."""
-    other = replace(CONTRACT, uid="c-another")
-
-    pins = [failing().but(contract=contract).decide().memory.rollback for contract in (CONTRACT, other)]
-
-    assert pins[0] is not None
-    assert pins[1] is not None
-    assert pins[0].pin != pins[1].pin
 
 
 def test_nothing_begins_without_a_failed_attempt() -> None:

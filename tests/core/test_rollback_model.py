@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from reconciliation_contract.core.rollback.start import HOLD
 from tests.support import builders
-from tests.support.builders import NAME, sha
+from tests.support.builders import CONTRACT_UID, NAME, sha
 from tests.support.builders_api import (
     CONTRACT,
     KUSTOMIZATION,
@@ -232,6 +233,23 @@ class RollbackModel(RuleBasedStateMachine):
             self.deliver(place, lossy=False)
         self._passes(2, news=False)
 
+    @precondition(lambda self: rolled_back(self.world.contract) in ("Intended", "Switching", "Active", "Failed"))
+    @rule(owner=st.sampled_from([CONTRACT_UID, ""]), removes=st.booleans(), passes=st.integers(0, 2), news=NEWS)
+    def somebody_claims_the_copy(self, owner: str, removes: bool, passes: int, news: bool) -> None:
+        """Somebody reads the copy's name in the status and makes an object of that name, before the copy or for it."""
+        if removes:
+            self.world.tamper("remove")
+        FAULTS["copy claimed"] += self.world.claim(owner)
+        self.world.fetch()
+        self._passes(passes, news=news)
+
+    @precondition(lambda self: bool(self.world.pins))
+    @rule(act=st.sampled_from(["edit", "swap", "mend", "remove"]), passes=st.integers(0, 2), news=NEWS)
+    def somebody_tampers_with_the_copy(self, act: str, passes: int, news: bool) -> None:
+        """Somebody edits the copy, exchanges its artifact, or removes it, at any time."""
+        FAULTS[f"copy: {act}"] += self.world.tamper(act)
+        self._passes(passes, news=news)
+
     def _change(self, act: str) -> None:
         match act:
             case "source" | "elsewhere":
@@ -300,6 +318,8 @@ class RollbackModel(RuleBasedStateMachine):
 
     def _clear_up(self) -> None:
         """Somebody does as a contract said that left something behind, and applies the Kustomization."""
+        if not rolled_back(self.world.contract):
+            self.world.disclaim_names()
         if not self.judge.abandoned:
             return
         self.judge.abandoned = False
@@ -319,11 +339,20 @@ class RollbackModel(RuleBasedStateMachine):
             assert not self.world.pins or self.world.pinned, "no pinned source is left over"
         if not state:
             assert not finalized(self.world.contract), "nothing holds the deletion"
+        if state == "Active" and raw and self.world.pinned:
+            self._check_told((SOURCE[0], raw["spec"]["sourceRef"]["name"]))
         if raw and not self.world.pinned:
             kept = raw["metadata"].get("annotations", {})
             assert kept == self.theirs["annotations"], "the annotations are as people left them"
             assert raw["spec"]["sourceRef"]["name"] == self.theirs["source"], "the source is as people left it"
             assert not claimed(raw), "no field is ours any more"
+
+    def _check_told(self, copy: tuple[str, str]) -> None:
+        conditions = (self.world.contract or {})["status"]["conditions"]
+        told = next(c["reason"] for c in conditions if c["type"] == "RolledBack")
+        if not self.world.is_right(copy):
+            event("a copy that differs, told")
+            assert told == "PinnedCopyDiffers", "what Flux runs by a copy that differs is not called good"
 
     def teardown(self) -> None:
         """Whatever happened: a deletion ends, and takes back everything."""

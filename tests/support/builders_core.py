@@ -22,9 +22,9 @@ from reconciliation_contract.core.facts.observation import (
     Source,
     SourceRef,
 )
-from reconciliation_contract.core.memory.memory import Good, Memory, Revision, Rollback, RollbackState
+from reconciliation_contract.core.memory.memory import Copy, Good, Memory, Revision, Rollback, RollbackState
 from reconciliation_contract.core.memory.timeline import Delivery, Failures, Moment, Stages, Witness
-from reconciliation_contract.core.rollback.start import pin_of
+from reconciliation_contract.core.rollback.pinned_copy import pin_of
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode
 from tests.support.builders import (
     CONTRACT_UID,
@@ -42,7 +42,9 @@ OWN = SourceRef("GitRepository", NAMESPACE, NAME)
 CONTRACT = Contract(
     NAMESPACE, NAME, CONTRACT_UID, generation=1, created_at=at(-600), kustomization=NAME, finalized=True
 )
-PIN = pin_of(CONTRACT, OWN, sha("A"))
+TOKEN = "0123456789abcdef"
+PIN = pin_of(CONTRACT, OWN, sha("A"), TOKEN)
+PIN_UID = "uid-of-the-pin"
 UNHEALTHY = "timeout waiting for: [Deployment/apps/shop status: 'InProgress']"
 
 
@@ -105,7 +107,7 @@ def source(commit: str = "B", seconds: float = 0, **changes: Any) -> Source:
 
 def pin(commit: str = "A", **changes: Any) -> Source:
     """The pinned copy of the source, Ready."""
-    known = source(commit, 95, name=PIN.name, uid="uid-of-the-pin", contract_uid=CONTRACT_UID)
+    known = source(commit, 95, name=PIN.name, uid=PIN_UID, contract_uid=CONTRACT_UID, original=NAME)
     return replace(known, ref={"commit": sha(commit)}, **changes)
 
 
@@ -136,6 +138,7 @@ def rollback(state: RollbackState = RollbackState.INTENDED, **changes: Any) -> R
         started_at=at(90),
         message=UNHEALTHY,
         generation=1 if state is RollbackState.SWITCHING else 0,
+        copy=Copy() if state in (RollbackState.PROPOSED, RollbackState.INTENDED) else Copy(uid=PIN_UID),
     )
     return replace(record, **changes)
 
@@ -180,7 +183,7 @@ def _replaced(thing: Any, path: list[str], value: Any) -> Any:
 def failing() -> Case:
     """B has failed three times and A is known to be good: everything speaks for a rollback."""
     memory = Memory(delivery=delivery(), good=good())
-    return Case(CONTRACT, memory, Observation(kustomization=kustomization(), source=source()))
+    return Case(CONTRACT, memory, Observation(kustomization=kustomization(), source=source(), token=TOKEN))
 
 
 def rolling_back(state: RollbackState, **changes: Any) -> Case:

@@ -41,7 +41,7 @@ class Rules:
 
     def _check_gone(self) -> None:
         world, raw = self._world, self._world.kustomization
-        left = bool(world.pins) or self._world.pinned
+        left = any(not world.is_claimed(place) for place in world.pins) or self._world.pinned
         if left or (raw and claimed(raw)):
             event("a rollback left behind")
             assert world.api.denied, "what can be given back is"
@@ -57,6 +57,8 @@ class Rules:
         bad = status["lastAttemptedRevision"].rpartition(":")[2]
         pin = self._world.api.objects[SOURCE[0], new]
         good = pin["spec"]["ref"]["commit"]
+        assert self._world.is_right((SOURCE[0], new)), "only to a copy that we made and that nobody changed"
+        assert pin["metadata"]["generation"] == 1, "nobody has ever changed it"
         event("a rollback")
         ROLLBACKS[status["conditions"][0]["reason"]] += 1
         self._switches[uid, bad] = self._switches.get((uid, bad), 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -9,13 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciliation_contract.adapters.kubernetes.client import CONTRACTS, KUSTOMIZATIONS
-from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER
+from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER, ORIGINAL_ANNOTATION, OWNER_ANNOTATION
 from reconciliation_contract.core.rollback.start import HOLD
 from reconciliation_contract.observers.store import Store
 from tests.support import builders
 from tests.support.builders import NAME, NAMESPACE, Object, sha
 from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Api, Place, merged
 from tests.support.builders_check import check_kustomization, check_source
+
+HOSTILE: Mapping[str, Any] = {"include": [{"repository": {"name": "evil"}}]}
 
 
 class World:
@@ -161,6 +164,71 @@ class World:
         if raw:
             claims = [claim for claim in raw["metadata"]["managedFields"] if claim["manager"] != FIELD_MANAGER]
             self.api.put(KUSTOMIZATION, merged(raw, {"metadata": {"managedFields": claims}}))
+
+    # Attackers ------------------------------------------------------------------------------------------------------
+
+    @property
+    def named(self) -> Place | None:
+        """Where the pinned copy is, or is to be, as the contract's status tells everybody."""
+        rollback = (self.contract or {}).get("status", {}).get("rollback", {})
+        return (SOURCE[0], rollback["pinRef"]["name"]) if "pinRef" in rollback else None
+
+    def claim(self, owner: str) -> bool:
+        """Make an object that has the copy's name, with an include of another repository; False where one is there."""
+        place = self.named
+        if place is None or place in self.api.objects:
+            return False
+        commit = self.contract["status"]["rollback"]["to"].rpartition(":")[2] if self.contract else ""
+        raw = builders.git_repository(name=place[1], ref={"branch": "main", "commit": commit}, **HOSTILE)
+        annotations = {OWNER_ANNOTATION: owner, ORIGINAL_ANNOTATION: NAME} if owner else {}
+        raw["metadata"] |= {"uid": f"claimed-{self.api.version}", "annotations": annotations}
+        self.api.put(place, raw)
+        return True
+
+    def tamper(self, act: str) -> bool:
+        """Edit the copy, exchange what it serves, remove it, or put it right again; False where there is none."""
+        place = self.named
+        raw = self.api.objects.get(place) if place else None
+        if raw is None or place is None:
+            return False
+        version = self.api.version
+        match act:
+            case "edit":
+                self.api.put(place, builders.changed(raw, **HOSTILE))
+            case "mend":
+                spec = {key: value for key, value in raw["spec"].items() if key not in HOSTILE}
+                self.api.put(place, builders.changed(raw | {"spec": spec}, timeout="60s"))
+            case "swap" if "artifact" in raw.get("status", {}):
+                status = merged(raw["status"], {"artifact": {"digest": f"sha256:{version}"}})
+                self.api.put(place, raw | {"status": status})
+            case "remove":
+                self.api.drop(place)
+        return self.api.version != version
+
+    def is_claimed(self, place: Place) -> bool:
+        """Whether an object was made by somebody else, to have the copy's name, and says nothing of whose it is."""
+        meta = self.api.objects[place]["metadata"]
+        return meta["uid"].startswith("claimed-") and not meta["annotations"]
+
+    def is_right(self, place: Place) -> bool:
+        """Whether an object is in everything a copy of the source that the operator made, and serves what it did."""
+        raw, source = self.api.objects[place], self.api.objects[SOURCE]
+        made = [write.after for write in self.api.writes if write.verb == "create" and write.place == place]
+        ours = any(after and after["metadata"]["uid"] == raw["metadata"]["uid"] for after in made)
+        own = {"ref", "interval"}
+        same = {k: v for k, v in raw["spec"].items() if k not in own} == {
+            k: v for k, v in source["spec"].items() if k not in own
+        }
+        commit = raw["spec"]["ref"].get("commit", "")
+        digest = raw.get("status", {}).get("artifact", {}).get("digest")
+        known = {f"sha256:{hashlib.sha256(name.encode()).hexdigest()}" for name in (*self.fate, commit)}
+        return ours and same and digest in known
+
+    def disclaim_names(self) -> None:
+        """Somebody removes what has the copy's name and was not made by the operator."""
+        for place in self.pins:
+            if self.is_claimed(place):
+                self.api.drop(place)
 
     # The watch ------------------------------------------------------------------------------------------------------
 

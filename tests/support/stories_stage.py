@@ -309,7 +309,7 @@ class Stage:
         match effect:
             case HoldDeletion() | AllowDeletion():
                 return self._finalize(hold=isinstance(effect, HoldDeletion))
-            case EnsurePin(pin, _, hash_):
+            case EnsurePin(pin, _, hash_, _):
                 raw = pinned(self._existing(self.source), pin, hash_, contract)
                 raw["metadata"] |= builders.metadata(pin.name, f"uid-of-{pin.name}")
                 self.pins.setdefault(pin.name, raw)

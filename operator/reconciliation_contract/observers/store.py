@@ -6,7 +6,7 @@ The store never asks the cluster. A put tells which contracts must be looked at.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -256,6 +256,7 @@ class Store:
             source=source,
             source_kinds=self.kinds,
             pin=next((pin for pin in pins if pin.reference == needed), None),
+            claimed=self._is_claimed(needed, pins),
             strays=tuple(pin for pin in pins if pin.reference != needed),
             git=Git(),
             flux_installed=self.flux_installed,
@@ -266,6 +267,10 @@ class Store:
             corrector=self._elder(contract, _may_correct),
             refused=refused,
         )
+
+    def _is_claimed(self, needed: SourceRef | None, pins: Sequence[Source]) -> bool:
+        """Whether the pinned copy's name belongs to an object that is none of these."""
+        return self.source(needed) is not None and all(pin.reference != needed for pin in pins)
 
     def _rival(self, contract: Contract, kustomization: Kustomization | None) -> str:
         """Name the contract that acts for the Kustomization instead: whose pin it uses, else the oldest that may."""

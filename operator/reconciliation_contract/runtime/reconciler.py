@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -87,6 +88,8 @@ class Reach:
     metrics: Metrics
     clock: Callable[[], datetime]
     follow: Follow = lambda *_: None
+    token: Callable[[], str] = lambda: secrets.token_hex(8)
+    """64 bits that nobody can guess."""
 
 
 def _as_kept(now: datetime) -> datetime:
@@ -216,6 +219,7 @@ class Reconciler:
         seen = replace(
             seen,
             git=git,
+            token=self._reach.token(),
             departures=self._reach.removals.facts(key, seen.kustomization, memory),
             failed_for=trouble.refused_for(now) if trouble else timedelta(0),
             validation=self._reach.inspection.validation(key),
@@ -314,7 +318,7 @@ class Reconciler:
             case AllowDeletion():
                 await self._finalize(record, key, hold=False)
             case EnsurePin():
-                await self._pin(contract, effect)
+                await self._pin(key, contract, effect)
             case DeletePin(pin, owner):
                 await self._unpin(contract, pin, owner)
             case SwitchSource():
@@ -326,11 +330,10 @@ class Reconciler:
             case RequestReconcile():
                 await reach.flux.request(contract, effect)
 
-    async def _pin(self, contract: Contract, act: EnsurePin) -> None:
-        """Make the pinned copy, and see it at once: a deletion must find it, however late its watch is."""
-        made = await self._reach.flux.ensure_pin(contract, act.pin, act.source, act.hash)
-        if made is not None:
-            self._store.put_source(made, self._reach.clock(), live=True)
+    async def _pin(self, key: Key, contract: Contract, act: EnsurePin) -> None:
+        """Make the pinned copy, and see at once what has its name: a deletion must find it, its watch may lag."""
+        self._store.put_source(await self._reach.flux.ensure_pin(contract, act), self._reach.clock(), live=True)
+        self._queue.add(key)
 
     async def _unpin(self, contract: Contract, pin: SourceRef, owner: str) -> None:
         """Remove the pinned copy, unless the Kustomization uses it after all: its watch can lag behind our act."""

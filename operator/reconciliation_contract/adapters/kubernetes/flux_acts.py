@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciliation_contract.adapters.kubernetes.client import GIT_REPOSITORIES, KUSTOMIZATIONS, Cluster, Raw
 from reconciliation_contract.adapters.kubernetes.resource import service_account_user
+from reconciliation_contract.api.flux import source as source_api
 from reconciliation_contract.api.flux.kustomization import (
     CONTRACT_LABEL,
     FIELD_MANAGER,
@@ -15,27 +17,15 @@ from reconciliation_contract.api.flux.kustomization import (
     REQUESTED_AT,
     source_of,
 )
+from reconciliation_contract.api.flux.source import content_of, content_spec
 from reconciliation_contract.api.kubernetes.raw import read_map, read_text
 from reconciliation_contract.core.facts.observation import SourceRef
-from reconciliation_contract.core.memory.effects import Disown, RequestReconcile, SwitchSource
+from reconciliation_contract.core.memory.effects import Disown, EnsurePin, RequestReconcile, SwitchSource
+from reconciliation_contract.core.memory.memory import Copy
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values.sharding import KEY as SHARD_KEY
 from reconciliation_contract.errors import Conflict, Missing, Refused
 
-_COPIED: Final = (
-    "url",
-    "secretRef",
-    "serviceAccountName",
-    "provider",
-    "timeout",
-    "verify",
-    "proxySecretRef",
-    "ignore",
-    "recurseSubmodules",
-    "include",
-    "sparseCheckout",
-)
-"""Fields of a GitRepository that decide what its artifact holds and how it is fetched."""
 _INTERVAL: Final = "24h"
 """A pinned commit never changes, and each look at it is a full clone."""
 
@@ -59,7 +49,7 @@ def pinned(source: Mapping[str, Any], pin: SourceRef, hash_: str, contract: Cont
             },
         },
         "spec": {
-            **{field: spec[field] for field in _COPIED if field in spec},
+            **content_spec(spec),
             "interval": _INTERVAL,
             "ref": {"commit": hash_, **({"branch": branch} if branch else {})},
         },
@@ -76,25 +66,24 @@ class Flux:
     def _user(self, contract: Contract) -> str:
         return service_account_user(contract.namespace, contract.service_account or self._default)
 
-    async def ensure_pin(self, contract: Contract, pin: SourceRef, source: SourceRef, hash_: str) -> Raw | None:
-        """Make the pinned copy exist, and return it if it is new; one that is ours already is fine.
+    async def ensure_pin(self, contract: Contract, act: EnsurePin) -> Raw:
+        """Make the pinned copy, and return what now has its name, which need not be ours: to tell is the core's.
 
-        Raises `Refused` where another object has its name, or the rights are lacking: the operator lends its own only
-        in the contract's namespace, where the admission policy has asked for the author's.
+        Raises `Refused` where the rights are lacking: the operator lends its own only in the contract's namespace,
+        where the admission policy has asked for the author's; `Conflict` where the source has changed meanwhile.
         """
-        user = self._user(contract)
+        user, pin = self._user(contract), act.pin
         if not user and pin.namespace != contract.namespace:
             detail = "in another namespace only an account of the contract's own may act; set spec.serviceAccountName"
             raise Refused("create", f"GitRepository {pin.namespace}/{pin.name}", detail)
-        original = await self._cluster.get(GIT_REPOSITORIES, source.namespace, source.name)
+        original = await self._cluster.get(GIT_REPOSITORIES, act.source.namespace, act.source.name)
+        if act.content not in ("", content_of(read_map(original, "spec"))):
+            raise Conflict("create", f"GitRepository {pin.namespace}/{pin.name}", "its source was changed")
         try:
-            body = pinned(original, pin, hash_, contract)
+            body = pinned(original, pin, act.hash, contract)
             return await self._cluster.create(GIT_REPOSITORIES, pin.namespace, body, user=user)
         except Conflict:
-            if not await self._owned(contract.uid, pin):
-                detail = "an object of that name belongs to somebody else; rename or remove it"
-                raise Refused("create", f"GitRepository {pin.namespace}/{pin.name}", detail) from None
-        return None
+            return await self._cluster.get(GIT_REPOSITORIES, pin.namespace, pin.name)
 
     async def _owned(self, owner: str, pin: SourceRef) -> str:
         """Uid of the pinned copy where it exists and was made by the contract with this uid; else empty."""
@@ -130,8 +119,10 @@ class Flux:
         """Point the Kustomization at a source, if it is still as it was when this was decided.
 
         Only the name changes: a pinned copy lives in its source's namespace and is of its kind.
-        Returns the new version.
+        Returns the new version. Raises `Conflict` where the pinned copy is another, or of another content, by now.
         """
+        if act.hash:
+            await self._recheck(act)
         patch = {
             "metadata": {
                 "uid": act.uid,
@@ -143,6 +134,15 @@ class Flux:
         return await self._cluster.merge(
             KUSTOMIZATIONS, contract.namespace, contract.kustomization, patch, user=self._user(contract)
         )
+
+    async def _recheck(self, act: SwitchSource) -> None:
+        """Read the pinned copy once more, for it may have been changed since it was looked at."""
+        raw = await self._cluster.get(GIT_REPOSITORIES, act.source.namespace, act.source.name)
+        found = source_api.source(raw, datetime.now(UTC), live=False, before=None)
+        served = found.artifact.value if found.artifact else None
+        same = Copy(found.content, found.uid, served.digest if served else "") == act.copy
+        if not same or found.ref.get("commit") != act.hash or served is None or served.hash != act.hash:
+            raise Conflict("switch to", f"GitRepository {found.namespace}/{found.name}", "it was changed")
 
     async def disown(self, contract: Contract, act: Disown) -> Raw:
         """Take our field manager off the Kustomization; return it as it is now.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime
+from typing import Any, Final
 
 from reconciliation_contract.api.flux.kustomization import (
     ORIGINAL_ANNOTATION,
@@ -12,9 +15,24 @@ from reconciliation_contract.api.flux.kustomization import (
     revision_hash,
     shard_of,
 )
-from reconciliation_contract.api.kubernetes.raw import Raw, moment, read_map, read_strings, read_text
+from reconciliation_contract.api.kubernetes.raw import Raw, moment, read_map, read_number, read_strings, read_text
 from reconciliation_contract.core.facts.observation import Artifact, Since, Source
 from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SourceKind
+
+_OWN: Final = frozenset({"ref", "interval", "suspend"})
+"""What a pinned copy does not have from its source: which commit, and how often it is looked at."""
+_DIGEST: Final = 160
+"""Longest digest of an artifact: its algorithm and 128 hex digits."""
+
+
+def content_spec(spec: Raw) -> dict[str, Any]:
+    """All of a source's spec that decides what its artifact holds and how it is fetched."""
+    return {key: value for key, value in spec.items() if key not in _OWN}
+
+
+def content_of(spec: Raw) -> str:
+    """Digest of the same."""
+    return hashlib.sha256(json.dumps(content_spec(spec), sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def source(
@@ -45,6 +63,8 @@ def source(
         original=read_text(read_map(meta, "annotations"), ORIGINAL_ANNOTATION),
         contract_uid=read_text(read_map(meta, "annotations"), OWNER_ANNOTATION),
         created_at=moment(meta.get("creationTimestamp")),
+        content=content_of(spec) if kind.pin_field else "",
+        generation=read_number(meta, "generation"),
     )
 
 
@@ -62,7 +82,8 @@ def _artifact(status: Raw, received_at: datetime) -> Artifact | None:
     hash_ = revision_hash(revision)
     if not hash_:
         return None
-    return Artifact(revision, hash_, moment(status.get("lastUpdateTime")) or received_at)
+    at = moment(status.get("lastUpdateTime")) or received_at
+    return Artifact(revision, hash_, at, read_text(status, "digest")[:_DIGEST])
 
 
 def _artifact_since(

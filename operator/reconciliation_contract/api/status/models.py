@@ -254,6 +254,17 @@ class DependencyStatus(Wire):
     """What is wrong and what to do."""
 
 
+class PinnedCopy(Wire):
+    """A pinned copy as it was decided on and made."""
+
+    content: Word | None = None
+    """Digest of its spec, without its ref and interval: that of its source."""
+    uid: Word | None = None
+    """UID of the object, from the decision to switch on."""
+    artifact: Word | None = None
+    """Digest of what it serves, likewise."""
+
+
 class RollbackStatus(Wire):
     """The rollback in force, and the revisions rolled back from so far."""
 
@@ -282,6 +293,8 @@ class RollbackStatus(Wire):
     """The Kustomization's own source, to which it returns."""
     pin_ref: SourceRef | None = None
     """The copy of the source that is pinned to the good revision."""
+    pin: PinnedCopy | None = None
+    """What that copy was decided to be. One that differs is not switched to, and told."""
     restore: Annotated[dict[str, Path], Field(max_length=16)] | None = None
     """Annotations of the Kustomization that the rollback replaced, with the values to put back. An empty
     value stands for an annotation that was not there."""

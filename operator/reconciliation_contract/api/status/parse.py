@@ -33,6 +33,7 @@ from reconciliation_contract.core.memory.budget import Judgement, PromiseName, V
 from reconciliation_contract.core.memory.memory import (
     BAD_REVISIONS,
     INCIDENTS,
+    Copy,
     Good,
     Incident,
     Memory,
@@ -292,6 +293,7 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
         kustomization_uid=read_text(raw, "kustomizationUID"),
         source=_read_ref(read_map(raw, "sourceRef")),
         pin=_read_ref(read_map(raw, "pinRef")),
+        copy=Copy(*(read_text(read_map(raw, "pin"), key) for key in ("content", "uid", "artifact"))),
         started_at=started,
         completed_at=moment(raw.get("completedAt")),
         kept_annotations=restore,

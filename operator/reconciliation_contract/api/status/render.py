@@ -23,7 +23,7 @@ from reconciliation_contract.core.facts.observation import Condition, Dependency
 from reconciliation_contract.core.facts.pruning import Departure, Departures
 from reconciliation_contract.core.incidents.sentences import LONGEST
 from reconciliation_contract.core.memory.budget import Judgement
-from reconciliation_contract.core.memory.memory import Good, Incident, Memory, Past, Taken
+from reconciliation_contract.core.memory.memory import Copy, Good, Incident, Memory, Past, Taken
 from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, elapsed
 from reconciliation_contract.core.values.text import LIMIT, bounded, cleaned
 
@@ -223,6 +223,7 @@ def _rollback(memory: Memory) -> Wire:
             "kustomizationUID": undo.kustomization_uid,
             "sourceRef": _ref(undo.source),
             "pinRef": _ref(undo.pin),
+            "pin": _copy(undo.copy),
             "restore": {key: value[:_WORD] for key, value in undo.kept_annotations.items()},
             "requestedBy": bounded(undo.asked_by),
             "notUndone": list(undo.remains),
@@ -232,6 +233,10 @@ def _rollback(memory: Memory) -> Wire:
             **bad,
         }
     )
+
+
+def _copy(copy: Copy) -> Wire:
+    return lean({"content": copy.content[:_PATH], "uid": copy.uid[:_PATH], "artifact": copy.artifact[:_PATH]})
 
 
 def _taken(taken: Taken) -> Wire:

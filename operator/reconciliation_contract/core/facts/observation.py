@@ -125,6 +125,8 @@ class Artifact:
     hash: str
     updated_at: datetime
     """``lastUpdateTime``: one-second resolution."""
+    digest: str = ""
+    """Digest of its archive; empty where the source does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,10 @@ class Source:
     original: str = ""
     """For a pinned copy: the name of the source that it is a copy of."""
     created_at: datetime | None = None
+    content: str = ""
+    """Digest of all of its own spec but the ref and what only sets the pace."""
+    generation: int = 0
+    """Grows with every change of its spec, from 1 on; 0 where it is not known."""
 
     @property
     def reference(self) -> SourceRef:
@@ -246,8 +252,12 @@ class Observation:
     """The kinds of sources that can be followed, by name."""
     pin: Source | None = None
     """The pinned copy of the source that the rollback in force needs, where it exists."""
+    claimed: bool = False
+    """An object that this contract did not make has the name of its pinned copy."""
     strays: tuple[Source, ...] = ()
     """Pinned copies made for this contract that no rollback needs."""
+    token: str = ""
+    """Letters and digits that nobody can guess, others at every look; what a new name is made of."""
     git: Git = field(default_factory=Git)
     flux_installed: bool = True
     fresh: bool = True

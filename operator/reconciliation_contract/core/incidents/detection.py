@@ -34,6 +34,7 @@ from reconciliation_contract.core.memory.memory import Memory, Rollback, Rollbac
 from reconciliation_contract.core.memory.timeline import Delivery
 from reconciliation_contract.core.promises.dependencies import needs
 from reconciliation_contract.core.rollback.guards import persistent_from
+from reconciliation_contract.core.rollback.pinned_copy import astray
 from reconciliation_contract.core.spec.contract import Contract, InvalidContract, Topic
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.text import bounded
@@ -92,7 +93,8 @@ def troubles(contract: Contract, memory: Memory, seen: Observation, now: datetim
     if delivery and not _is_paused(seen) and _undelivered(contract, memory, delivery, on_the_way, now, blamed=blamed):
         found.append(_delivery(contract, memory, delivery, on_the_way, seen))
     yield from found
-    yield from _others(contract, memory, broken_now, {trouble.key for trouble in found} | known(memory))
+    others = _others(contract, memory, broken_now, {trouble.key for trouble in found} | known(memory))
+    yield from {each.key: each for each in (*others, *_astray(contract, memory, seen))}.values()
 
 
 def senseless(contract: InvalidContract) -> Trouble:
@@ -298,6 +300,18 @@ def _other(contract: Contract, memory: Memory, judgement: Judgement) -> Trouble:
 
 def _of_commit(promise: PromiseName, delivery: Delivery) -> str:
     return f"{promise} of commit {delivery.hash[:12]}" if promise in _OF_COMMIT else ""
+
+
+def _astray(contract: Contract, memory: Memory, seen: Observation) -> Iterator[Trouble]:
+    """A rollback whose pinned copy, or whose Kustomization, is not what was decided any more."""
+    undo, kustomization = memory.rollback, seen.kustomization
+    if undo is None or kustomization is None or kustomization.source != undo.pin:
+        return
+    if undo.state is not RollbackState.RELEASING and (wrong := astray(undo, seen)):
+        what = f"Flux may run something else than {undo.good.hash[:12]}, to which it was rolled back"
+        text = sentences(what, bounded(wrong, 250), "Push a fix, or release", advice(contract, memory))
+        rollback = str(PromiseName.ROLLBACK)
+        yield Trouble(rollback, rollback, reasons.COPY_DIFFERS, text, undo.bad.name, critical=True)
 
 
 def _overdue(contract: Contract, memory: Memory) -> Iterator[Trouble]:

@@ -29,6 +29,7 @@ LOUD = {
     reasons.PERSISTENT_FAILURE,
     reasons.TARGET_FAILED,
     reasons.TARGET_UNREACHABLE,
+    reasons.COPY_DIFFERS,
     reasons.UNDONE,
     reasons.ACT_REFUSED,
 }

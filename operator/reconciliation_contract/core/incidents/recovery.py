@@ -39,6 +39,8 @@ def is_well(key: str, memory: Memory, seen: Observation) -> bool:
         return not memory.departures.overdue
     if key in WAY:
         return True
+    if key == PromiseName.ROLLBACK and memory.rollback is None:
+        return True
     said = memory.judgement(key)
     return said is not None and (said.verdict is Verdict.KEPT or said.measured is not None)
 

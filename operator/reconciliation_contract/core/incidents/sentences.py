@@ -62,6 +62,8 @@ def next_step(contract: Contract, memory: Memory) -> str:
                 return f"A rollback to {good} waits for approval"
             case RollbackState.INTENDED | RollbackState.SWITCHING:
                 return f"Rolling back to {good}"
+            case RollbackState.ACTIVE if _differs(memory):
+                return "The rollback is not what was decided: push a fix, or release"
             case RollbackState.ACTIVE:
                 return f"{good} runs instead until a fix is pushed"
             case RollbackState.FAILED:
@@ -74,6 +76,11 @@ def next_step(contract: Contract, memory: Memory) -> str:
     if contract.rollback.mode is RollbackMode.DISABLED:
         return "No rollback: spec.rollback.mode is Disabled"
     return "It is rolled back if it keeps failing" if memory.good else "Nothing to roll back to yet"
+
+
+def _differs(memory: Memory) -> bool:
+    said = memory.standing
+    return said is not None and said.reason == reasons.COPY_DIFFERS
 
 
 def advice(contract: Declared, memory: Memory) -> str:

@@ -8,9 +8,10 @@ changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciliation_contract.core.facts.observation import SourceRef
+from reconciliation_contract.core.memory.memory import Copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class EnsurePin:
     pin: SourceRef
     source: SourceRef
     hash: str
+    content: str = ""
+    """What the source's spec was when this was decided, as `Source.content`; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,10 @@ class SwitchSource:
     resource_version: str
     source: SourceRef
     annotations: Mapping[str, str | None]
+    hash: str = ""
+    """Commit that the source must be pinned to and serve; empty where it is no pinned copy."""
+    copy: Copy = field(default_factory=Copy)
+    """What else such a copy must be."""
 
 
 @dataclass(frozen=True, slots=True)

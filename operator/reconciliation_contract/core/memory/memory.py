@@ -114,6 +114,17 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """The pinned copy of a source as it was decided on; what is empty is not known yet."""
+
+    content: str = ""
+    """Digest of its spec, as `Source.content`."""
+    uid: str = ""
+    artifact: str = ""
+    """Digest of what it serves."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rollback:
     """One rollback, from the intent to the release."""
 
@@ -140,6 +151,8 @@ class Rollback:
     """The Kustomization's generation on which the switch was decided; 0 before that."""
     announced: bool = False
     """Whoever keeps a record of deployments has taken that it is complete."""
+    copy: Copy = field(default_factory=Copy)
+    """What was decided of the pinned copy, and which object that is."""
 
     @property
     def asked(self) -> bool:

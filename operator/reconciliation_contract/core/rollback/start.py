@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from reconciliation_contract.core.delivery.failure_count import recount
 from reconciliation_contract.core.facts.observation import Kustomization, Observation, SourceRef
 from reconciliation_contract.core.memory.effects import AllowDeletion, DeletePin, Effect
 from reconciliation_contract.core.memory.memory import (
+    Copy,
     Memory,
     Past,
     Result,
@@ -34,6 +34,7 @@ from reconciliation_contract.core.rollback.guards import (
     unpinnable,
 )
 from reconciliation_contract.core.rollback.not_undone import remains
+from reconciliation_contract.core.rollback.pinned_copy import pin_of, recorded
 from reconciliation_contract.core.rollback.report import Step, standing_of
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode
 from reconciliation_contract.core.spec.requests import Requests, names
@@ -92,6 +93,7 @@ def _lost(seen: Observation) -> Rollback | None:
         started_at=good.updated_at,
         kept_annotations={HOLD: ""} if kustomization.parent else {},
         message="found again after the status was lost",
+        copy=recorded(Copy(), pin),
     )
 
 
@@ -118,7 +120,7 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
         return Step(memory)
     manual = contract.rollback.mode is RollbackMode.MANUAL
     rollback = replace(
-        _intent(contract, delivery, kustomization, Revision(good.revision, good.hash), now),
+        _intent(contract, delivery, seen, kustomization, Revision(good.revision, good.hash), now=now),
         state=RollbackState.PROPOSED if manual else RollbackState.INTENDED,
         reason=failures.reason,
         message=failures.message,
@@ -130,7 +132,13 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
 
 
 def _intent(
-    contract: Contract, delivery: Delivery, kustomization: Kustomization, good: Revision, now: datetime
+    contract: Contract,
+    delivery: Delivery,
+    seen: Observation,
+    kustomization: Kustomization,
+    good: Revision,
+    *,
+    now: datetime,
 ) -> Rollback:
     return Rollback(
         state=RollbackState.INTENDED,
@@ -139,16 +147,11 @@ def _intent(
         reason=reasons.REQUESTED,
         kustomization_uid=kustomization.uid,
         source=kustomization.source,
-        pin=pin_of(contract, kustomization.source, good.hash),
+        pin=pin_of(contract, kustomization.source, good.hash, seen.token),
         started_at=now,
         spec=kustomization.spec,
+        copy=Copy(seen.source.content if seen.source else ""),
     )
-
-
-def pin_of(contract: Contract, source: SourceRef, good: str) -> SourceRef:
-    """Name the pinned copy: the same for the same contract and revision, and no other's."""
-    digest = hashlib.sha256(contract.uid.encode()).hexdigest()[:6]
-    return SourceRef(source.kind, source.namespace, f"{contract.name[:40].rstrip('-.')}-{digest}-{good[:7]}")
 
 
 # A person's request ----------------------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ def requested(contract: Contract, memory: Memory, seen: Observation, now: dateti
     signed = requests.signature("rollback")
     who = signed.by or "somebody"
     rollback = replace(
-        _intent(contract, delivery, kustomization, good, now),
+        _intent(contract, delivery, seen, kustomization, good, now=now),
         asked_by=f"{who}: {signed.why}" if signed.why else who,
         remains=tuple(remains(kustomization, memory, good.hash)),
     )

@@ -39,7 +39,7 @@ from reconciliation_contract.core.memory.effects import (
     HoldDeletion,
     SwitchSource,
 )
-from reconciliation_contract.core.memory.memory import BAD_REVISIONS, Memory, Rollback, RollbackState, Standing
+from reconciliation_contract.core.memory.memory import BAD_REVISIONS, Copy, Memory, Rollback, RollbackState, Standing
 from reconciliation_contract.core.rollback import handled_requests
 from reconciliation_contract.core.rollback.guards import (
     braked,
@@ -50,6 +50,7 @@ from reconciliation_contract.core.rollback.guards import (
     rivalled,
     unfitness,
 )
+from reconciliation_contract.core.rollback.pinned_copy import anew, astray, forgotten, recorded, unlike
 from reconciliation_contract.core.rollback.release import abandon, hopeless, release
 from reconciliation_contract.core.rollback.report import Step, enter, proposal, standing_of, waiting
 from reconciliation_contract.core.rollback.start import HOLD, MARK, begin, requested
@@ -182,17 +183,28 @@ def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     withdrawn = _reconsidered(contract, memory, rollback, seen, now)
     if withdrawn:
         return withdrawn
+    if wrong := unlike(contract, rollback, seen):
+        return _differing(memory, rollback, wrong)
     if contract.finalized and _serves(seen, rollback.good.hash):
         return _ready_to_switch(memory, rollback, seen)
     hold: tuple[Effect, ...] = () if contract.finalized else (HoldDeletion(),)
     if seen.pin is None:
-        ensure = EnsurePin(rollback.pin, rollback.source, rollback.good.hash)
-        return Step(memory, (*hold, ensure), recheck_at=rollback.started_at + contract.rollback.max_age)
+        return Step(memory, (*hold, _made(rollback)), recheck_at=rollback.started_at + contract.rollback.max_age)
     deadline = max(rollback.started_at, seen.pin.created_at or rollback.started_at) + contract.rollback.within
     if now > deadline:
         message = f"the pinned source does not serve {rollback.good.name}, push a fix: {seen.pin.ready.message}"
         return enter(memory, rollback, RollbackState.FAILED, message, reasons.TARGET_UNREACHABLE)
     return Step(memory, hold, recheck_at=deadline)
+
+
+def _made(rollback: Rollback) -> EnsurePin:
+    return EnsurePin(rollback.pin, rollback.source, rollback.good.hash, rollback.copy.content)
+
+
+def _differing(memory: Memory, rollback: Rollback, wrong: str) -> Step:
+    """Do not switch to what is not the copy that was decided on; people are told, and it is theirs to remove."""
+    message = f"GitRepository {rollback.pin.namespace}/{rollback.pin.name} is not the pinned copy that was decided on"
+    return enter(memory, rollback, RollbackState.FAILED, f"{message}: {wrong}; delete it", reasons.COPY_DIFFERS)
 
 
 def _outdated(contract: Contract, rollback: Rollback, now: datetime) -> str:
@@ -203,14 +215,16 @@ def _outdated(contract: Contract, rollback: Rollback, now: datetime) -> str:
 
 def _ready_to_switch(memory: Memory, rollback: Rollback, seen: Observation) -> Step:
     bad = (*(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash), rollback.bad.hash)[-BAD_REVISIONS:]
-    return enter(replace(memory, bad=bad), _decided_on(rollback, seen.kustomization), RollbackState.SWITCHING)
+    return enter(replace(memory, bad=bad), _decided_on(rollback, seen), RollbackState.SWITCHING)
 
 
-def _decided_on(rollback: Rollback, kustomization: Kustomization | None) -> Rollback:
-    """Write down what the switch will replace, and on what."""
+def _decided_on(rollback: Rollback, seen: Observation) -> Rollback:
+    """Write down what the switch will replace, on what, and to which copy it leads."""
+    kustomization = seen.kustomization
     if kustomization is None:
         return rollback
-    return replace(rollback, kept_annotations=_kept(kustomization), generation=kustomization.generation)
+    copy = recorded(rollback.copy, seen.pin) if seen.pin else rollback.copy
+    return replace(rollback, kept_annotations=_kept(kustomization), generation=kustomization.generation, copy=copy)
 
 
 def _change(memory: Memory, rollback: Rollback, seen: Observation) -> str:
@@ -244,6 +258,8 @@ def _strange(rollback: Rollback, seen: Observation) -> str:
         return "the Kustomization was replaced by another of the same name"
     if kustomization.source != rollback.source:
         return "the Kustomization has another source now"
+    if seen.source and rollback.copy.content not in ("", seen.source.content):
+        return "the source's own spec was changed"
     if rollback.spec and kustomization.spec != rollback.spec:
         return "the Kustomization's own spec was changed"
     return ""
@@ -274,13 +290,18 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
     withdrawn = _reconsidered(contract, memory, rollback, seen, now)
     if withdrawn:
         return withdrawn
+    if wrong := unlike(contract, rollback, seen):
+        return _differing(memory, rollback, wrong)
+    if seen.pin is None and rollback.copy.uid:
+        return enter(memory, anew(contract, rollback, seen), RollbackState.SWITCHING)
     if not _serves(seen, rollback.good.hash):
-        return Step(memory, (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),))
-    decided = _decided_on(rollback, kustomization)
+        return Step(memory, (_made(rollback),))
+    decided = _decided_on(rollback, seen)
     if decided != rollback:
         return enter(memory, decided, RollbackState.SWITCHING)
     hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | dict.fromkeys(rollback.kept_annotations, "Ignore")
-    return Step(memory, (SwitchSource(kustomization.uid, kustomization.resource_version, rollback.pin, hold),))
+    version, good = kustomization.resource_version, rollback.good.hash
+    return Step(memory, (SwitchSource(kustomization.uid, version, rollback.pin, hold, good, rollback.copy),))
 
 
 def _changed_twice(kustomization: Kustomization, rollback: Rollback) -> bool:
@@ -293,6 +314,8 @@ def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     kustomization, head = seen.kustomization, _fresh_head(contract, memory, rollback, seen)
     if kustomization is None or head:
         return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
+    if wrong := astray(rollback, seen):
+        return Step(memory, (), Standing(False, reasons.COPY_DIFFERS, wrong))
     arrived = _arrived(rollback, kustomization)
     if arrived:
         return enter(memory, arrived, RollbackState.ACTIVE)
@@ -347,12 +370,26 @@ def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     stands = _persevere(contract, memory, rollback, kustomization, now)
     if stands.memory.rollback != rollback:
         return stands
-    lost = seen.pin is None
-    ensure = (EnsurePin(rollback.pin, rollback.source, rollback.good.hash),) if lost else ()
-    return Step(memory, ensure, _held(contract, rollback), stands.recheck_at)
+    known = _known_copy(contract, rollback, seen)
+    if known != rollback.copy:
+        return Step(replace(memory, rollback=replace(rollback, copy=known)))
+    ensure = (_made(rollback),) if seen.pin is None and not seen.claimed else ()
+    return Step(memory, ensure, _held(contract, rollback, astray(rollback, seen)), stands.recheck_at)
 
 
-def _held(contract: Contract, rollback: Rollback) -> Standing:
+def _known_copy(contract: Contract, rollback: Rollback, seen: Observation) -> Copy:
+    """What is to be remembered of the copy: one that is gone is made anew, a new one is noted if it is right."""
+    pin, copy = seen.pin, rollback.copy
+    if pin is None:
+        return forgotten(rollback, seen) if copy.uid and not seen.claimed else copy
+    served = pin.artifact is not None and pin.contract_uid == contract.uid
+    return recorded(copy, pin) if served and not copy.uid and not astray(rollback, seen) else copy
+
+
+def _held(contract: Contract, rollback: Rollback, wrong: str) -> Standing:
+    if wrong:
+        message = f"was switched to {rollback.good.name}, but {wrong}; push a fix, or release"
+        return Standing(True, reasons.COPY_DIFFERS, message)
     requests = contract.requests
     if not requests.hold:
         return standing_of(rollback)
@@ -370,12 +407,21 @@ def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
         return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
     if kustomization.source == rollback.pin:
         arrived = _arrived(rollback, kustomization)
-        return enter(memory, arrived, RollbackState.ACTIVE) if arrived else Step(memory)
+        right = arrived is not None and not astray(arrived, seen)
+        return enter(memory, arrived, RollbackState.ACTIVE) if arrived and right else Step(memory)
     if MARK in kustomization.hold or kustomization.source != rollback.source:
         return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
     # It failed before the act, so it can still be given up.
     change = _unwanted(contract, rollback, now) or _as_cancelled(_change(memory, rollback, seen))
     if change:
         return _withdrawn(memory, rollback, seen, change)
-    late = _serves(seen, rollback.good.hash) and not _outdated(contract, rollback, now)
-    return enter(memory, rollback, RollbackState.INTENDED) if late else Step(memory)
+    return _resumed(contract, memory, rollback, seen, now)
+
+
+def _resumed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
+    """Go on where the copy is right after all, or where a person removed the one that was not."""
+    if _outdated(contract, rollback, now) or unlike(contract, rollback, seen):
+        return Step(memory)
+    if seen.pin is None:
+        return enter(memory, anew(contract, rollback, seen), RollbackState.INTENDED)
+    return enter(memory, rollback, RollbackState.INTENDED) if _serves(seen, rollback.good.hash) else Step(memory)
