@@ -10,6 +10,10 @@ from reconciliation_contract.core.values.text import cleaned
 _LONGEST_SHOWN: Final = 80
 """Characters shown of a name that is none."""
 
+from reconciliation_contract.core.values.text import cleaned
+
+_LONGEST = 4096
+
 
 @dataclass
 class ClusterError(Exception):
@@ -25,9 +29,13 @@ class ClusterError(Exception):
     retry_after: float = 0.0
     """Seconds after which the server wants to be asked again; 0 where it does not say."""
 
+    def __post_init__(self) -> None:
+        """Take the server's words through the filter."""
+        self.detail, self.reason = cleaned(self.detail, _LONGEST), cleaned(self.reason, _LONGEST)
+
     def __str__(self) -> str:
         """One sentence: what failed, and what the server said."""
-        return f"cannot {self.verb} {self.what}: {self.detail or type(self).__name__}"
+        return cleaned(f"cannot {self.verb} {self.what}: {self.detail or type(self).__name__}", _LONGEST)
 
 
 class Conflict(ClusterError):

@@ -64,7 +64,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "a commit alone": ("0123456789" * 4, "01234567"),
     "a digest of something else": (f"sha256:{'ab' * 32}", f"sha256:{'ab' * 32}"),
     "a signed query": ("GET https://s3/x?X-Amz-Signature=abc&y=1: 403", "GET https://s3/x 403"),
-    "a quoted URL with a query": ('Post "https://hook/x?token=abc": EOF', 'Post "https://hook/x": EOF'),
+    "a quoted URL with a query": ('Post "https://hook/x?token=abc": EOF', 'Post "https://hook/***": EOF'),
     "lines": ("one\ntwo\r\n\tthree", "one two three"),
     "control characters": ("a\x00b\x1b[31mc", "ab[31mc"),
     "characters that turn the direction": ("user\u202egnp.exe\u2066", "usergnp.exe"),

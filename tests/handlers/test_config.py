@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -17,16 +16,7 @@ from reconciliation_contract.config import Listen, Settings
 OURS = logging.getLogger("reconciliation_contract.test")
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Undo what a test does to the logs of the process."""
-    names = ("", "kopf", "aiohttp", "urllib3", "kubernetes", "asyncio")
-    before = {name: logging.getLogger(name).level for name in names}
-    handlers = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = handlers
-    for name, level in before.items():
-        logging.getLogger(name).setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 # Settings ---------------------------------------------------------------------------------------------------------
@@ -105,7 +95,7 @@ def test_an_exception_stays_on_its_line_of_json(capsys: pytest.CaptureFixture[st
         OURS.exception("a pass\nfailed", extra={"error": 'with "quotes"'})
 
     (entry,) = parsed(capsys)
-    assert entry["message"] == "a pass\nfailed"
+    assert entry["message"] == "a pass failed"
     assert entry["error"] == 'with "quotes"'
     assert "ValueError: invalid literal" in entry["traceback"]
     assert "\n" in entry["traceback"]

@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from dulwich.errors import ObjectFormatException
 from dulwich.objects import Commit as CommitObject
 
-from .error import Malformed, plain
+from reconciliation_contract.core.values.text import cleaned
+
+from .error import Malformed
 
 _COMMIT, _OFFSET_DELTA, _REFERENCE_DELTA = 1, 6, 7
 _KINDS = frozenset({1, 2, 3, 4, _OFFSET_DELTA, _REFERENCE_DELTA})
@@ -144,5 +146,5 @@ def parse_commit(url: str, raw: bytes) -> Commit:
         hash=commit_hash(raw),
         committed_at=committed_at,
         authored_at=authored_at,
-        subject=plain(subject, _LONGEST_SUBJECT),
+        subject=cleaned(subject, _LONGEST_SUBJECT),
     )

@@ -1,11 +1,13 @@
 """What can go wrong with a repository, each with what to do about it; no message holds a secret."""
 
 import re
-import unicodedata
+
+from reconciliation_contract.core.values.text import cleaned
 
 _PLAIN_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://")
 _LONGEST_URL = 300
+_LONGEST = 1000
 
 
 def redact(url: str) -> str:
@@ -24,19 +26,7 @@ def redact(url: str) -> str:
         shown = host + rest[len(authority) :]
     else:
         shown = "..."
-    return plain(prefix + re.split(r"[?#]", shown, maxsplit=1)[0], _LONGEST_URL)
-
-
-def plain(text: str, limit: int) -> str:
-    """Return the text on one line of at most `limit` characters, without control and bidi characters."""
-    kept = []
-    for character in text[: limit * 4]:
-        category = unicodedata.category(character)
-        if category in {"Cc", "Zl", "Zp"}:
-            kept.append(" ")
-        elif category not in {"Cf", "Cs"}:
-            kept.append(character)
-    return "".join(kept).strip()[:limit]
+    return cleaned(prefix + re.split(r"[?#]", shown, maxsplit=1)[0], _LONGEST_URL)
 
 
 class GitError(Exception):
@@ -44,8 +34,8 @@ class GitError(Exception):
 
     def __init__(self, url: str, failure: str, remedy: str) -> None:
         self.url = redact(url)
-        self.failure = failure
-        super().__init__(f"{self.url}: {failure}; {remedy}")
+        self.failure = cleaned(failure, _LONGEST)
+        super().__init__(cleaned(f"{self.url}: {failure}; {remedy}", _LONGEST))
 
 
 class AddressRefused(GitError):
@@ -53,7 +43,7 @@ class AddressRefused(GitError):
 
     def __init__(self, url: str, reason: str, remedy: str = "correct spec.url of the GitRepository") -> None:
         super().__init__(url, f"address refused: {reason}", remedy)
-        self.reason = reason
+        self.reason = cleaned(reason, _LONGEST)
 
 
 class NotFound(GitError):
@@ -69,7 +59,7 @@ class AccessDenied(GitError):
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(url, f"access denied: {reason}", "check the Secret named by the GitRepository's secretRef")
-        self.reason = reason
+        self.reason = cleaned(reason, _LONGEST)
 
 
 class Unreachable(GitError):
@@ -79,7 +69,7 @@ class Unreachable(GitError):
         self, url: str, reason: str, remedy: str = "check the server and the network policy; it is tried again"
     ) -> None:
         super().__init__(url, f"unreachable: {reason}", remedy)
-        self.reason = reason
+        self.reason = cleaned(reason, _LONGEST)
 
 
 class TooLarge(GitError):
@@ -104,12 +94,12 @@ class UnsupportedRef(GitError):
     """The GitRepository's ref is of a form that cannot be resolved here."""
 
     def __init__(self, url: str, ref: str, reason: str) -> None:
-        shown = plain(ref, 100)
+        shown = cleaned(ref, 100)
         super().__init__(
             url, f"ref {shown!r} is not followed: {reason}", "latencies of this source start at its artifact"
         )
         self.ref = shown
-        self.reason = reason
+        self.reason = cleaned(reason, _LONGEST)
 
 
 class SshUnavailable(GitError):
@@ -126,7 +116,7 @@ class Malformed(GitError):
 
     def __init__(self, url: str, reason: str, remedy: str = "check that spec.url names a Git repository") -> None:
         super().__init__(url, f"malformed: {reason}", remedy)
-        self.reason = reason
+        self.reason = cleaned(reason, _LONGEST)
 
 
 _ABSENT = (

@@ -11,13 +11,14 @@ from typing import Protocol, runtime_checkable
 
 from reconciliation_contract.core.delivery.milestone import Milestone
 from reconciliation_contract.core.incidents.message import Notice
+from reconciliation_contract.core.values.text import bounded
 
 
 class SinkError(Exception):
     """The sink does not take messages now; the text is safe to show."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(bounded(message, 600))
         self.retry_after = retry_after
         """Seconds for which the sink asks to be left alone; 0 where it does not say."""
 

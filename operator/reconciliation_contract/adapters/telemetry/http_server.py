@@ -16,6 +16,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from reconciliation_contract.config import Listen
+from reconciliation_contract.core.values.text import bounded
 from reconciliation_contract.errors import Unavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,7 +36,7 @@ async def everybody(_: str) -> HTTPStatus:
 def _answer(probe: Probe) -> Handler:
     async def handle(_: web.Request) -> web.StreamResponse:
         problem = probe()
-        return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
+        return web.Response(text=f"{bounded(problem) or 'ok'}\n", status=503 if problem else 200)
 
     return handle
 

@@ -22,10 +22,13 @@ from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 from reconciliation_contract.core.delivery.trace import Span, Trace, ended
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values.text import cleaned
 
 _SERVICE: Final = "reconciliation-contract"
 _PATIENCE: Final = 5.0
 """Seconds for one request to the collector."""
+_LONGEST: Final = 256
+"""Characters of an attribute."""
 
 
 class _Given(IdGenerator):
@@ -52,7 +55,7 @@ class Traces:
             sampler=ALWAYS_ON,
             resource=resource,
             id_generator=self._given,
-            span_limits=SpanLimits(max_span_attribute_length=256),
+            span_limits=SpanLimits(max_span_attribute_length=_LONGEST),
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -79,8 +82,9 @@ class Traces:
     def _begin(self, span: Span, parent: OpenSpan | None) -> OpenSpan:
         self._given.span = span.identity
         context = set_span_in_context(parent) if parent else None
+        attributes = {key: cleaned(value, _LONGEST) for key, value in span.attributes.items()}
         begun = self._tracer.start_span(
-            span.name, context, attributes=dict(span.attributes), start_time=_nanoseconds(span.start)
+            span.name, context, attributes=attributes, start_time=_nanoseconds(span.start)
         )
         begun.set_status(Status(StatusCode.ERROR, span.problem) if span.problem else Status(StatusCode.OK))
         return begun

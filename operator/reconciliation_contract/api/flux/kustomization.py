@@ -27,6 +27,7 @@ from reconciliation_contract.api.kubernetes.raw import (
     read_number,
     read_strings,
     read_text,
+    read_words,
 )
 from reconciliation_contract.core.delivery.stages import WATCH_LAG
 from reconciliation_contract.core.facts.failure_cause import excerpt
@@ -97,6 +98,8 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
 def _declared(meta: Raw, spec: Raw, status: Raw, before: Kustomization | None) -> Kustomization:
     """What can be read off the object itself, without the time at which it came."""
     namespace = read_text(meta, "namespace")
+    substitutes = bool(read_list(read_map(spec, "postBuild"), "substituteFrom"))
+    private = substitutes or "decryption" in spec
     return Kustomization(
         namespace=namespace,
         name=read_text(meta, "name"),
@@ -115,14 +118,14 @@ def _declared(meta: Raw, spec: Raw, status: Raw, before: Kustomization | None) -
         checks_health=spec.get("wait") is True or bool(spec.get("healthChecks")),
         prunes=spec.get("prune") is True,
         depends_on=_depends_on(spec, namespace),
-        ready=condition(status, "Ready"),
-        stalled=condition(status, "Stalled"),
+        ready=condition(status, "Ready", private=private),
+        stalled=condition(status, "Stalled", private=private),
         attempted_revision=read_text(status, "lastAttemptedRevision"),
         applied_revision=read_text(status, "lastAppliedRevision"),
         parent=parent_of(meta),
         manifests=_manifests(status),
         spec=_spec_digest(spec, read_number(meta, "generation"), before),
-        substitutes=bool(read_list(read_map(spec, "postBuild"), "substituteFrom")),
+        substitutes=substitutes,
         requested_at=read_text(read_map(meta, "annotations"), REQUESTED_AT),
         handled_request=read_text(status, "lastHandledReconcileAt"),
         hold={
@@ -218,15 +221,15 @@ def _since(before: Since[str] | None, value: str, at: datetime, *, exact: bool) 
     return before if before is not None and before.value == value else Since(value, at, exact=exact)
 
 
-def condition(status: Raw, name: str) -> Condition:
-    """Read one condition; an absent one is Unknown."""
+def condition(status: Raw, name: str, *, private: bool = False) -> Condition:
+    """Read one condition; an absent one is Unknown. ``private`` as for `cleaned`."""
     raw = _raw_condition(status, name)
     if not raw:
         return Condition()
     return Condition(
         status=read_text(raw, "status") or "Unknown",
-        reason=read_text(raw, "reason")[:128],
-        message=read_text(raw, "message")[:4096],
+        reason=read_words(raw, "reason"),
+        message=read_words(raw, "message", private=private),
         transitioned_at=moment(raw.get("lastTransitionTime")),
     )
 

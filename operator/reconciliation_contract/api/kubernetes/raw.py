@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciliation_contract.core.values.text import cleaned
+
 Raw = Mapping[str, Any]
 LONGEST_LIST = 64
 """Items read of a list; the rest of a longer one is not looked at."""
@@ -27,6 +29,11 @@ def read_text(raw: Raw, key: str) -> str:
     """Read a string; empty where it is none."""
     value = raw.get(key)
     return value if isinstance(value, str) else ""
+
+
+def read_words(raw: Raw, key: str, limit: int = 4096, *, private: bool = False) -> str:
+    """Read what is said to people, through the filter; empty where nothing is. ``private`` as for `cleaned`."""
+    return cleaned(read_text(raw, key), limit, private=private)
 
 
 def read_number(raw: Raw, key: str) -> int:

@@ -20,6 +20,7 @@ from reconciliation_contract.api.kubernetes.raw import (
     read_map,
     read_number,
     read_text,
+    read_words,
 )
 from reconciliation_contract.api.status import validation
 from reconciliation_contract.api.status.repetition import said_again
@@ -119,12 +120,12 @@ def _plain(raw: Raw, key: str) -> tuple[str, ...]:
 
 def _read_condition(raw: Raw) -> Condition:
     at = moment(raw.get("lastTransitionTime"))
-    return Condition(read_text(raw, "status") or "Unknown", read_text(raw, "reason"), read_text(raw, "message"), at)
+    return Condition(read_text(raw, "status") or "Unknown", read_words(raw, "reason"), read_words(raw, "message"), at)
 
 
 def _read_dependency(raw: Raw) -> Dependency:
     ready = {"True": True, "False": False}.get(read_text(raw, "ready"))
-    return Dependency(read_text(raw, "name"), ready, read_text(raw, "message"))
+    return Dependency(read_text(raw, "name"), ready, read_words(raw, "message"))
 
 
 def _read_departures(raw: Raw) -> Departures:
@@ -143,7 +144,7 @@ def _read_departures(raw: Raw) -> Departures:
 
 def _read_departure(raw: Raw) -> Departure | None:
     found, left_at = entry(read_text(raw, "id"), read_text(raw, "v")), moment(raw.get("leftAt"))
-    return Departure(found, left_at, account=read_text(raw, "message")) if found and left_at else None
+    return Departure(found, left_at, account=read_words(raw, "message")) if found and left_at else None
 
 
 def _read_ref(raw: Raw) -> SourceRef:
@@ -184,10 +185,10 @@ def _read_delivery(raw: Raw) -> Delivery | None:
         hash=revision_hash(revision),
         started_at=started,
         adopted=raw.get("adopted") is True,
-        subject=read_text(raw, "subject"),
+        subject=read_words(raw, "subject"),
         stages=Stages(**stages),
         failures=_read_failures(read_map(raw, "failures")),
-        commit_problem=read_text(raw, "commitProblem"),
+        commit_problem=read_words(raw, "commitProblem"),
         counted_from=moment(raw.get("countedFrom")),
         reported=_plain(raw, "reported"),
         announced=raw.get("announced") is True,
@@ -203,7 +204,7 @@ def _read_failures(raw: Raw) -> Failures | None:
     if first is None or last is None or not isinstance(count, int):
         return None
     spec = read_text(raw, "specDigest")
-    return Failures(count, first, last, read_text(raw, "reason"), read_text(raw, "message"), spec)
+    return Failures(count, first, last, read_words(raw, "reason"), read_words(raw, "message"), spec)
 
 
 def _read_judgements(raw: Raw) -> tuple[Judgement, ...]:
@@ -212,8 +213,8 @@ def _read_judgements(raw: Raw) -> tuple[Judgement, ...]:
             promise=promise,
             verdict=verdict,
             within=_span(item, "within") or timedelta(0),
-            reason=read_text(item, "reason"),
-            message=read_text(item, "message"),
+            reason=read_words(item, "reason"),
+            message=read_words(item, "message"),
             measured=_span(item, "measured"),
             deadline=moment(item.get("deadline")),
         )
@@ -227,7 +228,7 @@ def _read_drift(raw: Raw) -> Drift | None:
     hash_ = revision_hash(read_text(raw, "revision"))
     if not hash_:
         return None
-    asked, problem, paused = read_map(raw, "correction"), read_text(raw, "problem"), raw.get("paused") is True
+    asked, problem, paused = read_map(raw, "correction"), read_words(raw, "problem"), raw.get("paused") is True
     at = moment(asked.get("requestedAt"))
     return Drift(
         hash=hash_,
@@ -237,8 +238,8 @@ def _read_drift(raw: Raw) -> Drift | None:
         problem="" if paused else problem,
         paused=problem if paused else "",
         correction=Correction(_places(asked), at, max(1, read_number(asked, "times"))) if at else None,
-        unlisted=read_text(raw, "unlisted"),
-        uncompared=read_text(raw, "uncompared"),
+        unlisted=read_words(raw, "unlisted"),
+        uncompared=read_words(raw, "uncompared"),
     )
 
 
@@ -251,9 +252,13 @@ def _read_finding(raw: Raw) -> Finding | None:
     kind = _member(Kind, read_text(raw, "kind"))
     if kind is None:
         return None
-    fields = (Field(*(read_text(item, key) for key in ("path", "want", "have"))) for item in read_list(raw, "fields"))
+    fields = (
+        Field(*(read_words(item, key) for key in ("path", "want", "have"))) for item in read_list(raw, "fields")
+    )
     at = moment(raw.get("at"))
-    return Finding(read_text(raw, "object"), kind, tuple(fields), read_number(raw, "more"), read_text(raw, "by"), at)
+    return Finding(
+        read_words(raw, "object"), kind, tuple(fields), read_number(raw, "more"), read_words(raw, "by"), at
+    )
 
 
 def _read_past(raw: Raw) -> Past | None:
@@ -261,7 +266,7 @@ def _read_past(raw: Raw) -> Past | None:
     if not revision or ended is None or (ended_as := _member(Result, result)) is None:
         return None
     names = _plain(raw, "broken")
-    subject, latency = read_text(raw, "subject"), _span(raw, "latency")
+    subject, latency = read_words(raw, "subject"), _span(raw, "latency")
     return Past(
         revision=revision,
         hash=revision_hash(revision),
@@ -274,7 +279,7 @@ def _read_past(raw: Raw) -> Past | None:
         recovered_at=moment(raw.get("recoveredAt")),
         footing=read_text(raw, "footing"),
         left_for=read_text(raw, "rolledBackTo"),
-        because=read_text(raw, "because"),
+        because=read_words(raw, "because"),
     )
 
 
@@ -289,7 +294,7 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
         state=stands,
         bad=_read_revision(raw, "from"),
         good=_read_revision(raw, "to"),
-        reason=read_text(raw, "reason"),
+        reason=read_words(raw, "reason"),
         kustomization_uid=read_text(raw, "kustomizationUID"),
         source=_read_ref(read_map(raw, "sourceRef")),
         pin=_read_ref(read_map(raw, "pinRef")),
@@ -297,8 +302,8 @@ def _read_rollback(raw: Raw) -> tuple[Rollback | None, tuple[str, ...]]:
         started_at=started,
         completed_at=moment(raw.get("completedAt")),
         kept_annotations=restore,
-        message=read_text(raw, "message"),
-        asked_by=read_text(raw, "requestedBy"),
+        message=read_words(raw, "message"),
+        asked_by=read_words(raw, "requestedBy"),
         remains=tuple(item for item in _plain(raw, "notUndone")),
         spec=read_text(raw, "specDigest"),
         generation=read_number(raw, "generation"),
@@ -311,7 +316,7 @@ def _read_taken(raw: Raw) -> Taken | None:
     name, at = read_text(raw, "name"), moment(raw.get("at"))
     if name not in NAMES or at is None:
         return None
-    return Taken(name, read_text(raw, "asked"), at, read_text(raw, "message"))
+    return Taken(name, read_words(raw, "asked"), at, read_words(raw, "message"))
 
 
 def _read_revision(raw: Raw, key: str) -> Revision:
@@ -325,21 +330,21 @@ def _read_incident(raw: Raw) -> Incident | None:
     told, storms = read_map(raw, "told"), read_map(raw, "storms")
     return Incident(
         key=key,
-        promise=read_text(raw, "promise"),
-        reason=read_text(raw, "reason"),
+        promise=read_words(raw, "promise"),
+        reason=read_words(raw, "reason"),
         severity=_member(Severity, read_text(raw, "severity")) or Severity.WARNING,
         opened_at=opened,
-        message=read_text(raw, "message"),
+        message=read_words(raw, "message"),
         revision=read_text(raw, "revision"),
-        cause=read_text(raw, "cause"),
+        cause=read_words(raw, "cause"),
         count=max(0, read_number(raw, "count")),
         told_at=moment(raw.get("toldAt")),
         well_since=moment(raw.get("wellSince")),
         unclear_since=moment(raw.get("unclearSince")),
-        outcome=read_text(raw, "outcome"),
-        plea=read_text(raw, "plea"),
+        outcome=read_words(raw, "outcome"),
+        plea=read_words(raw, "plea"),
         failing=raw.get("failing") is True,
-        next_step=read_text(raw, "nextStep"),
+        next_step=read_words(raw, "nextStep"),
         closed_at=moment(raw.get("closedAt")),
         relapses=max(0, read_number(raw, "relapses")),
         told={sink: read_number(told, sink) for sink in list(told)[:16] if read_number(told, sink) > 0},

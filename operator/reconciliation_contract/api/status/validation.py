@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from reconciliation_contract.api.contract.fields import ATOMIC, Count, Text, Wire, Word
-from reconciliation_contract.api.kubernetes.raw import Raw, read_list, read_number, read_text
+from reconciliation_contract.api.kubernetes.raw import Raw, read_list, read_number, read_words
 from reconciliation_contract.api.status import size
 from reconciliation_contract.core.facts.dry_run import NAMED, Refusal, Refusals
 from reconciliation_contract.core.memory.timeline import Delivery
@@ -60,7 +60,7 @@ def parse(raw: Raw, delivery: Delivery | None) -> Refusals | None:
     if not raw or delivery is None:
         return None
     named = (
-        Refusal(*(read_text(each, key) for key in ("object", "file", "message")))
+        Refusal(*(read_words(each, key) for key in ("object", "file", "message")))
         for each in read_list(raw, "objects")
     )
     return Refusals(delivery.hash, read_number(raw, "manifests"), read_number(raw, "refused"), tuple(named)[:NAMED])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from reconciliation_contract.core.values.text import cleaned
+
 
 class Exit(IntEnum):
     """Exit statuses. 1 and 2 are those of ``wait`` in the first place, which others rely on."""
@@ -23,6 +25,9 @@ class Exit(IntEnum):
 
 class Problem(Exception):
     """Something that a person has to mend; the message says how."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(cleaned(message, 4096))
 
 
 class Misuse(Problem):

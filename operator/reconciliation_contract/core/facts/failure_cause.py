@@ -111,4 +111,4 @@ def excerpt(reason: str, message: str, limit: int = LIMIT) -> str:
     found = (pattern.search(whole.lower()) for pattern, remedy in _CAUSES if remedy == cause.remedy)
     end = next((match.end() for match in found if match), len(whole))
     head = limit // 3
-    return f"{whole[: head - 2]} … {whole[max(0, end - (limit - head - 1)) : end]}"
+    return bounded(f"{whole[: head - 2]} … {whole[max(0, end - (limit - head - 1)) : end]}", limit)

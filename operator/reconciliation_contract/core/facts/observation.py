@@ -13,6 +13,7 @@ from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.facts.pruning import Departures
 from reconciliation_contract.core.facts.replicas import Rollout
 from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SOURCE_KINDS, Kinds, SourceKind
+from reconciliation_contract.core.values.text import cleaned
 
 T = TypeVar("T")
 
@@ -38,6 +39,11 @@ class Condition:
     reason: str = ""
     message: str = ""
     transitioned_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Take its words, which may be others', through the filter."""
+        object.__setattr__(self, "reason", cleaned(self.reason, 128))
+        object.__setattr__(self, "message", cleaned(self.message, 4096))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from reconciliation_contract.core.incidents.sentences import LONGEST, sentences
 from reconciliation_contract.core.memory.memory import Incident
 from reconciliation_contract.core.spec.contract import Declared, Severity
 from reconciliation_contract.core.values.duration import spoken
-from reconciliation_contract.core.values.text import bounded
+from reconciliation_contract.core.values.text import bounded, cleaned
 
 STORM: Final = 4
 """Contracts with the same root cause from which on they are told of in one message."""
 WELL: Final = "All is well again"
+_LONGEST: Final = 1000
 _NAMED: Final = 5
 """Contracts that a message about many names."""
 
@@ -67,6 +68,11 @@ class Notice:
     """Contracts that it is about."""
     of_storm: bool = False
     """Whether it is about a storm, of which the contract that it names is but one."""
+
+    def __post_init__(self) -> None:
+        """Take its words through the filter, however they were made."""
+        for name in ("title", "text", "stand", "promise", "reason", "cause", "revision"):
+            object.__setattr__(self, name, cleaned(getattr(self, name), _LONGEST))
 
     @property
     def over(self) -> bool:
