@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from reconciliation_contract.api.quote import excerpt
+from reconciliation_contract.core.values.text import bounded
 
 PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 """Flux's own pattern for durations."""
@@ -28,7 +29,7 @@ class InvalidDuration(ValueError):
     def __init__(self, value: object, problem: str, mend: str) -> None:
         self.value = value
         self.problem = problem
-        super().__init__(f"{excerpt(value)} {problem}; {mend}")
+        super().__init__(bounded(f"{excerpt(value)} {problem}; {mend}"))
 
 
 def parse_duration(value: object, shortest: timedelta = SHORTEST, longest: timedelta = LONGEST) -> timedelta:

@@ -16,7 +16,7 @@ from reconciliation_contract.api.duration import format_duration
 from reconciliation_contract.api.status import validation
 from reconciliation_contract.api.status.size import Wire, clip, fit, lean
 from reconciliation_contract.core.delivery.statistics import statistics
-from reconciliation_contract.core.facts.comparison import Drift, Finding
+from reconciliation_contract.core.facts.comparison import Drift, Field, Finding
 from reconciliation_contract.core.facts.correction import Correction
 from reconciliation_contract.core.facts.failure_cause import classify
 from reconciliation_contract.core.facts.observation import Condition, Dependency, Kustomization, SourceRef
@@ -28,6 +28,7 @@ from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failu
 from reconciliation_contract.core.values.text import LIMIT, bounded, cleaned
 
 _REVISION: Final = 80
+_LONGEST_REVISION: Final = 4096
 _PATH: Final = 253
 _IDENTITY: Final = 512
 _SHA1: Final = 40
@@ -88,7 +89,7 @@ def timestamp(at: datetime) -> str:
 
 def _revision(name: str) -> str:
     """Write a revision. Too long a name of a branch loses its beginning, for what counts is the hash at the end."""
-    return cleaned(name[-_REVISION:], _REVISION)
+    return cleaned(name, _LONGEST_REVISION)[-_REVISION:].strip()
 
 
 def _condition(name: str, condition: Condition, memory: Memory) -> Wire:
@@ -163,7 +164,7 @@ def _failures(failures: Failures) -> Wire:
         "count": failures.count,
         "firstAt": timestamp(failures.first_at),
         "lastAt": timestamp(failures.last_at),
-        "reason": failures.reason[:_REASON],
+        "reason": cleaned(failures.reason, _REASON),
         "message": fewer if same else message,
     }
     return wire | ({"specDigest": failures.spec} if failures.spec else {})
@@ -176,7 +177,7 @@ def _judgement(judgement: Judgement) -> Wire:
             "verdict": judgement.verdict.value,
             "within": format_duration(judgement.within),
             "measured": format_duration(judgement.measured) if judgement.measured is not None else None,
-            "reason": judgement.reason,
+            "reason": cleaned(judgement.reason, _REASON),
             "message": bounded(judgement.message),
             "deadline": timestamp(judgement.deadline) if judgement.deadline else None,
         }
@@ -215,7 +216,7 @@ def _rollback(memory: Memory) -> Wire:
             "state": undo.state.value,
             "from": _revision(undo.bad.name),
             "to": _revision(undo.good.name),
-            "reason": undo.reason[:_REASON],
+            "reason": cleaned(undo.reason, _REASON),
             "message": bounded(undo.message),
             "startedAt": timestamp(undo.started_at),
             "completedAt": timestamp(end) if end else None,
@@ -226,7 +227,7 @@ def _rollback(memory: Memory) -> Wire:
             "pin": _copy(undo.copy),
             "restore": {key: value[:_WORD] for key, value in undo.kept_annotations.items()},
             "requestedBy": bounded(undo.asked_by),
-            "notUndone": list(undo.remains),
+            "notUndone": [bounded(each) for each in undo.remains],
             "specDigest": undo.spec,
             "generation": undo.generation or None,
             "announced": undo.announced or None,
@@ -245,7 +246,7 @@ def _taken(taken: Taken) -> Wire:
             "name": taken.name,
             "asked": bounded(taken.text),
             "at": timestamp(taken.at),
-            "message": taken.problem,
+            "message": bounded(taken.problem),
         }
     )
 
@@ -300,12 +301,16 @@ def _finding(finding: Finding) -> Wire:
         {
             "object": bounded(finding.object, _PATH),
             "kind": finding.kind.value,
-            "fields": [lean({"path": f.path, "want": f.want, "have": f.have}) for f in finding.fields],
+            "fields": [_field(each) for each in finding.fields],
             "more": finding.more or None,
-            "by": finding.by,
+            "by": bounded(finding.by, 128),
             "at": timestamp(finding.at) if finding.at else None,
         }
     )
+
+
+def _field(found: Field) -> Wire:
+    return lean({"path": bounded(found.path), "want": bounded(found.want), "have": bounded(found.have)})
 
 
 def _statistics(memory: Memory) -> Wire | None:
@@ -323,7 +328,7 @@ def _statistics(memory: Memory) -> Wire | None:
 
 def _dependency(found: Dependency) -> Wire:
     ready = "Unknown" if found.ready is None else str(found.ready)
-    return lean({"name": found.name, "ready": ready, "message": bounded(found.message)})
+    return lean({"name": bounded(found.name), "ready": ready, "message": bounded(found.message)})
 
 
 def _incident(incident: Incident) -> Wire:
@@ -335,9 +340,9 @@ def _incident(incident: Incident) -> Wire:
     }
     return lean(
         {
-            "key": incident.key[:_PATH],
-            "promise": incident.promise[:_WORD],
-            "reason": incident.reason[:_WORD],
+            "key": cleaned(incident.key, _PATH),
+            "promise": cleaned(incident.promise, _WORD),
+            "reason": cleaned(incident.reason, _WORD),
             "severity": incident.severity.value,
             "openedAt": timestamp(incident.opened_at),
             **{name: timestamp(at) for name, at in times.items() if at},
@@ -345,7 +350,7 @@ def _incident(incident: Incident) -> Wire:
             "nextStep": bounded(incident.next_step, _NEXT),
             "outcome": bounded(incident.outcome, _NEXT),
             "failing": incident.failing or None,
-            "plea": incident.plea[:_WORD],
+            "plea": cleaned(incident.plea, _WORD),
             "revision": _revision(incident.revision),
             "cause": bounded(incident.cause, 120),
             "count": incident.count or None,

@@ -71,7 +71,7 @@ class Notice:
 
     def __post_init__(self) -> None:
         """Take its words through the filter, however they were made."""
-        for name in ("title", "text", "stand", "promise", "reason", "cause", "revision"):
+        for name in ("title", "text", "stand", "promise", "reason", "cause", "revision", "key"):
             object.__setattr__(self, name, cleaned(getattr(self, name), _LONGEST))
 
     @property

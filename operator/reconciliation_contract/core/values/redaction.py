@@ -23,7 +23,11 @@ _ACCOUNT: Final = re.compile(r"(?<![^\s\"'=(])[^\s:@/\"']{1,64}:[^\s:@/\"']{1,25
 """``user:password@host`` without a scheme."""
 
 _NAMES: Final = r"(?:token|passw(?:or)?d|passphrase|secret|credential|(?:api|private|access)[_-]?key|-key-data)"
-_TYPE: Final = r"(?:Invalid|Duplicate|Unsupported|Required) value|Forbidden|Not found|Too \w+|Internal error|expected |must |may |should |field "
+_TYPE: Final = (
+    r"(?:Invalid|Duplicate|Unsupported|Required) value|Forbidden|Not found|Too \w+|Internal error"
+    r"|expected |must |may |should |field "
+)
+"""What a complaint about a field begins with."""
 _SPOKEN: Final = tuple(
     re.compile(pattern)
     for pattern in (
