@@ -9,10 +9,8 @@ from reconciliation_contract.core.values.text import cleaned
 
 _LONGEST_SHOWN: Final = 80
 """Characters shown of a name that is none."""
-
-from reconciliation_contract.core.values.text import cleaned
-
-_LONGEST = 4096
+_LONGEST: Final = 4096
+"""Characters of what is said."""
 
 
 @dataclass

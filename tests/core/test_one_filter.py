@@ -159,7 +159,7 @@ def test_whatever_a_status_holds_nothing_else_shows_a_secret() -> None:
 
     assert told
     assert all("Invalid value: ***" in each.text for each in told)
-    assert all(SECRET not in text for text in [*map(repr, told), *write_row(_contract(), forged)])
+    assert all(SECRET not in text for text in [*map(repr, told), *write_row(_contract(), forged, {})])
 
 
 def _contract() -> Declared:
