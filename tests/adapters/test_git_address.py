@@ -30,7 +30,7 @@ ALLOWED = [
 
 REFUSED = {
     "": "no scheme",
-    "git@github.com:org/repo": "write ssh://git@host/path",
+    "git@github.com:org/repo": "begin it with ssh://",
     "/srv/repo": "no scheme",
     "github.com/org/repo": "no scheme",
     "file:///srv/repo": "scheme",
@@ -154,7 +154,7 @@ def test_parts() -> None:
         ("https://user:sec?ret@host/repo", "https://..."),
         ("https://user:a@b/c@host/repo", "https://..."),
         ("https://user:secret", "https://..."),
-        ("https://host/\x1b[31m\u202ered", "https://host/ [31mred"),
+        ("https://host/\x1b[31m\u202ered", "https://host/[31mred"),
         ("", ""),
     ],
 )

@@ -81,7 +81,9 @@ def _check_text(url: str) -> None:
         raise AddressRefused(url, "it has characters that must be percent-encoded")
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise AddressRefused(url, "it has no scheme", "write ssh://git@host/path for git@host:path, as Flux demands")
+        raise AddressRefused(
+            url, "it has no scheme", "begin it with ssh:// and write a slash for the colon after the host"
+        )
     if scheme.lower() not in DEFAULT_PORTS:
         raise AddressRefused(url, "its scheme is not http, https or ssh")
     if "?" in url or "#" in url:
