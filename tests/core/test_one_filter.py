@@ -107,7 +107,7 @@ def test_messages_are_read_through_the_filter() -> None:
 POISON = f'got "{SECRET}"'
 """As short as a text is that the status has room for."""
 EXACT = re.compile(
-    r"\.(?:restore\..*|handledRequests\..*|lastHandledReconcileAt|(?:source|pin)Ref\..*|specDigest|kustomizationUID|path"
+    r"\.(?:restore\..*|handledRequests\..*|lastHandledReconcileAt|(?:source|pin)Ref\..*|specDigest|kustomizationUID|path|pin\.(?:uid|artifact|content)"
     r"|badRevisions|places|inventory|manifests|binding|id|v|status|type|footing|requests\.name|drift\.revision|storms\..*|told\..*)$"
 )
 """Parts of a status that are no words but names, digests and answered requests, which are compared exactly."""
