@@ -19,7 +19,8 @@ from reconciliation_contract.api.crd import structural
 from reconciliation_contract.api.status.models import Status
 from reconciliation_contract.cli import operator
 from reconciliation_contract.cli.commands import arguments
-from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values import reasons, timing
+from reconciliation_contract.core.values.duration import spoken
 
 PAGES: Final = Path(__file__).parent / "reference"
 HEADER: Final = "<!-- Made by `make docs`; do not edit. -->\n"
@@ -34,6 +35,7 @@ def _pages() -> Iterator[tuple[str, Iterable[str]]]:
     yield "fields.md", _fields_page()
     yield "reasons.md", _reasons_page()
     yield "commands.md", _commands_page()
+    yield "times.md", _times_page()
 
 
 # Fields ------------------------------------------------------------------------------------------------------------
@@ -118,7 +120,8 @@ def _commands_page() -> Iterator[str]:
 def _command(command: argparse.ArgumentParser) -> Iterator[str]:
     yield from ("", f"### {command.prog}", "", command.description or "", "", "| argument | |", "|---|---|")
     for action in command._actions:  # noqa: SLF001 - argparse tells its grammar in no other way
-        if not isinstance(action, argparse._HelpAction):  # noqa: SLF001 - the same
+        hidden = isinstance(action, argparse._HelpAction) or action.help == argparse.SUPPRESS  # noqa: SLF001 - the same
+        if not hidden:
             yield _row(_argument(action), _help(action))
 
 
@@ -141,6 +144,33 @@ def _help(action: argparse.Action) -> str:
     text = action.help or ""
     told = action.default not in (None, False, argparse.SUPPRESS, "", []) and "(default" not in text
     return f"{text} (default: {action.default})" if told and action.nargs != 0 else text
+
+
+# Times -------------------------------------------------------------------------------------------------------------
+
+
+def _times_page() -> Iterator[str]:
+    yield from ("# Times", "", *(inspect.getdoc(timing) or "").splitlines())
+    defaults = timing.Timing()
+    for section, found in _times(inspect.getsource(timing)).items():
+        yield from ("", f"## {section}", "", "| time | is | |", "|---|---|---|")
+        yield from (_row(f"`{name}`", f"`{spoken(getattr(defaults, name))}`", text) for name, text in found)
+
+
+def _times(source: str) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Find the sections of the table, each with its times and their reasons."""
+    heads = [
+        (source[: head.start()].count("\n"), head[1]) for head in re.finditer(r"^    # (.+)$", source, re.MULTILINE)
+    ]
+    found: dict[str, list[tuple[str, str]]] = {title: [] for _, title in heads}
+    (table,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+    for one, following in itertools.pairwise(table.body):
+        match one, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[[title for line, title in heads if line < one.lineno][-1]].append((name, text))
+            case _:
+                pass
+    return found
 
 
 def _row(*cells: str) -> str:

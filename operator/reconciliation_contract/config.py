@@ -7,6 +7,8 @@ from datetime import timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from reconciliation_contract.core.values.timing import TIMING, Timing
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
@@ -93,7 +95,5 @@ class Settings:
     """Between two looks at the same Git reference."""
     git_allow_local: bool = False
     """Let Git be on loopback and link-local addresses; for a playground only."""
-    sweep_interval: timedelta = timedelta(seconds=30)
-    """Between two comparisons of what is known with what exists."""
-    stale_after: timedelta = timedelta(seconds=90)
-    """Without any proof of life from the watches, facts are too old to act on."""
+    timing: Timing = TIMING
+    """All other times; only tests set them."""

@@ -7,9 +7,10 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from reconciliation_contract.adapters.telemetry.heartbeat import STARVED, Heartbeat
+from reconciliation_contract.adapters.telemetry.heartbeat import Heartbeat
 from reconciliation_contract.adapters.telemetry.http_server import served
 from reconciliation_contract.config import Listen
+from reconciliation_contract.core.values.timing import TIMING
 from tests.support.virtual_time_port import free_port
 
 
@@ -27,11 +28,11 @@ class Clock:
 def test_a_loop_that_says_nothing_is_dead() -> None:
     """What it has said before does not count any more; as soon as it runs again it is alive."""
     clock = Clock()
-    heart = Heartbeat(clock)
+    heart = Heartbeat(clock=clock)
     heart.beat("", "not synced")
     fresh = heart.alive(), heart.ready()
 
-    clock.now += STARVED + 1
+    clock.now += TIMING.loop_starved.total_seconds() + 1
     silent = heart.alive(), heart.ready()
     heart.beat("", "")
 
@@ -42,7 +43,7 @@ def test_a_loop_that_says_nothing_is_dead() -> None:
 
 def test_what_the_loop_says_is_passed_on() -> None:
     """Whoever is not alive is not ready either; before the first beat nobody is ready."""
-    heart = Heartbeat(Clock())
+    heart = Heartbeat(clock=Clock())
     before = heart.alive(), heart.ready()
 
     heart.beat("stopped: resync", "")
@@ -65,7 +66,7 @@ def read(url: str) -> tuple[int, str]:
 async def test_probes_answer_while_the_event_loop_stands_still() -> None:
     """A pass that never ends is noticed from outside: the probe does not hang, it says what is wrong."""
     clock, port = Clock(), free_port()
-    heart = Heartbeat(clock)
+    heart = Heartbeat(clock=clock)
     heart.beat("", "")
     async with served(
         Listen("127.0.0.1", port),
@@ -75,7 +76,7 @@ async def test_probes_answer_while_the_event_loop_stands_still() -> None:
         scrape=lambda _: ("text/plain", iter(())),
     ):
         well = await asyncio.to_thread(read, f"http://127.0.0.1:{port}/healthz")
-        clock.now += STARVED + 1
+        clock.now += TIMING.loop_starved.total_seconds() + 1
         with ThreadPoolExecutor(1) as other:
             dead = other.submit(read, f"http://127.0.0.1:{port}/healthz").result()  # the event loop stands still
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation_contract.core.rollback.fleet_brake import RECENT, Fleet, Pulse, brake
+from reconciliation_contract.core.rollback.fleet_brake import Fleet, Pulse, brake
+from reconciliation_contract.core.values.timing import TIMING
 from tests.support.builders import at
 
 MINE = Pulse("apps/mine", "https://git/mine", at(0))
@@ -43,7 +44,7 @@ def fleet(pulses: list[Pulse]) -> Fleet:
     return Fleet(len(pulses), len({pulse.source for pulse in pulses}), failing, begun)
 
 
-WINDOW = RECENT.total_seconds()
+WINDOW = TIMING.brake_window.total_seconds()
 BRAKED: dict[str, tuple[list[Pulse], bool]] = {
     "only it fails": (repositories(1, 10), False),
     "fewer than the least number fail": (repositories(2, 3), False),

@@ -10,7 +10,6 @@ import pytest
 from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.facts.metadata_scan import (
     NAMESPACES,
-    YOUNG,
     Member,
     Place,
     Write,
@@ -19,6 +18,7 @@ from reconciliation_contract.core.facts.metadata_scan import (
     places,
 )
 from reconciliation_contract.core.values.object_key import ObjectKey
+from reconciliation_contract.core.values.timing import TIMING
 from tests.support.builders import at
 
 KEPT, STRAY = (ObjectKey("", "ConfigMap", "apps", name) for name in ("kept", "stray"))
@@ -59,18 +59,18 @@ def test_each_kind_is_looked_for_in_its_namespaces() -> None:
         (MEMBER, False),
         (Member(STRAY, at(0), spared=True), False),
         (Member(STRAY, None), False),
-        (Member(STRAY, NOW - YOUNG), False),
-        (Member(STRAY, NOW - YOUNG - timedelta(seconds=1)), True),
+        (Member(STRAY, NOW - TIMING.young_object), False),
+        (Member(STRAY, NOW - TIMING.young_object - timedelta(seconds=1)), True),
     ],
 )
 def test_what_nothing_explains_is_an_orphan(member: Member, stray: bool) -> None:
     """It is in no inventory, is to stay, is nobody else's, and is not as new as what Flux applies just now."""
-    assert orphans([member], INVENTORY, NOW) == ((STRAY,) if stray else ())
+    assert orphans([member], INVENTORY, NOW, TIMING.young_object) == ((STRAY,) if stray else ())
 
 
 def test_without_an_inventory_all_are_orphans() -> None:
     """Flux has made none of them."""
-    assert orphans([MEMBER], None, NOW) == (KEPT,)
+    assert orphans([MEMBER], None, NOW, TIMING.young_object) == (KEPT,)
 
 
 @pytest.mark.parametrize(

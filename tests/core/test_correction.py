@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation_contract.core.facts.correction import MOST_PLACES, MOST_TIMES, Correction, following
+from reconciliation_contract.core.facts.correction import MOST_PLACES, MOST_TIMES, Correction, Spacing, following
 from tests.support.builders import at
 
-INTERVAL = timedelta(minutes=10)
+SPACING = Spacing(timedelta(minutes=10), timedelta(hours=1))
 ASKED = Correction(("a",), at(0))
 GIVEN_UP = Correction(("a",), at(0), MOST_TIMES)
 FULL = Correction(tuple(f"p{n}" for n in range(MOST_PLACES)), at(0))
@@ -62,7 +62,7 @@ def test_when_flux_is_asked_again(
     due: Correction | None,
 ) -> None:
     """What is new at once, what comes back ever more seldom, and in the end not at all."""
-    assert following(last, places, INTERVAL, at(minutes * 60), held=held) == due
+    assert following(last, places, SPACING, at(minutes * 60), held=held) == due
 
 
 @given(st.lists(st.tuples(st.integers(1, 600), st.sets(st.sampled_from("abcdef"), min_size=1)), max_size=300))
@@ -71,7 +71,7 @@ def test_a_fight_is_bounded(found: list[tuple[int, set[str]]]) -> None:
     last, now, asked = None, 0, 0
     for pause, places in found:
         now += pause
-        if due := following(last, sorted(places), INTERVAL, at(now), held=False):
+        if due := following(last, sorted(places), SPACING, at(now), held=False):
             last, asked = due, asked + 1
 
     assert asked <= len("abcdef") + MOST_TIMES - 1

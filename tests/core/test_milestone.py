@@ -9,9 +9,10 @@ import pytest
 
 from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
-from reconciliation_contract.core.delivery.milestone import KEPT, Milestone, acknowledge, milestones, unannounced
+from reconciliation_contract.core.delivery.milestone import Milestone, acknowledge, milestones, unannounced
 from reconciliation_contract.core.facts.observation import Observation
 from reconciliation_contract.core.memory.memory import HISTORY, Memory, Past, Result, RollbackState
+from reconciliation_contract.core.values.timing import TIMING
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import CONTRACT, delivery, moment, rollback, source
 
@@ -110,7 +111,7 @@ def test_names_are_stable_and_differ() -> None:
 
 def test_what_is_old_is_no_news() -> None:
     """Whoever sets a sink today does not hear of last month."""
-    late = at(50) + KEPT
+    late = at(50) + TIMING.milestone_news
 
     assert len(unannounced(CONTRACT, ARRIVED, None, late - timedelta(seconds=1))) == 1
     assert unannounced(CONTRACT, ARRIVED, None, late) == ()

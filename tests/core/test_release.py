@@ -11,14 +11,14 @@ import pytest
 
 from reconciliation_contract.core.memory.effects import AllowDeletion, Effect, EmitEvent, TellLeft
 from reconciliation_contract.core.memory.memory import RollbackState
-from reconciliation_contract.core.rollback.release import PATIENCE
 from reconciliation_contract.core.values import reasons
+from reconciliation_contract.core.values.timing import TIMING
 from tests.support.builders import sha
 from tests.support.builders_core import HOLD, MARK, OWN, PIN, Case, pin, rolling_back
 
 LATE: dict[str, Any] = {
     "contract__deleting": True,
-    "seen__failed_for": PATIENCE,
+    "seen__failed_for": TIMING.deletion_patience,
     "seen__refused": "forbidden",
 }
 
@@ -100,7 +100,7 @@ def test_a_stray_copy_that_cannot_be_removed_is_told() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"seen__failed_for": PATIENCE / 2}, id="it has failed for a short time"),
+        pytest.param({"seen__failed_for": TIMING.deletion_patience / 2}, id="it has failed for a short time"),
         pytest.param({"seen__failed_for": timedelta(0)}, id="it has not failed, or not just now"),
         pytest.param({"contract__deleting": False}, id="nobody waits for the end"),
         pytest.param({"seen__fresh": False}, id="nothing is seen"),

@@ -21,6 +21,7 @@ from reconciliation_contract.core.facts.observation import (
     Unreadable,
 )
 from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness, origin
+from reconciliation_contract.core.values.timing import TIMING
 from tests.support.builders import at, revision, sha
 from tests.support.builders_core import UNHEALTHY, kustomization, moment, since, source, standing
 
@@ -94,7 +95,7 @@ def test_what_is_recorded(name: str) -> None:
 
     before = B if stage in ("seen", "detected") else DETECTED
 
-    followed = follow(before, observation)
+    followed = follow(before, observation, TIMING)
 
     assert getattr(followed.stages, stage) == expected
 
@@ -109,7 +110,7 @@ def test_what_is_recorded_stays(stage: str) -> None:
         kustomization=standing("B", 50, attempted=since("B", 50), built=since("B", 50)),
     )
 
-    followed = follow(known, later)
+    followed = follow(known, later, TIMING)
 
     assert getattr(followed.stages, stage) == moment(1)
 
@@ -118,14 +119,14 @@ def test_a_stage_is_not_before_the_one_that_precedes_it() -> None:
     """A Kustomization that was at the commit all along did not apply it before the source had it."""
     observation = seen(source=source("B", 30), kustomization=standing("B", 10))
 
-    stages = follow(B, observation).stages
+    stages = follow(B, observation, TIMING).stages
 
     assert [m and m.at for m in (stages.detected, stages.attempted, stages.applied, stages.healthy)] == [at(30)] * 4
 
 
 def test_nothing_is_attempted_before_the_source_has_it() -> None:
     """After A → B → A in Git alone, a Kustomization still at the first A says nothing of the second."""
-    followed = follow(B, seen(source=source("A", 5), kustomization=standing("B", -50)))
+    followed = follow(B, seen(source=source("A", 5), kustomization=standing("B", -50)), TIMING)
 
     assert followed == B
 
@@ -135,7 +136,7 @@ def test_a_step_that_nobody_saw_lies_in_a_window() -> None:
     states = {name: since("B", 500, exact=False) for name in ("attempted", "applied", "delivered")}
     observation = seen(source=source("B", 3), kustomization=standing("B", **states))
 
-    healthy = follow(B, observation).stages.healthy
+    healthy = follow(B, observation, TIMING).stages.healthy
 
     assert healthy == Moment(at(500), Witness.STATUS, at(3))
 
@@ -169,14 +170,14 @@ def test_a_build_lies_between_the_attempt_and_the_apply(name: str) -> None:
     """Where nobody saw its end, the stages around it say when it can have been."""
     record, expected = BUILDS[name]
 
-    assert follow(DETECTED, seen(kustomization=record)).stages.built == expected
+    assert follow(DETECTED, seen(kustomization=record), TIMING).stages.built == expected
 
 
 def test_a_status_without_a_build_gets_one_before_its_apply() -> None:
     """A delivery that was recorded before builds were followed keeps its stages in order."""
     known = replace(B, stages=Stages(detected=moment(0), attempted=moment(5), applied=moment(6)))
 
-    followed = follow(known, seen(kustomization=standing("B", 6, built=since("B", 90, exact=False))))
+    followed = follow(known, seen(kustomization=standing("B", 6, built=since("B", 90, exact=False))), TIMING)
 
     assert followed.stages.built == Moment(at(6), Witness.STATUS, at(5))
 
@@ -191,7 +192,7 @@ def failed(*seconds: float, reason: str = "HealthCheckFailed", message: str = UN
 def counted(*observed: tuple[Failure, ...]) -> Failures | None:
     delivery = DETECTED
     for failures in observed:
-        delivery = follow(delivery, seen(kustomization=kustomization(failures=failures)))
+        delivery = follow(delivery, seen(kustomization=kustomization(failures=failures)), TIMING)
     return delivery.failures
 
 
@@ -211,9 +212,9 @@ def test_a_failure_counts_once_however_often_it_is_seen() -> None:
 
 def test_success_ends_the_count() -> None:
     """A revision that stands is not failing, whatever was before."""
-    delivery = follow(DETECTED, seen(kustomization=kustomization()))
+    delivery = follow(DETECTED, seen(kustomization=kustomization()), TIMING)
 
-    after = follow(delivery, seen(kustomization=standing("B", 95)))
+    after = follow(delivery, seen(kustomization=standing("B", 95)), TIMING)
 
     assert delivery.failures is not None
     assert after.failures is None
@@ -256,7 +257,7 @@ def test_which_commit_times_are_believed(name: str) -> None:
 
 def test_a_believable_commit_time_is_recorded() -> None:
     """With the subject, for people."""
-    followed = follow(B, seen(git=git(Commit(at(-60), "Add prices"), head(seconds=4))))
+    followed = follow(B, seen(git=git(Commit(at(-60), "Add prices"), head(seconds=4))), TIMING)
 
     assert followed.stages.committed == Moment(at(-60), Witness.GIT)
     assert (followed.subject, followed.commit_problem) == ("Add prices", "")
@@ -264,15 +265,15 @@ def test_a_believable_commit_time_is_recorded() -> None:
 
 def test_a_commit_time_slightly_ahead_is_cut_to_the_first_sight() -> None:
     """Clocks differ; a commit is not made after it was seen."""
-    followed = follow(B, seen(git=git(Commit(at(5)), head(seconds=4))))
+    followed = follow(B, seen(git=git(Commit(at(5)), head(seconds=4))), TIMING)
 
     assert followed.stages.committed == Moment(at(4), Witness.GIT)
 
 
 def test_a_forged_commit_time_is_flagged_and_not_recorded() -> None:
     """What is flagged stays flagged, and is asked no more."""
-    followed = follow(B, seen(git=git(Commit(at(900)), head(seconds=4))))
-    again = follow(followed, seen(git=git(Commit(at(-5)), head(seconds=4))))
+    followed = follow(B, seen(git=git(Commit(at(900)), head(seconds=4))), TIMING)
+    again = follow(followed, seen(git=git(Commit(at(-5)), head(seconds=4))), TIMING)
 
     assert followed.stages.committed is None
     assert "claims a time" in followed.commit_problem
@@ -281,14 +282,14 @@ def test_a_forged_commit_time_is_flagged_and_not_recorded() -> None:
 
 def test_a_commit_that_cannot_be_read_says_why() -> None:
     """The reason is the reader's own."""
-    followed = follow(B, seen(git=git(Unreadable("access denied"))))
+    followed = follow(B, seen(git=git(Unreadable("access denied"))), TIMING)
 
     assert followed.commit_problem == "access denied"
 
 
 def test_a_commit_without_a_sight_is_measured_against_the_first_pass() -> None:
     """Asked for before anything was seen of it, its time must not be after the delivery began."""
-    followed = follow(B, seen(git=git(Commit(at(60)))))
+    followed = follow(B, seen(git=git(Commit(at(60)))), TIMING)
 
     assert "claims a time" in followed.commit_problem
 
@@ -373,6 +374,6 @@ def test_which_revision_is_to_be_delivered(name: str) -> None:
     """The newest that is known: Git's own head where Flux has not got it yet, else the artifact."""
     observation, expected = TARGETS[name]
 
-    goal = target(observation)
+    goal = target(observation, TIMING)
 
     assert (goal.revision if goal else None) == expected

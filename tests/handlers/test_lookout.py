@@ -15,8 +15,9 @@ import pytest
 
 from reconciliation_contract.adapters.git import AccessDenied, Malformed, NotFound, Unreachable, UnsupportedRef
 from reconciliation_contract.core.facts.observation import Commit, Source, Unreadable
+from reconciliation_contract.core.values.timing import TIMING
 from reconciliation_contract.errors import BadName, Missing, Refused, Unavailable
-from reconciliation_contract.observers.git import LONGEST_PAUSE, Key, Lookout, place_of
+from reconciliation_contract.observers.git import Key, Lookout, place_of
 from tests.support.virtual_time import START, eventually, now, passing
 from tests.support.virtual_time_git import GitScript
 
@@ -168,7 +169,7 @@ async def test_a_repository_that_does_not_answer_is_asked_ever_more_rarely() -> 
     pauses = [later - earlier for earlier, later in pairwise(failing)]
     assert pauses[0] == pytest.approx(30, rel=0.11)
     assert pauses == sorted(pauses, key=lambda pause: min(pause, 250))
-    assert max(pauses) <= LONGEST_PAUSE.total_seconds() * 1.1
+    assert max(pauses) <= TIMING.git_pause_longest.total_seconds() * 1.1
     assert "no route" in problem
     assert mended == ""
     assert 9 <= len(git.looks) <= 12

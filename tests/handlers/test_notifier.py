@@ -17,8 +17,9 @@ from reconciliation_contract.core.delivery.milestone import Milestone
 from reconciliation_contract.core.incidents.message import Kind, Notice
 from reconciliation_contract.core.memory.memory import Incident, Memory
 from reconciliation_contract.core.spec.contract import Contract, Severity
+from reconciliation_contract.core.values.timing import TIMING
 from reconciliation_contract.notifier import Notifier
-from reconciliation_contract.notifier.incident_queue import MOST, SETTLING
+from reconciliation_contract.notifier.incident_queue import MOST
 from reconciliation_contract.notifier.ledger import Key
 from tests.support.builders_core import CONTRACT, delivery, moment
 from tests.support.receiver import receiving
@@ -26,6 +27,7 @@ from tests.support.virtual_time import eventually, now, passing
 
 pytestmark = pytest.mark.looptime
 
+SETTLING = TIMING.settling.total_seconds()
 REVISION = "main@sha1:" + "a" * 40
 MINUTE = timedelta(minutes=1)
 

@@ -11,14 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation_contract.config import Settings
+from reconciliation_contract.core.values.timing import TIMING
 from reconciliation_contract.observers.store import Key, Store
 from reconciliation_contract.runtime.pace import (
     A_SECOND,
     AT_ONCE,
     IN_A_ROW,
-    LONGEST,
-    ROUND,
-    SHORT,
     Pace,
     routine,
     spread,
@@ -28,6 +26,9 @@ from reconciliation_contract.runtime.reconciler import Reconciler
 from tests.support.builders_operator import reach
 from tests.support.builders_world import World
 from tests.support.virtual_time import START, passing
+
+ROUND = TIMING.routine
+SHORT, LONGEST = TIMING.pause_short.total_seconds(), TIMING.pause_forced_longest.total_seconds()
 
 KEY = ("apps", "shop")
 MANY = [(f"team-{number % 40}", f"service-{number}") for number in range(3000)]

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation_contract.runtime.queue import FIRST_BACKOFF, LONGEST_BACKOFF, Queue
+from reconciliation_contract.core.values.timing import TIMING
+from reconciliation_contract.runtime.queue import Queue
 from tests.support.virtual_time import passing, virtually
 
 pytestmark = pytest.mark.looptime
+
+FIRST, LONGEST = TIMING.retry.total_seconds(), TIMING.retry_longest.total_seconds()
 
 
 def clock() -> float:
@@ -125,9 +128,9 @@ async def test_the_pauses_after_failures_grow_to_a_bound_and_begin_anew() -> Non
     again = queue.retry("shop")
 
     for number, pause in enumerate(pauses):
-        assert pause == pytest.approx(min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**number), rel=0.2)
-    assert again == pytest.approx(FIRST_BACKOFF, rel=0.2)
-    assert queue.retry("other") == pytest.approx(FIRST_BACKOFF, rel=0.2)
+        assert pause == pytest.approx(min(LONGEST, FIRST * 2**number), rel=0.2)
+    assert again == pytest.approx(FIRST, rel=0.2)
+    assert queue.retry("other") == pytest.approx(FIRST, rel=0.2)
 
 
 async def test_a_thousand_failures_do_not_overflow() -> None:
@@ -136,7 +139,7 @@ async def test_a_thousand_failures_do_not_overflow() -> None:
 
     pauses = [queue.retry("shop") for _ in range(1500)]
 
-    assert max(pauses) <= LONGEST_BACKOFF * 1.2
+    assert max(pauses) <= LONGEST * 1.2
 
 
 async def test_a_deadline_between_two_ticks_is_taken_without_spinning() -> None:

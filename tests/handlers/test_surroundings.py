@@ -16,8 +16,9 @@ from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.facts.observation import SourceRef
 from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values.timing import TIMING
 from reconciliation_contract.errors import ClusterError, Missing, Refused, Unavailable
-from reconciliation_contract.observers.environment import PAUSE, Surroundings
+from reconciliation_contract.observers.environment import Surroundings
 from reconciliation_contract.observers.store import Key, Store
 from tests.support import builders
 from tests.support.virtual_time import START, eventually, now, passing
@@ -196,7 +197,9 @@ async def test_a_controller_that_died_silently_is_noticed_by_its_lease() -> None
         assert "does not renew its leader Lease source-controller" in found.controller(SOURCE)[1]
 
         found.around.renewing = True
-        assert await eventually(lambda: found.controller(SOURCE)[0], "the recovery", 2 * PAUSE.total_seconds())
+        assert await eventually(
+            lambda: found.controller(SOURCE)[0], "the recovery", 2 * TIMING.environment.total_seconds()
+        )
 
 
 POD = "6d9f7b5c8-x2x4z_0b1c2d3e"
@@ -384,7 +387,9 @@ async def test_a_right_is_asked_for_seldom_and_a_lacking_one_often() -> None:
         found.around.allowed = False
         await eventually(lambda: found.surroundings.lacking(_contract()), "the loss", 400)
         found.around.allowed = True
-        await eventually(lambda: not found.surroundings.lacking(_contract()), "the grant", 3 * PAUSE.total_seconds())
+        await eventually(
+            lambda: not found.surroundings.lacking(_contract()), "the grant", 3 * TIMING.environment.total_seconds()
+        )
 
 
 def _contract(raw: dict[str, Any] | None = None) -> Contract:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields, replace
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -23,11 +25,14 @@ from reconciliation_contract.api.duration import parse_duration
 from reconciliation_contract.config import Listen, Settings, read_endpoint
 from reconciliation_contract.core.values.duration import spoken
 from reconciliation_contract.core.values.object_name import flaw_of_label, flaw_of_subdomain
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import ClusterError, Unavailable
 from reconciliation_contract.handlers.late_kinds import discover
 from reconciliation_contract.handlers.watching import configure, register
 from reconciliation_contract.runtime.operator import Operator
 from reconciliation_contract.runtime.reconciler import Follow
+
+_log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,6 +123,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="read Git on loopback and link-local addresses (playground only)",
     )
+    # For tests alone, so the help leaves it out.
+    run.add_argument("--test-time", type=_test_time, action="append", default=[], help=argparse.SUPPRESS)
     return found
 
 
@@ -169,6 +176,16 @@ def _duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _test_time(text: str) -> tuple[str, timedelta]:
+    """Read NAME=DURATION, another value for one of the operator's own times; refused in a cluster."""
+    name, _, duration = text.partition("=")
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        raise argparse.ArgumentTypeError("times are set by tests only, never in a cluster; leave it out")
+    if name not in (known := [each.name for each in fields(Timing)]):
+        raise argparse.ArgumentTypeError(f"{name!r} is no time of the operator; write one of {', '.join(known)}")
+    return name, _duration(duration)
+
+
 def _address(command: argparse.ArgumentParser, flag: str, default: Listen, text: str) -> None:
     command.add_argument(flag, type=_listen, default=f"{default.host}:{default.port}", metavar="HOST:PORT", help=text)
 
@@ -206,11 +223,12 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         git_interval=arguments.git_interval,
         git_allow_local=arguments.allow_local_git,
         kustomize=arguments.kustomize,
+        timing=replace(TIMING, **dict(arguments.test_time)),
     )
 
 
 @asynccontextmanager
-async def followed(endpoint: str) -> AsyncIterator[Follow]:
+async def followed(endpoint: str, timing: Timing) -> AsyncIterator[Follow]:
     """Send traces to a collector while the context lasts, if there is one; what waits at the end is sent.
 
     Raises `Unavailable` where what this needs is not installed.
@@ -223,7 +241,7 @@ async def followed(endpoint: str) -> AsyncIterator[Follow]:
     except ImportError as error:
         detail = f"{error.name} is not installed; install reconciliation-contract[tracing]"
         raise Unavailable("send traces to", endpoint, detail) from error
-    traces = Traces(endpoint)
+    traces = Traces(endpoint, timing)
     try:
         yield traces.follow
     finally:
@@ -232,8 +250,11 @@ async def followed(endpoint: str) -> AsyncIterator[Follow]:
 
 async def serve(settings: Settings, access: Access) -> None:
     """Run until a signal asks to stop, which kopf listens for. Raises `ClusterError` where the start fails."""
-    metrics = Metrics()
-    async with followed(settings.otlp_endpoint) as follow, Cluster(access, metrics.requested) as cluster:
+    metrics, timing = Metrics(), settings.timing
+    async with (
+        followed(settings.otlp_endpoint, timing) as follow,
+        Cluster(access, metrics.requested, timing) as cluster,
+    ):
         operator = Operator(settings, cluster, metrics=metrics, follow=follow)
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
@@ -255,6 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     settings = settings_of(parser().parse_args(arguments))
     logs.set_up(settings.log_level, settings.log_format)
+    if settings.timing != TIMING:
+        _log.warning("times are shortened for a test", extra={"times": str(settings.timing)})
     try:
         asyncio.run(serve(settings, Access.find()))
     except (ClusterError, SinkError) as error:

@@ -146,7 +146,7 @@ def report(judged: Judged) -> Decision:
     told = conditions.derive(contract, memory, seen, looks, now)
     memory = replace(memory, transitions=conditions.transitions(told))
     settled = memory.rollback == before.rollback and drift.is_written(before, memory)
-    asked = drift.requests(memory, seen, now) if settled and looks is Attention.FULL else ()
+    asked = drift.requests(contract, memory, seen, now) if settled and looks is Attention.FULL else ()
     effects = (*judged.step.effects, *announcements(before, memory, seen.kustomization), *asked)
     return Decision(memory, told, effects, _next(judged, memory), settled)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import timedelta
-from typing import Final
 
 import kopf
 
@@ -24,8 +22,6 @@ from reconciliation_contract.core.facts.source_kind import Kinds
 from reconciliation_contract.runtime.operator import Operator
 
 _log = logging.getLogger(__name__)
-
-_PAUSE: Final = timedelta(seconds=5)
 
 
 def discover(registry: kopf.OperatorRegistry, operator: Operator) -> Insights:
@@ -64,7 +60,7 @@ async def _look(
     needed = _needed(operator.store.kinds)
     groups = {group for group, _ in needed}
     while True:
-        await asyncio.sleep(_PAUSE.total_seconds())
+        await asyncio.sleep(operator.settings.timing.late_kinds.total_seconds())
         watched = {(kind.group, kind.plural) for kind in insights.watched_resources}
         if watched >= needed or not operator.store.flux_installed or not operator.sweep.synced.is_set():
             continue

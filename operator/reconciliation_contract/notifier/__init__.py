@@ -19,7 +19,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
 
 from reconciliation_contract.adapters.notification import Recorder, Sink
 from reconciliation_contract.adapters.telemetry.metrics import Metrics
@@ -28,35 +27,33 @@ from reconciliation_contract.core.facts.observation import Source
 from reconciliation_contract.core.incidents.message import identity
 from reconciliation_contract.core.memory.memory import Incident, Memory
 from reconciliation_contract.core.spec.contract import Contract, Declared
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.notifier.delivery_queue import Announcer
 from reconciliation_contract.notifier.incident_queue import Outlet
 from reconciliation_contract.notifier.ledger import Item, Key, Ledger
-from reconciliation_contract.notifier.retry import LONGEST, Attempts
-
-GATHER: Final = 5.0
-"""Seconds in which messages of the same root cause are gathered."""
-ANOTHERS: Final = 20.0
-"""Seconds in which another replica, or this one before a crash, may still say that it has sent a message."""
-ORPHANED: Final = 300.0
-"""Seconds after which a storm is looked at that perhaps nobody else ends, since its last open contract was deleted.
-After a start all contracts have been looked at by then, lest it seem to be over."""
+from reconciliation_contract.notifier.retry import Attempts
 
 
 class Notifier:
     """All queues."""
 
-    def __init__(self, sinks: Sequence[Sink], tell: Callable[[set[Key]], None], metrics: Metrics) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink], tell: Callable[[set[Key]], None], metrics: Metrics, timing: Timing = TIMING
+    ) -> None:
+        self._timing = timing
         self._ledger = Ledger()
         self._outlets: list[Outlet] = []
         self._announcers: list[Announcer] = []
         self.sinks = tuple(sink.name for sink in sinks)
         for sink in sinks:
             # A sink that forgets would take what is open for over.
-            attempts = Attempts(sink.name, metrics, sink.repeats / 2 or LONGEST)
-            queues: list[Outlet | Announcer] = [outlet := Outlet(sink, attempts, self._ledger, tell, metrics)]
+            attempts = Attempts(sink.name, metrics, sink.repeats / 2, timing)
+            outlet = Outlet(sink, attempts, self._ledger, tell, metrics, timing=timing)
+            queues: list[Outlet | Announcer] = [outlet]
             self._outlets.append(outlet)
             if isinstance(sink, Recorder):
-                queues.append(announcer := Announcer(sink, Attempts(sink.name, metrics), tell, metrics))
+                own = Attempts(sink.name, metrics, timing=timing)
+                queues.append(announcer := Announcer(sink, own, tell, metrics))
                 self._announcers.append(announcer)
             metrics.sense_sink(sink.name, partial(_failing, queues))
 
@@ -88,8 +85,10 @@ class Notifier:
             outlet.keep(key, {item.id for item in lacking})
             for item in lacking:
                 mine = item.incident.count > known.get(item.id, 0)
-                owed = ORPHANED if item.incident.closed_at and outlet.storm(item) else ANOTHERS
-                outlet.offer(item, GATHER if mine else owed)
+                timing = self._timing
+                grouped = item.incident.closed_at and outlet.storm(item)
+                owed = timing.group_orphaned if grouped else timing.replica_wait
+                outlet.offer(item, (timing.grouping if mine else owed).total_seconds())
 
     def announced(self, key: Key) -> frozenset[str]:
         """Which milestones of a contract all recorders took, as far as the status does not say so."""
@@ -111,7 +110,8 @@ class Notifier:
         for announcer in self._announcers:
             announcer.know(key, {each.id for each in lacking}, done)
             for each in lacking:
-                announcer.offer(each, ANOTHERS if each.id in known else 0.0)
+                wait = self._timing.replica_wait.total_seconds()
+                announcer.offer(each, wait if each.id in known else 0.0)
 
     def forget(self, key: Key) -> None:
         """Forget a contract that is gone: what was open of it is told no more."""
@@ -125,7 +125,7 @@ class Notifier:
         """Know a contract's incidents; where one of a storm is gone that was open, the storm may be over."""
         if self._ledger.put(key, items):
             for outlet in self._outlets:
-                outlet.wake(ORPHANED)
+                outlet.wake(self._timing.group_orphaned.total_seconds())
 
     async def run(self) -> None:
         """Run all queues, for ever."""

@@ -10,6 +10,7 @@ from typing import Final
 from reconciliation_contract.adapters.notification import Sink
 from reconciliation_contract.adapters.telemetry.metrics import Metrics
 from reconciliation_contract.core.incidents.message import Notice
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.notifier.grouping import letters
 from reconciliation_contract.notifier.ledger import Item, Key, Ledger, Told
 from reconciliation_contract.notifier.pending import Waiting
@@ -18,8 +19,6 @@ from reconciliation_contract.notifier.retry import Attempts
 MOST: Final = 1000
 """Causes and single incidents that wait for one sink; of more the oldest is dropped, until a later pass notes it
 again."""
-SETTLING: Final = 20.0
-"""Seconds after the start until all contracts have been looked at: a storm may seem to be over before that."""
 TOGETHER: Final = 250
 """Messages in one request to a sink that wants everything; writing them must not hold up the passes."""
 
@@ -28,8 +27,16 @@ class Outlet:
     """Where one sink's messages wait."""
 
     def __init__(
-        self, sink: Sink, attempts: Attempts, ledger: Ledger, tell: Callable[[set[Key]], None], metrics: Metrics
+        self,
+        sink: Sink,
+        attempts: Attempts,
+        ledger: Ledger,
+        tell: Callable[[set[Key]], None],
+        metrics: Metrics,
+        *,
+        timing: Timing = TIMING,
     ) -> None:
+        self._settling = timing.settling.total_seconds()
         self.sink = sink
         self.attempts = attempts
         self._ledger = ledger
@@ -65,7 +72,7 @@ class Outlet:
 
     async def run(self) -> None:
         """Tell for ever."""
-        self._settled_at = asyncio.get_running_loop().time() + SETTLING
+        self._settled_at = asyncio.get_running_loop().time() + self._settling
         while True:
             batch = await self._next()
             if self.sink.repeats:

@@ -9,25 +9,22 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
-from typing import Final
 
 from reconciliation_contract.adapters.notification import SinkError, Undeliverable
 from reconciliation_contract.adapters.telemetry.metrics import Metrics
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 _log = logging.getLogger(__name__)
-
-SHORTEST: Final = 1.0
-LONGEST: Final = 300.0
-"""Seconds between two tries of a sink that fails."""
 
 
 class Attempts:
     """At one sink, by one queue."""
 
-    def __init__(self, sink: str, metrics: Metrics, longest: float = LONGEST) -> None:
+    def __init__(self, sink: str, metrics: Metrics, longest: float = 0.0, timing: Timing = TIMING) -> None:
         self._sink = sink
         self._metrics = metrics
-        self._longest = longest
+        self._first = timing.sink_retry.total_seconds()
+        self._longest = longest or timing.sink_retry_longest.total_seconds()
         self._failures = 0
         self._failing_since = 0.0
         self.not_before = 0.0
@@ -71,7 +68,7 @@ class Attempts:
         if not self._failures:
             self._failing_since = now
             _log.warning("a sink does not take messages", extra={"sink": self._sink, "error": problem})
-        pause = min(self._longest, SHORTEST * 2 ** min(self._failures, 12))
+        pause = min(self._longest, self._first * 2 ** min(self._failures, 12))
         self._failures += 1
         jitter = random.uniform(0.5, 1)  # noqa: S311 - only so that not all ask at once
         self.not_before = now + max(pause * jitter, min(self._longest, asked))

@@ -33,12 +33,6 @@ from reconciliation_contract.observers.store import Key, Store
 _log = logging.getLogger(__name__)
 
 CONTROLLERS: Final = ("source-controller", "kustomize-controller")
-PAUSE: Final = timedelta(seconds=15)
-"""Between two looks."""
-RIGHTS_LAST: Final = timedelta(minutes=5)
-"""How long a right that was there is believed to be."""
-LACKING_LASTS: Final = timedelta(seconds=10)
-"""How long a right that was lacking is believed to be: whoever grants it watches the status."""
 _POD: Final = re.compile(r"^(.+)-[a-z0-9]{5,10}-[a-z0-9]{5}_")
 """Who holds a leader Lease: a pod of a Deployment, as client-go writes it. That of a shard is named by a hash."""
 _CORRECTION: Final = (("patch", "kustomize.toolkit.fluxcd.io", "kustomizations"),)
@@ -102,6 +96,7 @@ class Surroundings:
         self._tell = tell
         self._clock = clock
         self._settings = settings
+        self._timing = settings.timing
         self._renewals: dict[str, tuple[str, datetime]] = {}
         self._asked: dict[Identity, tuple[datetime, str]] = {}
         self.facts = Facts()
@@ -136,7 +131,7 @@ class Surroundings:
                     self.facts = facts
                     self._tell(set(self._store.contracts))
                 self.looked.set()
-            await asyncio.sleep(PAUSE.total_seconds() if self.looked.is_set() else 1)
+            await asyncio.sleep(self._timing.environment.total_seconds() if self.looked.is_set() else 1)
 
     async def _look(self) -> Facts:
         flux = self._settings.flux_namespace
@@ -191,7 +186,7 @@ class Surroundings:
             if renewed != known:
                 self._renewals[own] = (renewed, now)
                 continue
-            patience = timedelta(seconds=read_number(spec, "leaseDurationSeconds") or 35) + PAUSE
+            patience = timedelta(seconds=read_number(spec, "leaseDurationSeconds") or 35) + self._timing.environment
             if now - since > patience:
                 yield f"{name} does not renew its leader Lease {own} (last {renewed}); restart it"
 
@@ -218,7 +213,7 @@ class Surroundings:
         if who not in self._asked:
             return True
         asked_at, lacking = self._asked[who]
-        return now - asked_at > (LACKING_LASTS if lacking else RIGHTS_LAST)
+        return now - asked_at > (self._timing.right_missed if lacking else self._timing.right_believed)
 
     async def _ask(self, who: Identity, now: datetime, slots: asyncio.Semaphore) -> None:
         """Ask for what is due; what cannot be told stays as it was known, and concerns nobody else."""

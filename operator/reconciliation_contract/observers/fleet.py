@@ -8,14 +8,16 @@ from datetime import datetime
 from reconciliation_contract.api.status.fleet import pulse
 from reconciliation_contract.core.rollback.fleet_brake import Fleet, Pulse, brake
 from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.observers.store import Key, Store
 
 
 class Pulses:
     """Keeps the few facts of each contract that the brake asks for. It belongs to one event loop."""
 
-    def __init__(self, store: Store, least: int) -> None:
+    def __init__(self, store: Store, least: int, timing: Timing = TIMING) -> None:
         self._store = store
+        self._window = timing.brake_window
         self._least = least
         self._filled = False
         self._pulses: dict[Key, Pulse] = {}
@@ -45,7 +47,8 @@ class Pulses:
         mine = self._pulses.get(key)
         if mine is None:
             return ""
-        fleet = Fleet(len(self._pulses), len(self._sources), self._failing.values(), self._begun.values())
+        failing, begun = self._failing.values(), self._begun.values()
+        fleet = Fleet(len(self._pulses), len(self._sources), failing, begun, self._window)
         return brake(mine, fleet, self._least, now)
 
     def _drop(self, key: Key) -> None:

@@ -20,6 +20,7 @@ from reconciliation_contract.adapters import git
 from reconciliation_contract.adapters.kubernetes.client import SECRETS, Cluster
 from reconciliation_contract.api.kubernetes.raw import read_map, read_strings
 from reconciliation_contract.core.facts.observation import Commit, Git, Head, Source, Unreadable
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import BadName, ClusterError, Refused
 from reconciliation_contract.observers.supervisor import BUG, Keeper
 
@@ -29,8 +30,6 @@ Place = tuple[str, tuple[tuple[str, str], ...], str, str]
 
 _log = logging.getLogger(__name__)
 
-LONGEST_PAUSE: Final = timedelta(minutes=5)
-"""Between two looks at a repository that does not answer."""
 TRIES: Final = 3
 """Before the time of a commit counts as not to be had."""
 _COMMITS: Final = 64
@@ -68,7 +67,9 @@ class Lookout:
         interval: timedelta,
         *,
         keeper: Keeper | None = None,
+        timing: Timing = TIMING,
     ) -> None:
+        self._longest_pause = timing.git_pause_longest
         self._reader = reader
         self._cluster = cluster
         self._tell = tell
@@ -137,7 +138,7 @@ class Lookout:
                 return  # commits can still be read, the head of such a ref cannot
             except (git.GitError, ClusterError) as error:
                 post.failures += 1
-                pause = min(LONGEST_PAUSE, self._interval * 2 ** min(post.failures, 8))
+                pause = min(self._longest_pause, self._interval * 2 ** min(post.failures, 8))
                 self._found(post, replace(post.facts, problem=str(error), refless=False, looked=True), quiet=True)
             await asyncio.sleep(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 

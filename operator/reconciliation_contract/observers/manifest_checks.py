@@ -38,6 +38,7 @@ from reconciliation_contract.core.spec.ignore_rules import Exemptions, IgnoreRul
 from reconciliation_contract.core.values.diff import Difference, comparable, differences
 from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.core.values.text import bounded
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import BadName, Powerless, Refused, Unavailable
 
 _DIFFERENCES: Final = 64
@@ -85,15 +86,17 @@ class Trial:
         flux: Callable[[], Started] = Started,
         *,
         kinds: Kinds = SOURCE_KINDS,
+        timing: Timing = TIMING,
     ) -> None:
+        self._timing = timing
         self._cluster = cluster
         self._builder = builder
         self._clock = clock
         self._account = service_account_user(*flux_account)
         self._flux = flux
         self._kinds = kinds
-        self._validating = DryRun(cluster, clock)
-        self._comparing = DryRun(cluster, clock)
+        self._validating = DryRun(cluster, clock, timing)
+        self._comparing = DryRun(cluster, clock, timing)
         """Neither waits for the other: a new revision is not to stand in line behind all comparisons."""
 
     async def validate(
@@ -119,7 +122,7 @@ class Trial:
         The census is of just before, so what changes from then on shows in the next one; None without a comparison.
         """
         try:
-            subject = await self._subject(found.namespace, found.name, None, hash_, timedelta(seconds=30))
+            subject = await self._subject(found.namespace, found.name, None, hash_, self._timing.comparison_limit)
             counted = await self.count(found, subject.applier.user, metadata_scan.places(_inventory(found)))
             exempt = Exemptions(rules, ignore_rules(subject.kustomization))
             drift = await self._compare(hash_, subject, exempt, counted)
@@ -149,7 +152,8 @@ class Trial:
             finally:
                 await asyncio.sleep(pause)
         inventory = _inventory(found)
-        strays = metadata_scan.orphans(members, inventory, self._clock()) if found.prunes else ()
+        young, now = self._timing.young_object, self._clock()
+        strays = metadata_scan.orphans(members, inventory, now, young) if found.prunes else ()
         mark = metadata_scan.mark(members, inventory, strays)
         return Census(user, tuple(listed), mark, strays, bounded(unlisted, _UNLISTED))
 

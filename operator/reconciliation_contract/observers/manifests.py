@@ -23,6 +23,7 @@ from reconciliation_contract.core.memory.budget import PromiseName
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.comparison_trigger import Occasion, occasion_of
 from reconciliation_contract.core.spec.contract import Contract, DriftMode
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import ClusterError
 from reconciliation_contract.observers.manifest_checks import Moved, Trial
 
@@ -32,18 +33,6 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
 """Contracts that are validated at once, and as many that are compared."""
-_AGAIN: Final = timedelta(seconds=30)
-"""Before the next try where the API server did not answer, or Flux was at work."""
-_OLDEST: Final = timedelta(minutes=10)
-"""Age from which on a comparison is not believed, unless two intervals are longer."""
-_DRIFTED: Final = timedelta(minutes=1)
-"""The longest time between comparisons while there is drift."""
-_TROUBLED: Final = timedelta(minutes=5)
-"""The longest time between comparisons while something cannot be compared."""
-_ROUND: Final = timedelta(seconds=15)
-"""The shortest time between two rounds of the census."""
-_BREATH: Final = 0.5
-"""Seconds after each of its requests."""
 
 
 @dataclass
@@ -78,12 +67,12 @@ class _Post:
         self.due, self.hurried = soon, True
         return True
 
-    def be_patient(self, found: Drift, now: datetime, longest: timedelta) -> None:
+    def be_patient(self, found: Drift, now: datetime, first: timedelta, longest: timedelta) -> None:
         """Space out what censuses ask for: an object that others write to all the time is no reason to compare."""
         if not self.hurried:
             self.patience /= 2
         elif self.drift and self.drift.digest == found.digest:
-            self.patience = min(longest, max(_ROUND, self.patience * 2))
+            self.patience = min(longest, max(first, self.patience * 2))
         else:
             self.patience = timedelta(0)
         self.hurried, self.calm_until = False, now + self.patience
@@ -101,7 +90,9 @@ class Inspection:
         tell: Callable[[set[Key]], None],
         compared: Callable[[Drift], None],
         clock: Callable[[], datetime],
+        timing: Timing = TIMING,
     ) -> None:
+        self._timing = timing
         self._trial = trial
         self._tell = tell
         self._compared = compared
@@ -186,7 +177,7 @@ class Inspection:
                 return
             except ClusterError as error:
                 _log.info("a revision cannot be validated now", extra={"contract": key, "error": str(error)})
-                await asyncio.sleep(_AGAIN.total_seconds())
+                await asyncio.sleep(self._timing.manifests_retry.total_seconds())
             except Exception:  # noqa: BLE001 - ours: this contract only, never the others
                 _log.exception("a validation failed; please report this", extra={"contract": key})
                 post.validation = Validation(hash_, self._clock(), problem=_BUG)
@@ -218,12 +209,12 @@ class Inspection:
         self._begin(post, PromiseName.DRIFT, self._compare(key, post, contract, found, occasion.hash), key)
 
     async def _compare(self, key: Key, post: _Post, contract: Contract, subject: Kustomization, hash_: str) -> None:
-        pause, found, why = _AGAIN, post.drift, "Flux was at work each time"
+        pause, found, why = self._timing.manifests_retry, post.drift, "Flux was at work each time"
         try:
             async with self._turns[PromiseName.DRIFT]:
                 found, post.census = await self._trial.compare(subject, hash_, contract.promises.drift_ignore)
-            pause, post.compared_at = _pause(contract, found), self._clock()
-            post.be_patient(found, self._clock(), contract.promises.drift_interval)
+            pause, post.compared_at = _pause(contract, found, self._timing), self._clock()
+            post.be_patient(found, self._clock(), self._timing.scan_round, contract.promises.drift_interval)
             self._compared(found)
         except Moved:
             pass
@@ -241,7 +232,7 @@ class Inspection:
         """Say of a comparison that is too old to be believed that nothing is known any more."""
         if post.compared_at is None:
             post.compared_at = self._clock()
-        patience = max(_OLDEST, contract.promises.drift_interval * 2)
+        patience = max(self._timing.comparison_believed, contract.promises.drift_interval * 2)
         if post.drift and not post.drift.problem and self._clock() - post.compared_at > patience:
             since = f"{post.compared_at:%Y-%m-%d %H:%M} UTC"
             post.drift = Drift(post.drift.hash, problem=f"nothing could be compared since {since}: {why}")
@@ -255,12 +246,15 @@ class Inspection:
             for key, post in tuple(self._posts.items()):
                 if post.found and post.census and post.due:
                     await self._count(key, post, post.found, post.census)
-            await asyncio.sleep(max(_BREATH, (_ROUND - (self._clock() - began)).total_seconds()))
+            left = self._timing.scan_round - (self._clock() - began)
+            await asyncio.sleep(max(self._timing.scan_request, left).total_seconds())
 
     async def _count(self, key: Key, post: _Post, found: Kustomization, known: Census) -> None:
         """Have a contract compared soon where a census of it comes out otherwise than before its last comparison."""
         try:
-            fresh = await self._trial.count(found, known.user, known.places, _BREATH)
+            fresh = await self._trial.count(
+                found, known.user, known.places, self._timing.scan_request.total_seconds()
+            )
         except ClusterError as error:
             _log.info("no census can be made now", extra={"contract": key, "error": str(error)})
             return
@@ -271,12 +265,12 @@ class Inspection:
             self._tell({key})
 
 
-def _pause(contract: Contract, found: Drift) -> timedelta:
+def _pause(contract: Contract, found: Drift, timing: Timing) -> timedelta:
     """Time to the next comparison; after drift, or trouble, it is shorter, so that its end is noticed."""
     interval = contract.promises.drift_interval
     if found.drifted:
-        return min(interval, _DRIFTED)
-    return min(interval, _TROUBLED) if found.problem else interval
+        return min(interval, timing.comparison_drifted)
+    return min(interval, timing.comparison_troubled) if found.problem else interval
 
 
 _BUG: Final = "the operator failed at it; see its log, and please report it"

@@ -22,6 +22,7 @@ from reconciliation_contract.core.facts.pruning import Departure, Departures, Fa
 from reconciliation_contract.core.memory.budget import PromiseName, Verdict
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.spec.contract import Contract
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import ClusterError, Refused
 from reconciliation_contract.observers.supervisor import Keeper
 
@@ -29,13 +30,8 @@ Key = tuple[str, str]
 
 _log = logging.getLogger(__name__)
 
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 15.0
-"""Seconds between two rounds of looks at what one contract awaits."""
 _AT_ONCE: Final = 4
 """Looks under way at once, all contracts together."""
-_BREATH: Final = 0.04
-"""Seconds that a look's turn lasts at least: a hundred looks a second at most."""
 
 
 @dataclass
@@ -60,11 +56,14 @@ class Removals:
         tell: Callable[[set[Key]], None],
         clock: Callable[[], datetime],
         keeper: Keeper | None = None,
+        timing: Timing = TIMING,
     ) -> None:
         self._live = live
         self._tell = tell
         self._clock = clock
         self._keeper = keeper or Keeper()
+        self._timing = timing
+        self._turn = timing.pruning_turn.total_seconds()
         self._cases: dict[Key, _Case] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -114,7 +113,7 @@ class Removals:
     # Looking --------------------------------------------------------------------------------------------------------
 
     async def _follow(self, key: Key, case: _Case) -> None:
-        pause, last = _FIRST_PAUSE, self._clock()
+        pause, last = self._timing.pruning.total_seconds(), self._clock()
         while _awaited(case.departures):
             began, before = self._clock(), case.departures
             looks = await asyncio.gather(*(self._look(case.owner, each) for each in _awaited(before)))
@@ -124,8 +123,8 @@ class Removals:
                 self._tell({key})
             last = began
             ahead = [(at - self._clock()).total_seconds() for at in deadlines if at >= self._clock()]
-            await asyncio.sleep(min([pause, *(seconds + _BREATH for seconds in ahead)]))
-            pause = min(_LONGEST_PAUSE, pause * 1.5)
+            await asyncio.sleep(min([pause, *(seconds + self._turn for seconds in ahead)]))
+            pause = min(self._timing.pruning_longest.total_seconds(), pause * 1.5)
 
     async def _look(self, owner: str, departed: Departure) -> Departure | None:
         """How an object stands now; None where that cannot be told."""
@@ -141,7 +140,7 @@ class Removals:
                 _log.info("an object cannot be looked at now", extra={"object": departed.name, "error": str(error)})
                 return None
             finally:
-                await asyncio.sleep(_BREATH)
+                await asyncio.sleep(self._turn)
             return fate(departed, found, owner, self._clock())
 
 

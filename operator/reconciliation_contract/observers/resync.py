@@ -29,10 +29,6 @@ from reconciliation_contract.observers.store import Key, Record, Store
 
 _log = logging.getLogger(__name__)
 
-_WITHOUT_FLUX: Final = 5.0
-"""Seconds between comparisons while Flux is not installed: somebody waits for it to be noticed."""
-_FIRST_PAUSE: Final = 0.2
-"""Seconds between comparisons until the store is filled."""
 _FEW: Final = 10
 """Objects that a working watch may have lost; more of them, and it lags."""
 _Versioned = Record | Kustomization | Source
@@ -72,6 +68,7 @@ class Sweep:
         self._tell = tell
         self._clock = clock
         self._settings = settings
+        self._timing = settings.timing
         self._began_at = clock()
         self._alive_at: datetime | None = None
         self._note = note
@@ -107,12 +104,16 @@ class Sweep:
 
     async def run(self) -> None:
         """Sweep for ever."""
-        longest, pause = self._settings.sweep_interval.total_seconds(), _FIRST_PAUSE
+        timing = self._timing
+        longest, first, bare = (
+            each.total_seconds() for each in (timing.resync, timing.resync_first, timing.resync_without_flux)
+        )
+        pause = first
         while True:
             try:
                 await self._once()
-                steady = longest if self._store.flux_installed else min(longest, _WITHOUT_FLUX)
-                pause = steady if self.synced.is_set() else _FIRST_PAUSE
+                steady = longest if self._store.flux_installed else min(longest, bare)
+                pause = steady if self.synced.is_set() else first
             except ClusterError as error:
                 if str(error) != self._problem:
                     _log.warning("the cluster cannot be compared with what is known", extra={"error": str(error)})
@@ -211,7 +212,7 @@ class Sweep:
         self._store.note(API_SERVER, False, self._clock())
 
     def _stale(self) -> bool:
-        return self._alive_at is None or self.age() > self._settings.stale_after
+        return self._alive_at is None or self.age() > self._timing.stale_after
 
     def _judge(self) -> None:
         fresh = not self._stale()

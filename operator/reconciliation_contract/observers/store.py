@@ -28,6 +28,7 @@ from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SOURC
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.dependencies import root_cause
 from reconciliation_contract.core.spec.contract import Contract, Declared, DriftMode, InvalidContract, RollbackMode
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -101,7 +102,8 @@ def _seniority(contract: Contract) -> tuple[datetime, str]:
 class Store:
     """The one place that remembers objects. It belongs to one event loop and is not thread-safe."""
 
-    def __init__(self, kinds: Kinds = SOURCE_KINDS) -> None:
+    def __init__(self, kinds: Kinds = SOURCE_KINDS, timing: Timing = TIMING) -> None:
+        self._timing = timing
         self.kinds = kinds
         """Kinds of sources that can be followed, by name."""
         self.contracts: dict[Key, Record] = {}
@@ -126,7 +128,7 @@ class Store:
         """Take a contract; an older version than the one known is ignored."""
         key, version = key_of(raw), read_text(read_map(raw, "metadata"), "resourceVersion")
         known = self.contracts.get(key)
-        parsed = parse_contract(raw)
+        parsed = replace(parse_contract(raw), timing=self._timing)
         if known and not newer(version, known.resource_version):
             return set()
         if known and known.contract.uid != parsed.uid:

@@ -7,19 +7,19 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Final
 
+from reconciliation_contract.core.values.timing import TIMING, Timing
+
 _log = logging.getLogger(__name__)
 
 BUG: Final = "the operator failed at it; see its log, and please report it"
 """What is told of facts that are missing through a fault of ours."""
-_FIRST_PAUSE: Final = 15.0
-_LONGEST_PAUSE: Final = 300.0
-"""Seconds before work that broke is begun anew; doubled each time."""
 
 
 class Keeper:
     """Begins work and keeps it going; ``count`` is called for each fault."""
 
-    def __init__(self, count: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, count: Callable[[], None] = lambda: None, timing: Timing = TIMING) -> None:
+        self._timing = timing
         self._count = count
 
     def begin(
@@ -34,7 +34,7 @@ class Keeper:
     async def _keep(
         self, work: Callable[[], Coroutine[None, None, None]], name: str, broke: Callable[[], None]
     ) -> None:
-        pause = _FIRST_PAUSE
+        pause = self._timing.restart
         while True:
             try:
                 await work()
@@ -42,7 +42,7 @@ class Keeper:
                 _log.exception("work broke off and begins anew; please report this", extra={"work": name})
                 self._count()
                 broke()
-                await asyncio.sleep(pause)
-                pause = min(_LONGEST_PAUSE, pause * 2)
+                await asyncio.sleep(pause.total_seconds())
+                pause = min(self._timing.restart_longest, pause * 2)
             else:
                 return

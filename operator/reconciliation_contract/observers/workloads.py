@@ -31,6 +31,7 @@ from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.availability import in_flight
 from reconciliation_contract.core.spec.contract import Contract, Minimum
 from reconciliation_contract.core.values.object_key import ObjectKey
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import BadName, ClusterError, Missing, Refused, Unavailable
 from reconciliation_contract.observers.supervisor import BUG, Keeper
 
@@ -42,10 +43,6 @@ WATCHED: Final = 20
 """Deliveries whose workloads are watched at once."""
 FOLLOWED: Final = 120
 """Deliveries whose workloads are followed at once, those beyond `WATCHED` by polling."""
-_POLL: Final = 2.0
-"""Seconds between two polls."""
-_PAUSE: Final = 1.0
-"""Seconds before a request that failed is made again."""
 _RESOURCES: Final = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFUL_SETS, "DaemonSet": DAEMON_SETS}
 _FLUX: Final = "kustomize.toolkit.fluxcd.io"
 
@@ -77,11 +74,13 @@ class Rollouts:
         tell: Callable[[set[Key]], None],
         clock: Callable[[], datetime],
         keeper: Keeper | None = None,
+        timing: Timing = TIMING,
     ) -> None:
         self._cluster = cluster
         self._tell = tell
         self._clock = clock
         self._keeper = keeper or Keeper()
+        self._timing = timing
         self._cases: dict[Key, _Case] = {}
 
     def facts(self, key: Key) -> Rollout | None:
@@ -153,7 +152,7 @@ class Rollouts:
             try:
                 version = await self._list(key, case, kind, namespace)
                 if polls:
-                    await asyncio.sleep(_POLL)
+                    await asyncio.sleep(self._timing.workload_poll.total_seconds())
                     continue
                 await self._watch(key, case, (kind, resource, namespace), version)
             except BadName as error:
@@ -170,7 +169,7 @@ class Rollouts:
             except ClusterError as error:
                 _log.info("workloads cannot be followed now", extra={"contract": key, "error": str(error)})
                 case.gap = case.gap or (f"the API server did not answer: {error.detail}" if case.began_at else "")
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._timing.workload_retry.total_seconds())
 
     async def _list(self, key: Key, case: _Case, kind: str, namespace: str) -> str:
         found, version = await self._cluster.select(_RESOURCES[kind], namespace, label_selector(case.labels))
@@ -197,7 +196,7 @@ class Rollouts:
                         self._note(key, case, _key(kind, raw), sample, self._clock(), first=False)
             except Unavailable as error:
                 _log.info("a watch of workloads broke", extra={"contract": key, "error": str(error)})
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(self._timing.workload_retry.total_seconds())
 
     def _looked(self, case: _Case) -> None:
         if not case.waiting and case.began_at is None:

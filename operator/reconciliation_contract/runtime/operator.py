@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
 
 from reconciliation_contract.adapters.git import Git, GitSettings
 from reconciliation_contract.adapters.kubernetes.client import Cluster
@@ -44,9 +43,6 @@ from reconciliation_contract.runtime.reconciler import Follow, Reach, Reconciler
 
 _log = logging.getLogger(__name__)
 
-_PULSE: Final = 1.0
-"""Seconds between two beats."""
-
 
 def utc_now() -> datetime:
     """Read the wall clock."""
@@ -55,13 +51,16 @@ def utc_now() -> datetime:
 
 def sinks(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Sink]:
     """Make the sinks that are set. Raises `SinkError` where one can never work."""
+    timing = settings.timing
     if settings.flux_events:
-        yield FluxSink(settings.flux_events, socket.gethostname(), commit_statuses=settings.flux_commit_statuses)
-    yield from alertmanager_sinks(settings.alertmanagers, settings.alertmanager_token_file, clock)
+        yield FluxSink(
+            settings.flux_events, socket.gethostname(), commit_statuses=settings.flux_commit_statuses, timing=timing
+        )
+    yield from alertmanager_sinks(settings.alertmanagers, settings.alertmanager_token_file, clock, timing)
     if settings.cloudevents:
-        yield CloudEventsSink(settings.cloudevents, settings.cloudevents_token_file)
+        yield CloudEventsSink(settings.cloudevents, settings.cloudevents_token_file, timing)
     if settings.notify_urls_file:
-        yield from apprise_sinks(settings.notify_urls_file)
+        yield from apprise_sinks(settings.notify_urls_file, timing)
 
 
 class Operator:
@@ -79,23 +78,26 @@ class Operator:
         builder: Builds | None = None,
         kinds: Kinds = SOURCE_KINDS,
     ) -> None:
+        timing = settings.timing
         self.settings = settings
         self.clock = clock
-        self.store = Store(kinds)
-        self.queue: Queue[Key] = Queue()
+        self.store = Store(kinds, timing)
+        self.queue: Queue[Key] = Queue(timing)
         self.metrics = metrics or Metrics()
         reader = reader or Git(GitSettings(allow_local=settings.git_allow_local))
-        keeper = Keeper(partial(self.metrics.failed, "bug"))
-        self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval, keeper=keeper)
-        self.removals = Removals(LiveObjects(cluster, clock), self.tell, clock, keeper)
+        keeper = Keeper(partial(self.metrics.failed, "bug"), timing)
+        self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval, keeper=keeper, timing=timing)
+        self.removals = Removals(LiveObjects(cluster, clock, timing), self.tell, clock, keeper, timing)
         builder = builder or Builder(cluster, settings.kustomize)
         account = (settings.flux_namespace, settings.flux_account)
-        trial = Trial(cluster, builder, clock, account, lambda: self.surroundings.facts.kustomize, kinds=kinds)
-        self.inspection = Inspection(trial, self.tell, self.metrics.compared, clock)
-        self.rollouts = Rollouts(cluster, self.tell, clock, keeper)
+        trial = Trial(
+            cluster, builder, clock, account, lambda: self.surroundings.facts.kustomize, kinds=kinds, timing=timing
+        )
+        self.inspection = Inspection(trial, self.tell, self.metrics.compared, clock, timing)
+        self.rollouts = Rollouts(cluster, self.tell, clock, keeper, timing)
         self.events = Events(cluster, clock, socket.gethostname(), self.metrics.told)
         self.surroundings = Surroundings(self.store, cluster, self.tell, clock, settings)
-        self.notifier = Notifier([*sinks(settings, clock)], self.tell, self.metrics)
+        self.notifier = Notifier([*sinks(settings, clock)], self.tell, self.metrics, timing)
         reach = Reach(
             cluster=cluster,
             flux=Flux(cluster, settings.default_service_account),
@@ -113,8 +115,8 @@ class Operator:
         self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.sweep = Sweep(self.store, cluster, self.tell, clock, settings, note=self.metrics.missed)
-        self._readers = Readers(cluster, clock)
-        self._heart = Heartbeat()
+        self._readers = Readers(cluster, clock, timing)
+        self._heart = Heartbeat(timing)
         self._be_sensed()
 
     def _be_sensed(self) -> None:
@@ -188,9 +190,9 @@ class Operator:
 
     async def _beat(self) -> None:
         """Say each second how the operator is, for probes, and how late the event loop came to it."""
-        loop = asyncio.get_running_loop()
+        loop, beat = asyncio.get_running_loop(), self.settings.timing.loop_beat.total_seconds()
         while True:
             self._heart.beat(self._alive(), self.sweep.unready())
-            due = loop.time() + _PULSE
-            await asyncio.sleep(_PULSE)
+            due = loop.time() + beat
+            await asyncio.sleep(beat)
             self.metrics.lagged(max(0.0, loop.time() - due))

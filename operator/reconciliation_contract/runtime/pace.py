@@ -12,18 +12,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from reconciliation_contract.core.values.timing import TIMING, Timing
+
 Key = tuple[str, str]
 
-ROUND: Final = timedelta(minutes=5)
-"""A contract is looked at this often, whatever happens."""
-AFTERWARDS: Final = 0.01
-"""Seconds from a due time to the look: a verdict turns just after its deadline."""
-SHORT: Final = 0.2
-"""A pause in seconds that is shorter than this is for what has to be done at once."""
 IN_A_ROW: Final = 8
 """Short pauses in a row that the longest chain of acts may need."""
-LONGEST: Final = 60.0
-"""Seconds that a contract without a pause is made to wait at most."""
 AT_ONCE: Final = 50
 """Contracts that are looked at without being spread."""
 A_SECOND: Final = 250.0
@@ -35,9 +29,10 @@ def phase(key: Key) -> float:
     return zlib.crc32("/".join(key).encode()) / 2**32
 
 
-def routine(key: Key, now: datetime) -> datetime:
+def routine(key: Key, now: datetime, every: timedelta = TIMING.routine) -> datetime:
     """When a contract has its next routine look."""
-    ahead = (phase(key) * ROUND.total_seconds() - now.timestamp()) % ROUND.total_seconds()
+    round_ = every.total_seconds()
+    ahead = (phase(key) * round_ - now.timestamp()) % round_
     return now + timedelta(seconds=ahead)
 
 
@@ -52,19 +47,21 @@ def spread(keys: Iterable[Key]) -> Iterator[tuple[Key, float]]:
 class Pace:
     """Keeps pauses between the looks at one contract. It belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing = TIMING) -> None:
+        self._least = timing.pause_short.total_seconds()
+        self._longest = timing.pause_forced_longest.total_seconds()
         self._short: dict[Key, int] = {}
 
     def pause(self, key: Key, seconds: float) -> tuple[float, bool]:
         """How long to wait really where a pass asks for a look in some seconds, and whether it was made to."""
-        if seconds >= SHORT:
+        if seconds >= self._least:
             self._short.pop(key, None)
             return seconds, False
         before = self._short.get(key, 0)
         self._short[key] = before + 1
         if before < IN_A_ROW:
             return max(0.0, seconds), False
-        return min(LONGEST, SHORT * 2.0 ** min(before - IN_A_ROW, 16)), True
+        return min(self._longest, self._least * 2.0 ** min(before - IN_A_ROW, 16)), True
 
     def forget(self, key: Key) -> None:
         """Forget a contract that is gone."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+from datetime import timedelta
 from typing import Generic, TypeVar
+
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 K = TypeVar("K")
 
-FIRST_BACKOFF = 0.25
-"""Seconds before the first retry; doubled each time."""
-LONGEST_BACKOFF = 60.0
-"""Seconds between retries at most."""
 _TICK = 1e-6
 """Seconds that are no wait: a timer that is shorter fires at once, and to ask again would spin."""
 
@@ -23,7 +22,9 @@ _TICK = 1e-6
 class Queue(Generic[K]):
     """Keys that wait to be looked at. It belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing = TIMING) -> None:
+        self._first = timing.retry.total_seconds()
+        self._longest = timing.retry_longest.total_seconds()
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._working: set[K] = set()
@@ -54,11 +55,12 @@ class Queue(Generic[K]):
         heapq.heappush(self._heap, (at, self._counter, key))
         self._changed.set()
 
-    def retry(self, key: K, longest: float = LONGEST_BACKOFF) -> float:
+    def retry(self, key: K, longest: timedelta | None = None) -> float:
         """Ask for a look after a failure: later each time, with jitter. Return the delay in seconds."""
         tries = self._tries.get(key, 0)
         self._tries[key] = tries + 1
-        backoff = min(longest, FIRST_BACKOFF * 2.0 ** min(tries, 16))
+        most = self._longest if longest is None else longest.total_seconds()
+        backoff = min(most, self._first * 2.0 ** min(tries, 16))
         delay: float = backoff * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         self.add(key, delay)
         return delay

@@ -44,7 +44,7 @@ from reconciliation_contract.core.memory.effects import (
 )
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.judging import presumes
-from reconciliation_contract.core.rollback.release import PATIENCE, orphaned
+from reconciliation_contract.core.rollback.release import orphaned
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values.next_look import next_look
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Refused, Unavailable
@@ -57,14 +57,12 @@ from reconciliation_contract.observers.pruning import Removals
 from reconciliation_contract.observers.recheck import look_closely
 from reconciliation_contract.observers.store import Key, Raw, Record, Store
 from reconciliation_contract.observers.workloads import Rollouts
-from reconciliation_contract.runtime.pace import AFTERWARDS, Pace, routine
-from reconciliation_contract.runtime.queue import LONGEST_BACKOFF, Queue
+from reconciliation_contract.runtime.pace import Pace, routine
+from reconciliation_contract.runtime.queue import Queue
 from reconciliation_contract.runtime.refused_acts import Refusal, refusal
 
 _log = logging.getLogger(__name__)
 
-SOON: Final = 8.0
-"""Seconds between tries at most where a person waits: for a right to be seen, or a deletion to end."""
 _ACTING: Final = EnsurePin | DeletePin | SwitchSource | Disown | HoldDeletion
 
 
@@ -105,9 +103,10 @@ class Reconciler:
         self._queue = queue
         self._reach = reach
         self._settings = settings
+        self._timing = settings.timing
         self._trouble: dict[Key, Refusal] = {}
-        self._pace = Pace()
-        self._fleet = Pulses(store, settings.fleet_brake)
+        self._pace = Pace(settings.timing)
+        self._fleet = Pulses(store, settings.fleet_brake, settings.timing)
 
     async def work(self) -> None:
         """Look at one contract after the other, for ever; one that fails never stops the others."""
@@ -128,7 +127,7 @@ class Reconciler:
         except Missing:
             self._queue.retry(key)
         except ClusterError as error:
-            delay = self._queue.retry(key, SOON if self._awaited(key, error) else LONGEST_BACKOFF)
+            delay = self._queue.retry(key, self._timing.retry_awaited if self._awaited(key, error) else None)
             self._reach.metrics.failed("cluster")
             _log.warning("the cluster did not do it", extra={"contract": key, "error": str(error), "retry_in": delay})
         except Exception:  # noqa: BLE001 - ours: this contract only, never the others
@@ -221,7 +220,7 @@ class Reconciler:
             git=git,
             token=self._reach.token(),
             departures=self._reach.removals.facts(key, seen.kustomization, memory),
-            failed_for=trouble.refused_for(now) if trouble else timedelta(0),
+            failed_for=trouble.refused_for(now, self._timing) if trouble else timedelta(0),
             validation=self._reach.inspection.validation(key),
             drift=self._reach.inspection.drift(key),
             rollout=self._reach.rollouts.facts(key),
@@ -266,8 +265,9 @@ class Reconciler:
         for part in look.late:
             self._reach.metrics.needless(part)
             _log.error("a look in the past was asked for; please report this", extra={"contract": key, "part": part})
-        at = min(look.at or routine(key, now), routine(key, now))
-        self._look_in(key, (at - now).total_seconds() + AFTERWARDS)
+        usual = routine(key, now, self._timing.routine)
+        at = min(look.at or usual, usual) + self._timing.afterwards
+        self._look_in(key, (at - now).total_seconds())
 
     def _look_in(self, key: Key, seconds: float) -> None:
         """Have the contract looked at in some seconds, but not again and again without a pause."""
@@ -303,10 +303,10 @@ class Reconciler:
         self, key: Key, act: type[Effect], error: Refused | Unavailable, began: datetime, *, ending: bool
     ) -> None:
         known, now = self._trouble.get(key), self._reach.clock()
-        trouble = self._trouble[key] = refusal(known, act, error, began, now, ending=ending)
+        trouble = self._trouble[key] = refusal(known, act, error, began, now, ending=ending, timing=self._timing)
         news = trouble.refused and not (known and known.refused)  # only once: each message may be another one
-        if news or trouble.refused_for(now) >= PATIENCE:
-            self._look_in(key, AFTERWARDS)
+        if news or trouble.refused_for(now, self._timing) >= self._timing.deletion_patience:
+            self._look_in(key, self._timing.afterwards.total_seconds())
 
     async def _act(self, key: Key, record: Record, contract: Contract, effect: Effect) -> None:
         reach = self._reach

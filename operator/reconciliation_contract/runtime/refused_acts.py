@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Final
 
 from reconciliation_contract.core.memory.effects import Effect
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import ClusterError, Refused, Unavailable
-
-JUST_NOW: Final = timedelta(seconds=5)
-"""A try that is older says nothing of what would happen now."""
-TOLD_AFTER: Final = timedelta(seconds=8)
-"""What may pass by itself is told once an act has failed this long; a try lasts at most 20 s, so within 30 s."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +27,9 @@ class Refusal:
     ending: bool
     """The last try was for a contract that is being deleted."""
 
-    def refused_for(self, now: datetime) -> timedelta:
+    def refused_for(self, now: datetime, timing: Timing = TIMING) -> timedelta:
         """How long it has been refused, up to a try that was just now and after the deletion; else zero."""
-        if self.refused_since is None or not self.ending or now - self.at > JUST_NOW:
+        if self.refused_since is None or not self.ending or now - self.at > timing.refusal_fresh:
             return timedelta(0)
         return self.at - self.refused_since
 
@@ -47,12 +42,13 @@ def refusal(
     now: datetime,
     *,
     ending: bool,
+    timing: Timing = TIMING,
 ) -> Refusal:
     """Add a try that failed to what is known of the tries before it."""
     before = known if known and known.act is act else None
     failing_since = before.failing_since if before else began
     refused_since = (before and before.refused_since) or now if is_decided(error) else None
-    lasts = isinstance(error, Refused) or now - failing_since >= TOLD_AFTER
+    lasts = isinstance(error, Refused) or now - failing_since >= timing.failing_act_told
     refused = str(error) if lasts else before.refused if before else ""
     return Refusal(act, failing_since, refused_since, now, refused, ending)
 

@@ -23,15 +23,11 @@ from reconciliation_contract.core.facts.unknown_fields import without
 from reconciliation_contract.core.spec.ignore_rules import is_left_alone, is_recreated
 from reconciliation_contract.core.values.diff import pointer
 from reconciliation_contract.core.values.object_key import Manifest
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import BadName, ClusterError, Missing
 
 AT_ONCE: Final = 2
 """Dry-runs and reads under way at once, all contracts together: what the API server can take is shared with Flux."""
-PROMPT: Final = timedelta(seconds=2)
-"""Time after which a request counts no more: it waits for a webhook, which is no work of the API server's, and
-others would wait with it. A contract has one such request at most."""
-_LONGEST_WAIT: Final = 30.0
-"""Seconds waited at most where the API server asks for it."""
 _TRIES: Final = 4
 _UNKNOWN_FIELDS: Final = 16
 """Times that a manifest is tried without one more of the fields that Flux drops."""
@@ -40,10 +36,11 @@ _UNKNOWN_FIELDS: Final = 16
 class DryRun:
     """Tries manifests. At most `AT_ONCE` requests are under way, whoever asks, but for those that last."""
 
-    def __init__(self, cluster: Cluster, clock: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Cluster, clock: Callable[[], datetime], timing: Timing = TIMING) -> None:
+        self.timing = timing
         self._cluster = cluster
         self._clock = clock
-        self._discovery = Discovery(cluster)
+        self._discovery = Discovery(cluster, timing)
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def attempt(self, manifest: Manifest, applier: Applier) -> Outcome:
@@ -100,7 +97,7 @@ class DryRun:
             while held:
                 held.pop()()
 
-        lasting = asyncio.get_running_loop().call_later(PROMPT.total_seconds(), give_back)
+        lasting = asyncio.get_running_loop().call_later(self.timing.dry_run_prompt.total_seconds(), give_back)
         try:
             yield
         finally:
@@ -125,7 +122,7 @@ class DryRun:
             outcome, pause = await self._once(manifest, served, applier)
             if not pause:
                 return outcome
-            await asyncio.sleep(min(pause, _LONGEST_WAIT))
+            await asyncio.sleep(min(pause, self.timing.dry_run_asked_wait.total_seconds()))
         return (await self._once(manifest, served, applier))[0]
 
     async def _once(self, manifest: Manifest, served: Served, applier: Applier) -> tuple[Outcome, float]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from reconciliation_contract.adapters.dry_run.apply import PROMPT, DryRun
+from reconciliation_contract.adapters.dry_run.apply import DryRun
 from reconciliation_contract.adapters.dry_run.outcome import Applier, Outcome
 from reconciliation_contract.adapters.manifests.build import Built, LeftOut
 from reconciliation_contract.core.facts.dry_run import Check
 from reconciliation_contract.core.values.duration import spoken
 from reconciliation_contract.core.values.object_key import Manifest, ObjectKey
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 _UNANSWERED: Final = 3
 """Manifests in a row without an answer after which the others are not tried."""
@@ -21,14 +22,13 @@ _ROUNDS: Final = (0.0, 2.0, 10.0)
 """Seconds before each round over what was not answered."""
 _LATE: Final = 2
 """Manifests given up at the end of their time after which the others are not tried: a webhook hangs."""
-_LONG: Final = timedelta(minutes=2)
-"""Waited for slow answers, after which the others are not tried."""
 
 
 @dataclass(slots=True)
 class Patience:
     """What a contract's manifests may cost in waiting, so that others have their turn."""
 
+    timing: Timing = TIMING
     silent: int = 0
     """Manifests in a row that were not answered."""
     late: int = 0
@@ -39,7 +39,7 @@ class Patience:
         """Take in what became of one more."""
         self.silent = self.silent + 1 if outcome.unanswered else 0
         self.late += outcome.late
-        if outcome.took > PROMPT:
+        if outcome.took > self.timing.dry_run_prompt:
             self.waited += outcome.took
 
     @property
@@ -54,7 +54,8 @@ class Patience:
             return "the API server does not answer now"
         if self.late >= _LATE:
             return "not tried, as a webhook does not answer in time"
-        return f"not tried, as a webhook is slow: {spoken(self.waited)} were waited" if self.waited > _LONG else ""
+        slow = self.waited > self.timing.dry_run_webhooks
+        return f"not tried, as a webhook is slow: {spoken(self.waited)} were waited" if slow else ""
 
 
 async def check_all(dry_run: DryRun, built: Built, applier: Applier) -> list[Check]:
@@ -74,7 +75,7 @@ async def _round(
 ) -> list[Manifest]:
     """Try some manifests and return those that were not answered."""
     silent: list[Manifest] = []
-    patience = Patience()
+    patience = Patience(dry_run.timing)
     for manifest in manifests:
         if patience.gone:
             checks[manifest.key] = Check(manifest.key, manifest.file, unchecked=patience.gone, unanswered=True)

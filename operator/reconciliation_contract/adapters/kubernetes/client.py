@@ -21,6 +21,7 @@ from reconciliation_contract.adapters.kubernetes.credentials import Access
 from reconciliation_contract.adapters.kubernetes.resource import Resource, group_path, header
 from reconciliation_contract.api.flux.kustomization import FIELD_MANAGER
 from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, SourceKind
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import ClusterError, Conflict, Missing, Powerless, Refused, Unavailable
 
 Raw = Mapping[str, Any]
@@ -38,11 +39,6 @@ _IN_FLIGHT: Final = 32
 """Requests under way at once."""
 _PAGE: Final = 500
 """Objects of one page of a list."""
-_PATIENCE: Final = 20.0
-_CONNECT: Final = 5.0
-"""Seconds for a request, and for the connection of it. A webhook may hold up a write for 30: that is told before."""
-_STREAM: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=90)
-"""A live watch brings a bookmark a minute at least."""
 
 
 def resource_of(kind: SourceKind) -> Resource:
@@ -66,7 +62,10 @@ EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 class Cluster:
     """A connection to the API server; an async context manager."""
 
-    def __init__(self, access: Access, note: Note = lambda *_: None) -> None:
+    def __init__(self, access: Access, note: Note = lambda *_: None, timing: Timing = TIMING) -> None:
+        self._limit = timing.api_limit.total_seconds()
+        self._connect = timing.api_connect.total_seconds()
+        self._longest_silence = timing.api_silence.total_seconds()
         self._access = access
         self._note = note
         self._session: aiohttp.ClientSession | None = None
@@ -78,7 +77,8 @@ class Cluster:
         connector = aiohttp.TCPConnector(ssl=self._access.tls(), limit=_IN_FLIGHT)
         self._session = aiohttp.ClientSession(connector=connector)
         streams = aiohttp.TCPConnector(ssl=self._access.tls(), limit=0)
-        self._streams = aiohttp.ClientSession(connector=streams, timeout=_STREAM)
+        lasting = aiohttp.ClientTimeout(total=None, sock_connect=self._connect, sock_read=self._longest_silence)
+        self._streams = aiohttp.ClientSession(connector=streams, timeout=lasting)
         return self
 
     async def __aexit__(
@@ -248,13 +248,14 @@ class Cluster:
         accept: str = "application/json",
         query: Mapping[str, str] | None = None,
         user: str = "",
-        patience: float = _PATIENCE,
+        patience: float | None = None,
     ) -> Raw:
         if self._session is None:
             raise Unavailable(verb, path, "the connection is not open")
         headers = {"Accept": accept, "Content-Type": content} | self._identity(user)
         params = ({"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") else {}) | dict(query or {})
-        limit = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT)
+        patience = patience or self._limit
+        limit = aiohttp.ClientTimeout(total=patience, sock_connect=self._connect)
         data = json.dumps(body) if body is not None else None
         began, code = time.perf_counter(), "none"
         try:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.adapters.kubernetes.resource import Resource, unchecked_kind
 from reconciliation_contract.api.kubernetes.raw import Raw, read_text
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import Missing
-
-KNOWN_FOR: Final = timedelta(minutes=10)
-"""How long what a group's version serves is believed."""
-MISSED_FOR: Final = timedelta(seconds=5)
-"""How long a kind that was not there is believed to be absent: a CRD may have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +24,17 @@ class Served:
 class Discovery:
     """Finds kinds; a document of the discovery is read once, and again where a kind is not in it."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, timing: Timing = TIMING) -> None:
+        self._timing = timing
         self._cluster = cluster
         self._known: dict[str, tuple[datetime, Mapping[str, Served]]] = {}
 
     async def find(self, api_version: str, kind: str, now: datetime) -> Served | None:
         """Find a kind; None where the API server does not serve it. Raises `ClusterError`."""
         read_at, kinds = self._known.get(api_version, (None, {}))
-        if read_at is None or now - read_at > (KNOWN_FOR if kind in kinds else MISSED_FOR):
+        if read_at is None or now - read_at > (
+            self._timing.discovery_believed if kind in kinds else self._timing.discovery_missed
+        ):
             kinds = await self._read(api_version)
             self._known[api_version] = (now, kinds)
         return kinds.get(kind)

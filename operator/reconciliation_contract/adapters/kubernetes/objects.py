@@ -12,16 +12,17 @@ from reconciliation_contract.api.kubernetes.metadata import live
 from reconciliation_contract.api.kubernetes.raw import read_map, read_text
 from reconciliation_contract.core.facts.inventory import Entry
 from reconciliation_contract.core.facts.pruning import Live
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import BadName, Missing, Refused
 
 
 class LiveObjects:
     """The cluster's objects, found by their kinds."""
 
-    def __init__(self, cluster: Cluster, clock: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Cluster, clock: Callable[[], datetime], timing: Timing = TIMING) -> None:
         self._cluster = cluster
         self._clock = clock
-        self._discovery = Discovery(cluster)
+        self._discovery = Discovery(cluster, timing)
 
     async def look(self, entry: Entry) -> Live | None:
         """Find an object; None where it, or its kind, does not exist.

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from reconciliation_contract.adapters.notification import SinkError
 from reconciliation_contract.adapters.notification.http import Poster, lean, stamp
 from reconciliation_contract.core.incidents.message import Notice
 from reconciliation_contract.core.spec.contract import Severity
-
-_AGAIN: Final = 60.0
-_LASTS: Final = timedelta(minutes=5)
-"""How long an alert fires on without being told again, as with Prometheus itself: a few repetitions."""
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 _MOST: Final = 20_000
 """Incidents of which it is known as what they fire."""
@@ -31,14 +28,14 @@ MOST: Final = 4
 
 
 def alertmanager_sinks(
-    urls: Sequence[str], token_file: str, clock: Callable[[], datetime]
+    urls: Sequence[str], token_file: str, clock: Callable[[], datetime], timing: Timing = TIMING
 ) -> Iterator[AlertmanagerSink]:
     """Make a sink for every replica. Raises `SinkError`."""
     if len(urls) > MOST:
         raise SinkError(f"--alertmanager is given {len(urls)} times; name each replica, at most {MOST}")
     for number, url in enumerate(urls, 1):
         name = "alertmanager" if number == 1 else f"alertmanager-{number}"
-        yield AlertmanagerSink(url, token_file, clock, name)
+        yield AlertmanagerSink(url, token_file, clock, name, timing)
 
 
 class AlertmanagerSink:
@@ -46,11 +43,19 @@ class AlertmanagerSink:
 
     gathers: Final = False
     by_namespace: Final = False
-    repeats: Final = _AGAIN
 
-    def __init__(self, url: str, token_file: str, clock: Callable[[], datetime], name: str = "alertmanager") -> None:
+    def __init__(
+        self,
+        url: str,
+        token_file: str,
+        clock: Callable[[], datetime],
+        name: str = "alertmanager",
+        timing: Timing = TIMING,
+    ) -> None:
+        self.repeats: Final = timing.alert_repeat.total_seconds()
+        self._lasts = timing.alert_lasts
         self.name = name
-        self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", token_file)
+        self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", token_file, timing=timing)
         self._clock = clock
         self._fired: dict[str, Severity] = {}
         """As what each incident fires, as far as this process told it; what it does not know ends by itself."""
@@ -95,7 +100,7 @@ class AlertmanagerSink:
             "annotations": lean(annotations),
             "startsAt": stamp(notice.opened_at),
             # A clock that was set back may put the end first, and then Alertmanager takes none of it.
-            "endsAt": stamp(max(notice.closed_at or self._clock() + _LASTS, notice.opened_at)),
+            "endsAt": stamp(max(notice.closed_at or self._clock() + self._lasts, notice.opened_at)),
         }
 
     async def close(self) -> None:

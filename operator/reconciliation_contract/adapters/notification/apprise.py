@@ -18,14 +18,14 @@ from typing import Any, Final
 from reconciliation_contract.adapters.notification import SinkError
 from reconciliation_contract.core.incidents.message import Kind, Notice
 from reconciliation_contract.core.spec.contract import Severity
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 MOST: Final = 8
 """URLs; the status says of each what it has taken."""
-_PATIENCE: Final = 30.0
 _TYPES: Final = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "failure"}
 
 
-def apprise_sinks(urls_file: str) -> Iterator[AppriseSink]:
+def apprise_sinks(urls_file: str, timing: Timing = TIMING) -> Iterator[AppriseSink]:
     """Make a sink for every URL of a file: one a line, ``#`` begins a comment. Raises `SinkError`."""
     try:
         library: Any = importlib.import_module("apprise")
@@ -34,7 +34,7 @@ def apprise_sinks(urls_file: str) -> Iterator[AppriseSink]:
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs what the services say
     urls = Urls(library, Path(urls_file))
     count = urls.check()
-    return (AppriseSink(urls, place) for place in range(count))
+    return (AppriseSink(urls, place, timing) for place in range(count))
 
 
 class Urls:
@@ -80,7 +80,8 @@ class AppriseSink:
     by_namespace: Final = False
     repeats: Final = 0.0
 
-    def __init__(self, urls: Urls, place: int) -> None:
+    def __init__(self, urls: Urls, place: int, timing: Timing = TIMING) -> None:
+        self._limit = timing.chat_limit.total_seconds()
         self.name = f"apprise-{place + 1}"
         self._urls = urls
         self._place = place
@@ -92,7 +93,7 @@ class AppriseSink:
         """Send one after the other."""
         for notice in notices:
             try:
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self._limit):
                     taken = await self._taken(notice)
             except TimeoutError as error:
                 raise SinkError(f"the service behind {self.name} does not answer") from error

@@ -15,6 +15,7 @@ from typing import Any, Final
 from reconciliation_contract.adapters.notification.http import Poster, lean, stamp
 from reconciliation_contract.core.delivery.milestone import Milestone
 from reconciliation_contract.core.incidents.message import Kind, Notice
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 _VERSION: Final = "0.4.1"
 _STORMS: Final = "/reconciliationcontracts"
@@ -35,8 +36,8 @@ class CloudEventsSink:
     by_namespace: Final = False
     repeats: Final = 0.0
 
-    def __init__(self, url: str, token_file: str) -> None:
-        self._poster = Poster(url, token_file)
+    def __init__(self, url: str, token_file: str, timing: Timing = TIMING) -> None:
+        self._poster = Poster(url, token_file, timing=timing)
 
     async def send(self, notices: Sequence[Notice]) -> None:
         """Post one after the other."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 from reconciliation_contract.adapters.notification.http import Poster, lean
 from reconciliation_contract.core.incidents.message import Notice
 from reconciliation_contract.core.spec.contract import Severity
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 GROUP: Final = "kustomize.toolkit.fluxcd.io"
 _DUPLICATE: Final = 429
@@ -30,8 +31,8 @@ class FluxSink:
     """An Alert hears of the namespaces that it names."""
     repeats: Final = 0.0
 
-    def __init__(self, url: str, instance: str, *, commit_statuses: bool = False) -> None:
-        self._poster = Poster(url, known=(_DUPLICATE,))
+    def __init__(self, url: str, instance: str, *, commit_statuses: bool = False, timing: Timing = TIMING) -> None:
+        self._poster = Poster(url, known=(_DUPLICATE,), timing=timing)
         self._instance = instance
         self._commit_statuses = commit_statuses
         self.gathers = not commit_statuses

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from reconciliation_contract.adapters.notification import SinkError, Undeliverable
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
-_PATIENCE: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _SPOILT: Final = (400, 413, 422)
 """Statuses that speak of the message, not of the sink."""
 _BUSY: Final = (429, 503)
@@ -28,7 +28,10 @@ class Poster:
     receiver's own protocol gives them that sense: anywhere else, and from any proxy before it, 429 means "not now".
     """
 
-    def __init__(self, url: str, token_file: str = "", known: Collection[int] = ()) -> None:
+    def __init__(self, url: str, token_file: str = "", known: Collection[int] = (), timing: Timing = TIMING) -> None:
+        self._limit = aiohttp.ClientTimeout(
+            total=timing.sink_limit.total_seconds(), sock_connect=timing.api_connect.total_seconds()
+        )
         self._url = url
         self._known = known
         self._token = Path(token_file) if token_file else None
@@ -40,7 +43,7 @@ class Poster:
     ) -> int:
         """Send a JSON body; return the status of success. Raises `SinkError`."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=_PATIENCE)
+            self._session = aiohttp.ClientSession(timeout=self._limit)
         data = json.dumps(body, ensure_ascii=False).encode()
         headers = {"Content-Type": content, **(headers or {}), **self._secret()}
         try:

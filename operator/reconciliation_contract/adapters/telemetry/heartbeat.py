@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
 
-STARVED: Final = 30.0
-"""Seconds without a beat, which comes each second, after which the event loop counts as dead."""
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 
 class Heartbeat:
     """What the event loop has said last of its own, for another thread to read."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, timing: Timing = TIMING, clock: Callable[[], float] = time.monotonic) -> None:
+        self._starved = timing.loop_starved.total_seconds()
         self._clock = clock
         self._said = (clock(), "", "not started")
 
@@ -25,7 +24,7 @@ class Heartbeat:
         """What is wrong; a loop that has not run for long is, whatever it has said before."""
         at, problem, _ = self._said
         silent = self._clock() - at
-        return f"the event loop has not run for {silent:.0f} s" if silent > STARVED else problem
+        return f"the event loop has not run for {silent:.0f} s" if silent > self._starved else problem
 
     def ready(self) -> str:
         """What is wrong, as far as it is known."""

@@ -17,16 +17,13 @@ from typing import Any, Final
 
 from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.adapters.kubernetes.resource import Resource
+from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import ClusterError
 
 _log = logging.getLogger(__name__)
 
 TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
 ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
-FRESH: Final = timedelta(minutes=1)
-"""How long an answer of the API server holds."""
-GRACE: Final = timedelta(minutes=10)
-"""How long a permission holds while it does not answer."""
 MOST: Final = 64
 """Tokens remembered of those that may, and as many of those that may not."""
 _LONGEST: Final = 16_384
@@ -36,7 +33,8 @@ _LONGEST: Final = 16_384
 class Readers:
     """Decides about ``Authorization`` headers, one review at a time."""
 
-    def __init__(self, cluster: Cluster, clock: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Cluster, clock: Callable[[], datetime], timing: Timing = TIMING) -> None:
+        self._timing = timing
         self._cluster = cluster
         self._clock = clock
         self._allowed: dict[str, datetime] = {}
@@ -51,24 +49,24 @@ class Readers:
         if scheme.lower() != "bearer" or not 0 < len(token) <= _LONGEST:
             return HTTPStatus.UNAUTHORIZED
         digest = hashlib.sha256(token.encode()).hexdigest()
-        known = self._known(digest, FRESH)
+        known = self._known(digest, self._timing.reader_believed)
         if known is not None:
             return known
         async with self._turn:
-            return self._known(digest, FRESH) or await self._reviewed(token, digest)
+            return self._known(digest, self._timing.reader_believed) or await self._reviewed(token, digest)
 
     def _known(self, digest: str, age: timedelta) -> HTTPStatus | None:
         now = self._clock()
         if digest in self._allowed and now - self._allowed[digest] < age:
             return HTTPStatus.OK
         at, status = self._denied.get(digest, (None, HTTPStatus.UNAUTHORIZED))
-        return status if at is not None and now - at < FRESH else None
+        return status if at is not None and now - at < self._timing.reader_believed else None
 
     async def _reviewed(self, token: str, digest: str) -> HTTPStatus:
         try:
             status = await self._review(token)
         except ClusterError as error:
-            known = self._known(digest, GRACE)
+            known = self._known(digest, self._timing.reader_grace)
             if known is None:
                 _log.warning("who may read the metrics cannot be asked", extra={"error": str(error)})
             return known or HTTPStatus.SERVICE_UNAVAILABLE

@@ -23,10 +23,9 @@ from reconciliation_contract.core.delivery.trace import Span, Trace, ended
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values.text import cleaned
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 _SERVICE: Final = "reconciliation-contract"
-_PATIENCE: Final = 5.0
-"""Seconds for one request to the collector."""
 _LONGEST: Final = 256
 """Characters of an attribute."""
 
@@ -47,9 +46,10 @@ class _Given(IdGenerator):
 class Traces:
     """Sends the trace of each delivery once it has ended."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, timing: Timing = TIMING) -> None:
+        self._limit = timing.traces_limit.total_seconds()
         self._given = _Given()
-        exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=_PATIENCE)
+        exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=self._limit)
         resource = Resource.create({"service.name": _SERVICE, "service.version": version(_SERVICE)})
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
@@ -69,7 +69,7 @@ class Traces:
 
     def close(self) -> None:
         """Send what waits, for some seconds at most; blocks meanwhile."""
-        self._provider.force_flush(int(_PATIENCE * 1000))
+        self._provider.force_flush(int(self._limit * 1000))
         self._provider.shutdown()
 
     def _send(self, trace: Trace) -> None:

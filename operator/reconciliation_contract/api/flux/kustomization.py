@@ -29,12 +29,12 @@ from reconciliation_contract.api.kubernetes.raw import (
     read_text,
     read_words,
 )
-from reconciliation_contract.core.delivery.stages import WATCH_LAG
 from reconciliation_contract.core.facts.failure_cause import excerpt
 from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.facts.observation import Condition, Failure, Kustomization, Since, SourceRef
 from reconciliation_contract.core.rollback.start import HOLD, MARK
 from reconciliation_contract.core.values import sharding
+from reconciliation_contract.core.values.timing import TIMING
 
 FIELD_MANAGER: Final = "reconciliation-contract"
 """Whose name the fields that we write carry."""
@@ -144,7 +144,7 @@ def _happened_at(meta: Raw, received_at: datetime) -> datetime:
     """
     latest = max((read_text(entry, "time") for entry in read_list(meta, "managedFields")), default="")
     written = moment(latest)
-    if written is None or received_at - written <= WATCH_LAG + _SECOND:
+    if written is None or received_at - written <= TIMING.watch_lag + _SECOND:
         return received_at
     return written + _SECOND
 

@@ -15,9 +15,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
 from urllib.parse import quote
 
 from reconciliation_contract.core.delivery.outcome import undone
@@ -25,9 +24,6 @@ from reconciliation_contract.core.facts.observation import Observation, Source
 from reconciliation_contract.core.memory.memory import HISTORY, Memory, Result
 from reconciliation_contract.core.memory.timeline import Delivery
 from reconciliation_contract.core.spec.contract import Contract
-
-KEPT: Final = timedelta(days=1)
-"""What is older is news no more: a sink that is set today does not hear of last month."""
 
 
 class Step(StrEnum):
@@ -94,7 +90,9 @@ def milestones(contract: Contract, memory: Memory, source: Source | None = None)
 def unannounced(contract: Contract, memory: Memory, source: Source | None, now: datetime) -> tuple[Milestone, ...]:
     """Those that nobody is known to have taken, and that still are news."""
     found = milestones(contract, memory, source)
-    return tuple(each for each in found if not _is_announced(each, memory) and now - each.at < KEPT)
+    return tuple(
+        each for each in found if not _is_announced(each, memory) and now - each.at < contract.timing.milestone_news
+    )
 
 
 def acknowledge(contract: Contract, memory: Memory, seen: Observation) -> Memory:

@@ -21,13 +21,10 @@ from reconciliation_contract.core.facts.observation import (
     Unreadable,
 )
 from reconciliation_contract.core.memory.timeline import Delivery, Failures, Moment, Witness
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
-SKEW = timedelta(seconds=2)
-"""Clocks of the committer, Git server and cluster may differ this much before a time stamp is disbelieved."""
 FIRST_PLAUSIBLE = datetime(2005, 4, 7, tzinfo=UTC)
 """Git's own first commit; a commit time before it is forged or broken."""
-WATCH_LAG = timedelta(seconds=2)
-"""A watch event this close behind a one-second API time stamp gives the same moment, more precisely."""
 
 
 def _later(moment: datetime, floor: datetime | None) -> datetime:
@@ -54,32 +51,32 @@ def _between(before: Moment | None, after: Moment) -> Moment:
     return Moment(after.at, Witness.STATUS, None if first == after.at else first)
 
 
-def _detected(artifact: Since[Artifact] | None, hash_: str) -> Moment | None:
+def _detected(artifact: Since[Artifact] | None, hash_: str, lag: timedelta) -> Moment | None:
     if artifact is None or artifact.value.hash != hash_:
         return None
     stamped, arrived = artifact.value.updated_at, artifact.at
-    if artifact.exact and timedelta(0) <= arrived - stamped <= WATCH_LAG:
+    if artifact.exact and timedelta(0) <= arrived - stamped <= lag:
         return Moment(arrived, Witness.WATCH)
     return Moment(stamped, Witness.ARTIFACT)
 
 
-def implausible(commit: Commit, known_at: datetime) -> str:
+def implausible(commit: Commit, known_at: datetime, skew: timedelta = TIMING.clock_skew) -> str:
     """Why a commit time cannot be believed, given that the commit was known at ``known_at``; empty if it can."""
     if commit.committed_at < FIRST_PLAUSIBLE:
         return f"the commit claims {commit.committed_at:%Y-%m-%d}, before Git existed"
-    if commit.committed_at > known_at + SKEW:
+    if commit.committed_at > known_at + skew:
         ahead = commit.committed_at - known_at
         return f"the commit claims a time {int(ahead.total_seconds())} s after it was seen"
     return ""
 
 
-def _with_commit(delivery: Delivery, commit: Commit | Unreadable | None) -> Delivery:
+def _with_commit(delivery: Delivery, commit: Commit | Unreadable | None, skew: timedelta) -> Delivery:
     if delivery.stages.committed or delivery.commit_problem or commit is None:
         return delivery
     if isinstance(commit, Unreadable):
         return replace(delivery, commit_problem=commit.problem)
     known = min(m.at for m in (delivery.stages.seen, delivery.stages.detected) if m) if _sighted(delivery) else None
-    problem = implausible(commit, known or delivery.started_at)
+    problem = implausible(commit, known or delivery.started_at, skew)
     if problem:
         return replace(delivery, subject=commit.subject, commit_problem=problem)
     at = commit.committed_at if known is None else min(commit.committed_at, known)
@@ -97,13 +94,13 @@ def _sighted(delivery: Delivery) -> bool:
     return delivery.stages.seen is not None or delivery.stages.detected is not None
 
 
-def _with_sightings(delivery: Delivery, seen: Observation) -> Delivery:
+def _with_sightings(delivery: Delivery, seen: Observation, lag: timedelta) -> Delivery:
     stages = delivery.stages
     head = seen.git.head
     if stages.seen is None and head and head.hash == delivery.hash:
         stages = replace(stages, seen=Moment(head.seen_at, Witness.GIT, head.absent_at))
     if stages.detected is None and seen.source:
-        stages = replace(stages, detected=_detected(seen.source.artifact, delivery.hash))
+        stages = replace(stages, detected=_detected(seen.source.artifact, delivery.hash, lag))
     return replace(delivery, stages=stages)
 
 
@@ -167,10 +164,10 @@ def _count(known: Failures | None, kustomization: Kustomization, start: datetime
     return known
 
 
-def follow(delivery: Delivery, seen: Observation) -> Delivery:
+def follow(delivery: Delivery, seen: Observation, timing: Timing) -> Delivery:
     """Record what the observation shows of this delivery; what is recorded already stays as it is."""
-    delivery = _with_sightings(delivery, seen)
-    delivery = _with_commit(delivery, _commit(delivery, seen))
+    delivery = _with_sightings(delivery, seen, timing.watch_lag)
+    delivery = _with_commit(delivery, _commit(delivery, seen), timing.clock_skew)
     return _with_validation(_with_attempts(delivery, seen.kustomization), seen.validation)
 
 
@@ -182,11 +179,11 @@ class Target:
     hash: str
 
 
-def target(seen: Observation) -> Target | None:
+def target(seen: Observation, timing: Timing) -> Target | None:
     """The newest revision known: Git's own head where Flux has not detected it yet, else the artifact."""
     artifact = seen.source.artifact if seen.source else None
     head = seen.git.head
-    if head and (artifact is None or _overtakes(head, artifact.value)):
+    if head and (artifact is None or _overtakes(head, artifact.value, timing.clock_skew)):
         return Target(_named(seen.source, head.hash), head.hash)
     return Target(artifact.value.revision, artifact.value.hash) if artifact else None
 
@@ -206,6 +203,6 @@ def _named(source: Source | None, hash_: str) -> str:
     return f"{name}@sha1:{hash_}"
 
 
-def _overtakes(head: Head, artifact: Artifact) -> bool:
+def _overtakes(head: Head, artifact: Artifact, skew: timedelta) -> bool:
     """Whether Git has moved on: our look found another commit, and was later than Flux's."""
-    return head.hash != artifact.hash and head.looked_at > artifact.updated_at + SKEW
+    return head.hash != artifact.hash and head.looked_at > artifact.updated_at + skew

@@ -19,6 +19,7 @@ from reconciliation_contract.core.memory.timeline import Delivery, Failures, Spa
 from reconciliation_contract.core.promises import judging
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values.text import bounded
+from reconciliation_contract.core.values.timing import Timing
 
 
 def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
@@ -26,15 +27,17 @@ def follow(contract: Contract, memory: Memory, seen: Observation, now: datetime)
 
     One that is left is judged for the last time, as its verdicts go to the history with it.
     """
-    goal, bound = stages.target(seen), _binding(seen)
-    memory = _advance(memory, seen, now)
+    goal, bound = stages.target(seen, contract.timing), _binding(seen)
+    memory = _advance(memory, seen, contract.timing, now)
     if goal is None or _awaits_look(memory, seen):
         return memory
     last = memory.delivery
     if last is None or last.hash != goal.hash:
         memory = judging.judge(contract, memory, seen, Attention.FULL, now)
         delivery = replace(_next(contract, memory, seen, goal, now), binding=bound)
-        memory = _advance(replace(_finish(memory, seen, now), delivery=delivery, judgements=()), seen, now)
+        memory = _advance(
+            replace(_finish(memory, seen, now), delivery=delivery, judgements=()), seen, contract.timing, now
+        )
     elif bound and last.binding != bound and stages.serves(seen, goal.hash):
         memory = replace(memory, delivery=replace(last, binding=bound))
     return memory
@@ -88,12 +91,12 @@ def _awaits_look(memory: Memory, seen: Observation) -> bool:
     return artifact.value.updated_at <= delivery.started_at
 
 
-def _advance(memory: Memory, seen: Observation, now: datetime) -> Memory:
+def _advance(memory: Memory, seen: Observation, timing: Timing, now: datetime) -> Memory:
     """Record what is seen of the current delivery."""
     if memory.delivery is None:
         return memory
     delivery = recount(memory.delivery, now) if respecified(memory, seen) else memory.delivery
-    return replace(memory, delivery=_caught_up(stages.follow(delivery, seen), memory, seen))
+    return replace(memory, delivery=_caught_up(stages.follow(delivery, seen, timing), memory, seen))
 
 
 def _caught_up(delivery: Delivery, memory: Memory, seen: Observation) -> Delivery:

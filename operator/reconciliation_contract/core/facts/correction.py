@@ -19,8 +19,6 @@ MOST_PLACES: Final = 8
 """Places that are remembered; with more, all count as known."""
 PLACE: Final = 4
 """Characters of a place."""
-_LONGEST: Final = timedelta(hours=1)
-"""The longest time between two requests, unless the contract's interval is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,18 @@ class Correction:
         """Whether Flux is not asked again for these places."""
         return self.times >= MOST_TIMES
 
-    def spacing(self, interval: timedelta) -> timedelta:
-        """The time to the next request for the same places: doubled each time."""
-        return min(interval * (1 << self.times - 1), max(interval, _LONGEST))
+
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Time between two requests for the same places."""
+
+    interval: timedelta
+    longest: timedelta
+    """At most, unless the interval is longer."""
+
+    def after(self, request: Correction) -> timedelta:
+        """The time to the next one: doubled each time."""
+        return min(self.interval * (1 << request.times - 1), max(self.interval, self.longest))
 
 
 def place(where: str) -> str:
@@ -49,17 +56,17 @@ def place(where: str) -> str:
 
 
 def following(
-    last: Correction | None, places: Sequence[str], interval: timedelta, now: datetime, *, held: bool
+    last: Correction | None, places: Sequence[str], spacing: Spacing, now: datetime, *, held: bool
 ) -> Correction | None:
     """The request that is due for what is found at these places; None where none is.
 
     ``held`` says that there was no drift just before. A correction that held for twice its spacing ends its series.
     """
-    if last is None or (held and now >= last.requested_at + 2 * last.spacing(interval)):
+    if last is None or (held and now >= last.requested_at + 2 * spacing.after(last)):
         return Correction(tuple(places[:MOST_PLACES]), now)
     fresh = [place for place in places if place not in last.places]
     if fresh and len(last.places) < MOST_PLACES:
         return replace(last, places=(*last.places, *fresh)[:MOST_PLACES], requested_at=now)
-    if last.given_up or now < last.requested_at + last.spacing(interval):
+    if last.given_up or now < last.requested_at + spacing.after(last):
         return None
     return replace(last, requested_at=now, times=last.times + 1)

@@ -15,9 +15,6 @@ from typing import Final, NamedTuple
 from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.values.object_key import ObjectKey
 
-YOUNG: Final = timedelta(seconds=20)
-"""Age up to which an object is no orphan: Flux writes its inventory only after it has applied."""
-
 NAMESPACES: Final = 8
 """Namespaces of one kind that are looked through one by one."""
 
@@ -86,8 +83,10 @@ def places(inventory: Inventory | None) -> tuple[Place, ...]:
     )
 
 
-def orphans(members: Iterable[Member], inventory: Inventory | None, now: datetime) -> tuple[ObjectKey, ...]:
-    """The objects that are in no inventory and that nothing explains."""
+def orphans(
+    members: Iterable[Member], inventory: Inventory | None, now: datetime, young: timedelta
+) -> tuple[ObjectKey, ...]:
+    """The objects that are in no inventory and that nothing explains; ``young`` ones may still come into it."""
     known = _keys(inventory)
     return tuple(
         sorted(
@@ -96,7 +95,7 @@ def orphans(members: Iterable[Member], inventory: Inventory | None, now: datetim
             if member.key not in known
             and not member.spared
             and member.created_at is not None
-            and now - member.created_at > YOUNG
+            and now - member.created_at > young
         )
     )
 

@@ -35,7 +35,7 @@ from reconciliation_contract.core.memory.timeline import Delivery
 from reconciliation_contract.core.promises.dependencies import needs
 from reconciliation_contract.core.rollback.guards import persistent_from
 from reconciliation_contract.core.rollback.pinned_copy import astray
-from reconciliation_contract.core.spec.contract import Contract, InvalidContract, Topic
+from reconciliation_contract.core.spec.contract import Contract, Declared, InvalidContract, Topic
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.text import bounded
 
@@ -48,8 +48,6 @@ SOURCE: Final = f"{OUTAGE}Source"
 """What is to be followed and is not there."""
 _HARMLESS: Final = f"{OUTAGE}{RIGHTS}"
 """Nothing is late for want of it."""
-PATIENCE: Final = timedelta(minutes=5)
-"""How long a dependency may fail before people hear of it although nothing was broken by it."""
 _FLEET: Final = "the cluster"
 _OF_COMMIT: Final = (*WAY, PromiseName.AVAILABILITY)
 """Promises that a commit breaks; what it breaks for many contracts is told of together."""
@@ -108,13 +106,13 @@ def senseless(contract: InvalidContract) -> Trouble:
     )
 
 
-def patience_ends(memory: Memory) -> datetime | None:
+def patience_ends(contract: Declared, memory: Memory) -> datetime | None:
     """When a dependency that fails will have failed for too long; None where none fails."""
-    return memory.failing_since + PATIENCE if memory.failing_since else None
+    return memory.failing_since + contract.timing.dependency_patience if memory.failing_since else None
 
 
-def _impatient(memory: Memory, now: datetime) -> bool:
-    due = patience_ends(memory)
+def _impatient(contract: Contract, memory: Memory, now: datetime) -> bool:
+    due = patience_ends(contract, memory)
     return due is not None and now >= due
 
 
@@ -218,7 +216,7 @@ def _outages(
     contract: Contract, memory: Memory, on_the_way: list[Judgement], seen: Observation, now: datetime
 ) -> Iterator[Trouble]:
     """The first dependency that fails, and each other that people know of and that is not over."""
-    told, down, impatient = known(memory), _failing(memory), _impatient(memory, now)
+    told, down, impatient = known(memory), _failing(memory), _impatient(contract, memory, now)
     first, culprit = next((each for each in down if each.name != RIGHTS), None), _culprit(memory, seen)
     for each in down:
         late = on_the_way if each is culprit else []

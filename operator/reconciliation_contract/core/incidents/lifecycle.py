@@ -38,26 +38,14 @@ from reconciliation_contract.core.incidents.recovery import BINDING, is_well, ou
 from reconciliation_contract.core.memory.budget import PromiseName, Verdict
 from reconciliation_contract.core.memory.memory import INCIDENTS, Incident, Memory
 from reconciliation_contract.core.spec.contract import AlertTerms, Declared, InvalidContract, Severity
+from reconciliation_contract.core.values.timing import Timing
 
-HOLD: Final = timedelta(minutes=1)
-"""How long all must be well before it counts as over; doubled with every relapse."""
-LONGEST_HOLD: Final = timedelta(hours=1)
-REMEMBERED: Final = timedelta(hours=1)
-"""An incident that comes back so soon after its end is a relapse."""
-KEPT: Final = timedelta(days=1)
-"""How long a sink that does not answer is waited for after the end, or a storm that goes on."""
-GIVEN_UP: Final = timedelta(days=1)
-"""How long it may be unclear whether it is well."""
-ABSENT: Final = timedelta(minutes=1)
-"""How long what is to be followed must be gone: objects are created in any order."""
-_SKEW: Final = timedelta(minutes=1)
-"""A time of ours further ahead than this tells of a clock that was set back."""
 _RANK: Final = tuple(Severity)
 
 
 def follow(contract: Declared, memory: Memory, seen: Observation, looks: Attention, now: datetime) -> Memory:
     """Take every incident one step further; the same again where nothing changed."""
-    heard = (_timed(_acknowledged(contract, incident, seen), now) for incident in memory.incidents)
+    heard = (_timed(_acknowledged(contract, incident, seen), contract.timing, now) for incident in memory.incidents)
     before = tuple(incident for incident in heard if not _terms(contract, incident.key).suspended)
     memory = replace(memory, incidents=before)
     if contract.deleting:
@@ -102,20 +90,20 @@ def _step(
 ) -> Iterator[Incident]:
     """One that is known; nothing where it is forgotten."""
     if incident.closed_at:
-        yield from _remembered(incident, trouble is not None, seen.sinks, now)
+        yield from _remembered(contract, incident, trouble is not None, seen.sinks, now)
     elif trouble is not None and trouble.lasted is None:
         yield _go_on(contract, incident, trouble, now)
     elif incident.well_since or trouble is not None or is_well(incident.key, memory, seen):
-        yield from _recover(incident, memory, now)
+        yield from _recover(contract, incident, memory, now)
     else:
-        yield from _wait(incident, now)
+        yield from _wait(contract, incident, now)
 
 
 def rechecks(
     contract: Declared, memory: Memory, seen: Observation, looks: Attention, now: datetime
 ) -> Iterator[datetime]:
     """When time alone changes an incident; while nobody looks, only one about the contract's own text can change."""
-    due = patience_ends(memory)
+    due = patience_ends(contract, memory)
     if due is not None and due > now:
         yield due
     for incident in memory.incidents if not contract.deleting else ():
@@ -125,21 +113,21 @@ def rechecks(
 
 
 def _recheck(contract: Declared, incident: Incident, sinks: tuple[str, ...]) -> datetime | None:
-    terms = _terms(contract, incident.key)
+    terms, timing = _terms(contract, incident.key), contract.timing
     if incident.closed_at:
-        return incident.closed_at + (KEPT if untold(incident, sinks) else REMEMBERED)
+        return incident.closed_at + (timing.sink_patience if untold(incident, sinks) else timing.relapse_window)
     if incident.well_since:
-        return incident.well_since + hold(incident)
+        return incident.well_since + hold(incident, timing)
     if incident.unclear_since:
-        return incident.unclear_since + GIVEN_UP
+        return incident.unclear_since + timing.unclear_patience
     if not incident.count:
         return incident.opened_at + terms.after
     return incident.told_at + terms.remind_every if terms.remind_every and incident.told_at else None
 
 
-def hold(incident: Incident) -> timedelta:
+def hold(incident: Incident, timing: Timing) -> timedelta:
     """How long it must be well before it is over."""
-    return min(LONGEST_HOLD, HOLD * (1 << min(incident.relapses, 10)))
+    return min(timing.recovery_hold_longest, timing.recovery_hold * (1 << min(incident.relapses, 10)))
 
 
 # Steps -----------------------------------------------------------------------------------------------------------
@@ -155,11 +143,11 @@ def _acknowledged(contract: Declared, incident: Incident, seen: Observation) -> 
     return replace(incident, told=told, storms={**incident.storms, **seen.storms.get(name, {})})
 
 
-def _timed(incident: Incident, now: datetime) -> Incident:
+def _timed(incident: Incident, timing: Timing, now: datetime) -> Incident:
     """Bring times from the future back to now: a clock that was set back must not silence anything."""
 
     def timed(at: datetime | None) -> datetime | None:
-        return now if at is not None and at > now + _SKEW else at
+        return now if at is not None and at > now + timing.clock_set_back else at
 
     return replace(
         incident,
@@ -171,10 +159,12 @@ def _timed(incident: Incident, now: datetime) -> Incident:
     )
 
 
-def _remembered(incident: Incident, back: bool, sinks: tuple[str, ...], now: datetime) -> Iterator[Incident]:
+def _remembered(
+    contract: Declared, incident: Incident, back: bool, sinks: tuple[str, ...], now: datetime
+) -> Iterator[Incident]:
     """Keep what is over while a sink lacks its end, or while its coming back would be a relapse."""
-    age = now - (incident.closed_at or now)
-    if (untold(incident, sinks) and age < KEPT) or (not back and age < REMEMBERED):
+    age, timing = now - (incident.closed_at or now), contract.timing
+    if (untold(incident, sinks) and age < timing.sink_patience) or (not back and age < timing.relapse_window):
         yield incident
 
 
@@ -184,9 +174,8 @@ def _begin(contract: Declared, trouble: Trouble, before: tuple[Incident, ...], n
     over = trouble.lasted is not None
     if terms.suspended or (trouble.lasted is not None and trouble.lasted < terms.after):
         return None
-    lately = [
-        i.relapses + 1 for i in before if i.key == trouble.key and i.closed_at and now - i.closed_at < REMEMBERED
-    ]
+    same = (each for each in before if each.key == trouble.key and each.closed_at)
+    lately = [i.relapses + 1 for i in same if now - (i.closed_at or now) < contract.timing.relapse_window]
     incident = Incident(
         key=trouble.key,
         promise=trouble.promise,
@@ -239,11 +228,11 @@ def _tell(incident: Incident, trouble: Trouble, terms: AlertTerms, now: datetime
     )
 
 
-def _recover(incident: Incident, memory: Memory, now: datetime) -> Iterator[Incident]:
+def _recover(contract: Declared, incident: Incident, memory: Memory, now: datetime) -> Iterator[Incident]:
     if not incident.count:
         return  # it did not last long enough to be worth a word
     since = incident.well_since or now
-    if now - since < hold(incident):
+    if now - since < hold(incident, contract.timing):
         yield replace(incident, well_since=since, unclear_since=None)
     else:
         closed = max(since, incident.opened_at)
@@ -251,10 +240,10 @@ def _recover(incident: Incident, memory: Memory, now: datetime) -> Iterator[Inci
         yield _close(well, closed, now)
 
 
-def _wait(incident: Incident, now: datetime) -> Iterator[Incident]:
+def _wait(contract: Declared, incident: Incident, now: datetime) -> Iterator[Incident]:
     """Say nothing while nothing tells whether it is well; after a long time, that nothing does."""
     since = incident.unclear_since or now
-    if now - since < GIVEN_UP:
+    if now - since < contract.timing.unclear_patience:
         yield replace(incident, unclear_since=since)
     elif incident.count:
         yield _close(incident, max(since, incident.opened_at), now)
@@ -266,7 +255,7 @@ def _close(incident: Incident, at: datetime, now: datetime) -> Incident:
 
 def _terms(contract: Declared, key: str) -> AlertTerms:
     terms = contract.alerts.terms(key)
-    return replace(terms, after=max(terms.after, ABSENT)) if key in BINDING else terms
+    return replace(terms, after=max(terms.after, contract.timing.absence_patience)) if key in BINDING else terms
 
 
 def _severity(terms: AlertTerms, trouble: Trouble) -> Severity:

@@ -7,11 +7,11 @@ in the next pass, so a crash between the two repeats it with the same value, whi
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from reconciliation_contract.core.facts.comparison import Drift, Finding, Kind
-from reconciliation_contract.core.facts.correction import Correction, following, place
+from reconciliation_contract.core.facts.correction import Correction, Spacing, following, place
 from reconciliation_contract.core.facts.observation import Condition, Kustomization, Observation
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.effects import RequestReconcile
@@ -19,8 +19,6 @@ from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.spec.contract import Contract, DriftMode
 from reconciliation_contract.core.values import reasons
 
-STILL_WANTED: Final = timedelta(minutes=5)
-"""A correction that could not be made in this time is given up; the next comparison decides anew."""
 _SUSPENDED: Final = "the Kustomization is suspended, so its drift is not looked at; resume it when ready"
 
 
@@ -47,7 +45,8 @@ def _corrected(contract: Contract, drift: Drift, seen: Observation, now: datetim
         return drift
     if not _may_act(drift, seen):
         return drift
-    due = following(drift.correction, found, contract.promises.drift_interval, now, held=held)
+    interval, longest = contract.promises.drift_interval, contract.timing.correction_spacing_longest
+    due = following(drift.correction, found, Spacing(interval, longest), now, held=held)
     return replace(drift, correction=due or drift.correction)
 
 
@@ -77,13 +76,17 @@ def is_written(before: Memory, after: Memory) -> bool:
     return known == asked
 
 
-def requests(memory: Memory, seen: Observation, now: datetime) -> tuple[RequestReconcile, ...]:
+def requests(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> tuple[RequestReconcile, ...]:
     """The request for the correction that is written down; none where none is due or Flux knows it already."""
     drift, kustomization = memory.drift, seen.kustomization
     asked = drift.correction if drift else None
     if drift is None or asked is None or kustomization is None or not _places(drift):
         return ()
-    if now > asked.requested_at + STILL_WANTED or not _may_act(drift, seen) or _is_told(kustomization, asked):
+    if (
+        now > asked.requested_at + contract.timing.correction_wanted
+        or not _may_act(drift, seen)
+        or _is_told(kustomization, asked)
+    ):
         return ()
     return (RequestReconcile(kustomization.uid, kustomization.resource_version, mark(asked)),)
 

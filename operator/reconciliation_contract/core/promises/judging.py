@@ -28,8 +28,6 @@ from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.duration import spoken
 
 _ON_TIME: Final = (PromiseName.DETECTION, PromiseName.RECONCILIATION, PromiseName.ROLLBACK)
-_LONG: Final = timedelta(seconds=10)
-"""From the decision until Flux takes the good revision up: from then on it is worth a word."""
 CLAUSES: Final = (assess_validation, assess_deletion, assess_availability)
 """The promises that are not about a stretch of time alone. Each says None where nothing is known."""
 
@@ -199,15 +197,15 @@ def switched(undo: Rollback, seen: Observation) -> bool:
 def _way_back(contract: Contract, undo: Rollback, seen: Observation, now: datetime) -> Judgement:
     start = timeline.Moment(undo.started_at, timeline.Witness.WATCH)
     end = timeline.Moment(undo.completed_at, timeline.Witness.WATCH) if undo.completed_at else None
-    goal, note = f"back at {undo.good.name}", _delayed(undo, seen.kustomization) if end else ""
+    goal, note = f"back at {undo.good.name}", _delayed(contract, undo, seen.kustomization) if end else ""
     course = budget.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal, note=note)
     return budget.assess_course(course, now)
 
 
-def _delayed(rollback: Rollback, kustomization: Kustomization | None) -> str:
+def _delayed(contract: Contract, rollback: Rollback, kustomization: Kustomization | None) -> str:
     """How long Flux let the good revision wait; empty where that was soon, or is not known."""
     attempted = kustomization.attempted if kustomization else None
     if attempted is None or attempted.value != rollback.good.hash or not attempted.exact:
         return ""
     passed = attempted.at - rollback.started_at
-    return f"Flux took it up after {spoken(passed)}" if passed >= _LONG else ""
+    return f"Flux took it up after {spoken(passed)}" if passed >= contract.timing.slow_switch else ""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-RECENT: Final = timedelta(minutes=15)
-"""Failures that began within this time of each other count as one event, and so do rollbacks."""
+from reconciliation_contract.core.values.timing import TIMING
+
 SHARE: Final = 0.2
 """Part of all sources that must fail at once, in a fleet too large for the least number to mean anything."""
 PACE: Final = 0.05
@@ -52,6 +52,8 @@ class Fleet:
     failing: Collection[Pulse]
     begun: Collection[Pulse]
     """Those that were rolled back."""
+    window: timedelta = TIMING.brake_window
+    """How far apart what counts as one event may be."""
 
 
 def brake(mine: Pulse, fleet: Fleet, least: int, now: datetime) -> str:
@@ -63,7 +65,7 @@ def brake(mine: Pulse, fleet: Fleet, least: int, now: datetime) -> str:
 
 def _crowd(since: datetime, fleet: Fleet, least: int) -> str:
     enough = max(least, math.ceil(SHARE * fleet.sources))
-    if not _reach(enough, (_cause(pulse) for pulse in fleet.failing if _together(pulse, since))):
+    if not _reach(enough, (_cause(pulse) for pulse in fleet.failing if _together(pulse, since, fleet.window))):
         return ""
     return f"{enough} or more failures at once, which no single commit explains; look at the cluster"
 
@@ -78,9 +80,9 @@ def _reach(number: int, causes: Iterable[tuple[str, str]]) -> bool:
     return False
 
 
-def _together(pulse: Pulse, since: datetime) -> bool:
+def _together(pulse: Pulse, since: datetime, window: timedelta) -> bool:
     """Whether it is part of what is going on: it began to fail at the same time, or of late and is held since."""
-    return pulse.failing_since is not None and (pulse.braked or abs(pulse.failing_since - since) <= RECENT)
+    return pulse.failing_since is not None and (pulse.braked or abs(pulse.failing_since - since) <= window)
 
 
 def _cause(pulse: Pulse) -> tuple[str, str]:
@@ -90,7 +92,8 @@ def _cause(pulse: Pulse) -> tuple[str, str]:
 def _pace(mine: Pulse, fleet: Fleet, least: int, now: datetime) -> str:
     enough = max(least, math.ceil(PACE * fleet.contracts))
     others = (pulse for pulse in fleet.begun if pulse.contract != mine.contract)
-    recent = sum(1 for pulse in others if pulse.begun and now - pulse.begun <= RECENT)
+    recent = sum(1 for pulse in others if pulse.begun and now - pulse.begun <= fleet.window)
     if recent < enough:
         return ""
-    return f"{enough} rollbacks began within {RECENT.seconds // 60} min, as many as may at once; look at the cluster"
+    window = f"{fleet.window.seconds // 60} min"
+    return f"{enough} rollbacks began within {window}, as many as may at once; look at the cluster"

@@ -6,8 +6,6 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final
 
 from reconciliation_contract.core.facts.observation import Kustomization, Observation
 from reconciliation_contract.core.memory.effects import (
@@ -23,9 +21,6 @@ from reconciliation_contract.core.rollback.report import Step
 from reconciliation_contract.core.rollback.start import MARK
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values import reasons
-
-PATIENCE: Final = timedelta(seconds=15)
-"""How long a deletion waits for an act that is refused at every try. An API server that is away refuses nothing."""
 
 
 def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
@@ -62,7 +57,7 @@ def hopeless(contract: Contract, seen: Observation) -> bool:
     """Whether the contract must go although its rollback cannot be taken back."""
     if not (contract.deleting and contract.finalized):
         return False
-    return not seen.acts or seen.failed_for >= PATIENCE
+    return not seen.acts or seen.failed_for >= contract.timing.deletion_patience
 
 
 def abandon(contract: Contract, memory: Memory, seen: Observation) -> Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from reconciliation_contract.core.delivery.failure_count import recount
@@ -44,8 +44,6 @@ HOLD: Final = "kustomize.toolkit.fluxcd.io/ssa"
 """With the value ``Ignore`` a parent Kustomization leaves the object as it is."""
 MARK: Final = "reconciliation.dev/rolled-back-from"
 """Hash of the bad revision; set together with the switch."""
-_BRAKED: Final = timedelta(seconds=30)
-"""Between two looks at whether the fleet's brake is on, or off again."""
 _BEGUN: Final = 20
 """Times of rollbacks kept for the budget."""
 
@@ -107,12 +105,13 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
     if delivery is None or failures is None or due is None:
         return Step(memory)
     if now < due and not seen.brake:
-        return Step(memory, recheck_at=min(due, now + _BRAKED))
+        return Step(memory, recheck_at=min(due, now + contract.timing.brake_recheck))
     if braked(memory, seen) and not seen.brake:  # what failed while it was on says nothing of the commit
         return Step(replace(memory, delivery=recount(delivery, now)))
     against = objection(Case(contract, memory, delivery, failures, seen, now))
     if against:
-        wakes = {reasons.PAUSED: contract.requests.paused_until, reasons.FLEET_BRAKE: now + _BRAKED}
+        soon = now + contract.timing.brake_recheck
+        wakes = {reasons.PAUSED: contract.requests.paused_until, reasons.FLEET_BRAKE: soon}
         wake = wakes.get(against[0])
         return Step(memory, (), Standing(False, *against), wake)
     kustomization, good = seen.kustomization, memory.good

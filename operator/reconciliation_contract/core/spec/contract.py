@@ -9,6 +9,7 @@ from typing import Final
 
 from reconciliation_contract.core.spec.ignore_rules import IgnoreRule
 from reconciliation_contract.core.spec.requests import Requests
+from reconciliation_contract.core.values.timing import TIMING, Timing
 
 
 class RollbackMode(StrEnum):
@@ -188,6 +189,8 @@ class Contract:
     """``namespace/name`` of the Kustomization that applies the contract; empty where there is none."""
     requested_at: str = ""
     """Value of the annotation ``reconcile.fluxcd.io/requestedAt``, echoed in the status when handled."""
+    timing: Timing = TIMING
+    """How long the operator itself waits; the same for all contracts, and no part of the spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,8 @@ class InvalidContract:
     """As declared, where they make sense by themselves."""
     deleting: bool = False
     finalized: bool = False
+    timing: Timing = TIMING
+    """As for one that makes sense."""
 
 
 Declared = Contract | InvalidContract
