@@ -45,6 +45,8 @@ class Listing:
     slow: float = 0.0
     found: list[tuple[str, Key]] = field(default_factory=list)
     """What was read."""
+    paged: list[str] = field(default_factory=list)
+    """Kinds of which all was read."""
     unreadable: set[str] = field(default_factory=set)
     uid: str = "uid-1"
     """That of what is read."""
@@ -59,6 +61,19 @@ class Listing:
         if resource.plural in self.errors:
             raise self.errors[resource.plural]
         return {key: version for key, version in found.items() if namespace in ("", key[0])}
+
+    async def pages(self, resource: Resource, namespace: str = "") -> AsyncIterator[list[dict[str, Any]]]:
+        """Read everything, in pages of four."""
+        self.paged.append(resource.plural)
+        if resource.plural in self.unreadable:
+            raise Unavailable("list", resource.plural, "no answer")
+        found = [
+            object_of(resource.plural, version, self.uid, key)
+            for key, version in self.exists[resource.plural].items()
+            if namespace in ("", key[0])
+        ]
+        for start in range(0, len(found), 4):
+            yield found[start : start + 4]
 
     async def find(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
         """Read what exists now; ``unreadable`` raises."""
@@ -78,6 +93,7 @@ class Swept:
     sweep: Sweep
     told: list[set[Key]]
     missed: list[str]
+    reopened: list[str]
 
     def put(self, plural: str, version: int, uid: str = "uid-1", key: Key = KEY) -> None:
         """Have the watch bring an object."""
@@ -99,11 +115,23 @@ def object_of(plural: str, version: str, uid: str, key: Key) -> dict[str, Any]:
 @asynccontextmanager
 async def sweeping(listing: Listing, settings: Settings | None = None) -> AsyncIterator[Swept]:
     """A sweep that ends with the context."""
-    store, told, missed = Store(), [], []
-    sweep = Sweep(store, listing, told.append, now, settings or Settings(), note=missed.append)  # type: ignore[arg-type]  # a script
+    store = Store()
+    told: list[set[Key]] = []
+    missed: list[str] = []
+    reopened: list[str] = []
+    cluster: Any = listing
+    sweep = Sweep(
+        store,
+        cluster,
+        told.append,
+        now,
+        settings or Settings(),
+        note=missed.append,
+        reopen=reopened.append,
+    )
     task = asyncio.create_task(sweep.run())
     try:
-        yield Swept(store, listing, sweep, told, missed)
+        yield Swept(store, listing, sweep, told, missed, reopened)
         assert not task.done(), "the sweep ended"
     finally:
         task.cancel()
@@ -173,8 +201,8 @@ async def test_what_the_watch_brings_during_a_listing_is_not_dropped() -> None:
         assert swept.missed == []
 
 
-async def test_a_watch_that_is_behind_for_long_makes_facts_stale() -> None:
-    """The same object, newer in the list than known, twice in a row and for ninety seconds."""
+async def test_what_a_stuck_watch_does_not_bring_is_read() -> None:
+    """Half a minute to the next list, a few seconds for the watch: then the list is believed, and nobody is blind."""
     listing = Listing()
     async with sweeping(listing) as swept:
         await passing(1)
@@ -182,19 +210,69 @@ async def test_a_watch_that_is_behind_for_long_makes_facts_stale() -> None:
         swept.put(KUSTOMIZATIONS, 5)
         await passing(60)
 
-        listing.exists[KUSTOMIZATIONS][KEY] = "6"
-        await passing(85)
-        early = swept.sweep.unready()
-        await passing(100)
-        stale, fresh = swept.sweep.unready(), swept.store.fresh
-        swept.put(KUSTOMIZATIONS, 6)
-        await passing(35)
+        for known in ("6", "7", "8"):
+            listing.exists[KUSTOMIZATIONS][KEY] = known
+            await passing(36)
 
-        assert early == ""
-        assert stale == "observations are stale: the watches do not progress"
-        assert fresh is False
+            assert version(swept.store, KUSTOMIZATIONS) == known
+            assert swept.sweep.unready() == ""
+        assert swept.missed == ["stuck", "lost"] * 3
+        assert swept.reopened == [KUSTOMIZATIONS] * 3
+
+
+async def test_a_watch_has_time_to_bring_what_a_list_shows() -> None:
+    """A watch that is only a moment late is not outdone, and not begun anew."""
+    listing = Listing()
+    async with sweeping(listing) as swept:
+        await passing(1)
+        for beat in range(1, 20):
+            listing.exists[KUSTOMIZATIONS][KEY] = str(beat)
+            await passing(3)
+            swept.put(KUSTOMIZATIONS, beat)
+            await passing(10)
+
+        assert (swept.missed, swept.reopened, listing.found) == ([], [], [])
+
+
+@pytest.mark.parametrize("many", [1, 25])
+async def test_time_that_was_turned_back_is_noticed(many: int) -> None:
+    """After a restore versions are older than those known: the list is the last word, for few objects and for all."""
+    listing, names = Listing(), [("apps", f"app-{number}") for number in range(many)]
+    async with sweeping(listing) as swept:
+        await passing(1)
+        for plural in (CONTRACTS, KUSTOMIZATIONS, SOURCES):
+            for key in names:
+                swept.put(plural, 900, key=key)
+            listing.exists[plural] = dict.fromkeys(names, "900")
+        await passing(35)
+        for plural in (CONTRACTS, KUSTOMIZATIONS, SOURCES):
+            listing.exists[plural] = dict.fromkeys(names, "100")
+
+        for _ in range(9):  # the watches bring others all the time
+            swept.put(KUSTOMIZATIONS, 901, key=("apps", "other"))
+            listing.exists[KUSTOMIZATIONS]["apps", "other"] = "901"
+            await passing(4)
+
+        for plural in (CONTRACTS, KUSTOMIZATIONS, SOURCES):
+            assert {version(swept.store, plural, key) for key in names} == {"100"}
+            assert plural in swept.reopened
         assert swept.sweep.unready() == ""
-        assert swept.store.fresh is True
+        assert swept.missed.count("lost") == 3 * many
+        assert bool(listing.paged) is (many > 10)
+
+
+async def test_a_store_that_the_watches_do_not_fill_is_filled_by_the_list() -> None:
+    """After a minute of waiting: a watch that lost an object at the very beginning keeps nobody from starting."""
+    listing = Listing()
+    listing.exists[KUSTOMIZATIONS][KEY] = "5"
+    async with sweeping(listing) as swept:
+        await passing(50)
+        before = swept.sweep.unready()
+        await passing(30)
+
+        assert before == "not synced: the watches have not brought everything yet"
+        assert swept.sweep.unready() == ""
+        assert version(swept.store, KUSTOMIZATIONS) == "5"
 
 
 def version(store: Store, plural: str, key: Key = KEY) -> str:
@@ -227,38 +305,8 @@ async def test_what_a_working_watch_has_lost_is_read(plural: str, known: int, ui
 
         assert version(swept.store, plural) == "7"
         assert listing.found == [(plural, KEY)]
-        assert swept.missed == ["lost"]
+        assert swept.missed == (["stuck", "lost"] if known == 9 else ["lost"])
         assert any(KEY in keys for keys in swept.told) is (plural == CONTRACTS)
-
-
-async def test_a_watch_that_brings_nothing_is_not_outdone_by_reading() -> None:
-    """Where nothing shows that it works, an object that it lost is not told from a watch that is stuck."""
-    listing = Listing()
-    async with sweeping(listing) as swept:
-        await passing(1)
-        listing.exists[KUSTOMIZATIONS][KEY] = "7"
-        for beat in range(1, 40):
-            swept.put(SOURCES, beat)
-            listing.exists[SOURCES][KEY] = str(beat)
-            await passing(5)
-
-        assert swept.sweep.unready() == "observations are stale: the watches do not progress"
-        assert listing.found == []
-
-
-async def test_a_watch_that_lost_many_lags() -> None:
-    """More than a few objects are not read one by one: the facts are old, whatever it brings."""
-    listing = Listing()
-    async with sweeping(listing) as swept:
-        await passing(1)
-        listing.exists[KUSTOMIZATIONS] = {("apps", f"app-{number}"): "7" for number in range(11)}
-        for beat in range(1, 40):
-            swept.put(KUSTOMIZATIONS, beat, key=("apps", "other"))
-            listing.exists[KUSTOMIZATIONS]["apps", "other"] = str(beat)
-            await passing(5)
-
-        assert swept.sweep.unready() == "observations are stale: the watches do not progress"
-        assert listing.found == []
 
 
 async def test_an_object_that_cannot_be_read_blinds_nobody() -> None:
@@ -290,7 +338,8 @@ async def test_one_watch_of_a_namespace_does_not_speak_for_another() -> None:
             listing.exists[KUSTOMIZATIONS]["shop", "other"] = str(beat)
             await passing(5)
 
-        assert swept.sweep.unready() == "observations are stale: the watches do not progress"
+        assert version(swept.store, KUSTOMIZATIONS) == "7"
+        assert swept.reopened == [KUSTOMIZATIONS]
 
 
 async def test_an_object_that_changes_all_the_time_is_no_stuck_watch() -> None:
@@ -301,8 +350,9 @@ async def test_an_object_that_changes_all_the_time_is_no_stuck_watch() -> None:
         for version in range(5, 300, 10):
             listing.exists[KUSTOMIZATIONS][KEY] = str(version + 1)
             swept.put(KUSTOMIZATIONS, version)
-            await passing(10)
+            await passing(4)
             assert swept.sweep.unready() == ""
+        assert swept.missed == []
 
 
 async def test_an_object_that_could_not_be_read_stops_nobody() -> None:

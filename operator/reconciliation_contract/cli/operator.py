@@ -27,7 +27,7 @@ from reconciliation_contract.core.values.duration import spoken
 from reconciliation_contract.core.values.object_name import flaw_of_label, flaw_of_subdomain
 from reconciliation_contract.core.values.timing import TIMING, Timing
 from reconciliation_contract.errors import ClusterError, Unavailable
-from reconciliation_contract.handlers.late_kinds import discover
+from reconciliation_contract.handlers.watched_kinds import discover
 from reconciliation_contract.handlers.watching import configure, register
 from reconciliation_contract.runtime.operator import Operator
 from reconciliation_contract.runtime.reconciler import Follow

@@ -1,19 +1,20 @@
-"""The sweep: compare what is known with what exists, again and again.
+"""The sweep: compare what is known with what exists, again and again. A list is the last word.
 
-It repairs what a watch can miss (objects deleted while it was disconnected, a single one that it passed over),
-notices a watch that is silently stuck, knows whether Flux is installed, and tells when the store is filled for the
-first time. Only names and versions are listed; an object is read only where the watch went on without it.
+It mends whatever a watch misses (objects deleted while it was disconnected, one that it passed over, all of them
+where it is silently stuck or etcd was restored from an older snapshot), has such a watch begun anew, knows whether
+Flux is installed, and tells when the store is filled for the first time. Only names and versions are listed; objects
+are read where the watch does not bring them in time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciliation_contract.adapters.kubernetes.client import (
     CONTRACTS,
@@ -22,15 +23,16 @@ from reconciliation_contract.adapters.kubernetes.client import (
     resource_of,
 )
 from reconciliation_contract.adapters.kubernetes.resource import Resource
+from reconciliation_contract.api.kubernetes.raw import read_map, read_text
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.facts.observation import API_SERVER, Kustomization, Source
 from reconciliation_contract.errors import ClusterError, Missing, Unavailable
-from reconciliation_contract.observers.store import Key, Record, Store
+from reconciliation_contract.observers.store import Key, Raw, Record, Store, key_of, newer
 
 _log = logging.getLogger(__name__)
 
 _FEW: Final = 10
-"""Objects that a working watch may have lost; more of them, and it lags."""
+"""Objects of a kind that are read one by one; where more are missing, all of it is read page by page."""
 _Versioned = Record | Kustomization | Source
 _Place = tuple[str, Key]
 """Plural of the kind, and the object's key."""
@@ -50,6 +52,14 @@ class _Feed:
         return self.known[key].resource_version if key in self.known else ""
 
 
+class _Gap(NamedTuple):
+    """What a list shows and the watch has not brought: two resourceVersions."""
+
+    known: str
+    """Empty where the object is unknown."""
+    listed: str
+
+
 class Sweep:
     """Keeps the store honest. ``synced`` is set once it is filled."""
 
@@ -62,6 +72,7 @@ class Sweep:
         settings: Settings,
         *,
         note: Callable[[str], None] = lambda _: None,
+        reopen: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._cluster = cluster
@@ -72,7 +83,7 @@ class Sweep:
         self._began_at = clock()
         self._alive_at: datetime | None = None
         self._note = note
-        self._behind: dict[_Place, str] = {}
+        self._reopen = reopen
         self._skipped: dict[_Place, str] = {}
         self._heard: set[tuple[str, str]] = set()
         self._problem = "the API server has not been reached yet"
@@ -125,7 +136,7 @@ class Sweep:
             await asyncio.sleep(pause)
 
     async def _once(self) -> None:
-        behind: dict[_Place, str] = {}
+        behind: dict[_Place, _Gap] = {}
         installed = True
         for feed in self._feeds():
             try:
@@ -139,10 +150,10 @@ class Sweep:
         if installed != self._store.flux_installed:
             self._store.flux_installed = installed
             self._tell(set(self._store.contracts))
-        if await self._progresses(behind):
-            self._alive_at, self._problem = self._clock(), ""
-            self._store.note(API_SERVER, True, self._alive_at)
-        if not self.synced.is_set() and "" not in behind.values():
+        await self._mend(behind)
+        self._alive_at, self._problem = self._clock(), "the watches have not brought everything yet"
+        self._store.note(API_SERVER, True, self._alive_at)
+        if not self.synced.is_set() and "" not in (known for known, _ in behind.values()):
             self.synced.set()
             self._tell(set(self._store.contracts))
 
@@ -160,38 +171,66 @@ class Sweep:
         required = {kind.plural for kind in self._store.kinds.values() if kind.required}
         return resource is KUSTOMIZATIONS or resource.plural in required
 
-    async def _progresses(self, behind: dict[_Place, str]) -> bool:
-        """Whether the watches bring what happens. What one went on without is read: no object decides for all."""
-        stuck = {place for place, _ in behind.items() & self._behind.items()}
-        lost = {place for place in stuck if self._stream(place) in self._heard}
-        self._behind, self._heard = behind, set()
-        if stuck - lost or len(lost) > _FEW:
-            return False
-        if self.synced.is_set():
-            for feed in self._feeds():
-                for plural, key in lost:
-                    if plural == feed.resource.plural:
-                        await self._repair(feed, key, behind[plural, key])
-        return not stuck or self.synced.is_set()
+    async def _mend(self, behind: Mapping[_Place, _Gap]) -> None:
+        """Read what the watches do not bring in time; those that bring nothing, or are ahead of time, begin anew."""
+        heard, self._heard = self._heard, set()
+        filling = not self.synced.is_set() and self._clock() - self._began_at < self._timing.resync_filling
+        if not behind or filling:
+            return
+        await asyncio.sleep(self._timing.resync_grace.total_seconds())
+        for feed in self._feeds():
+            plural = feed.resource.plural
+            missed = {key: gap for (kind, key), gap in behind.items() if kind == plural}
+            missed = {key: gap for key, gap in missed.items() if feed.version(key) == gap.known}
+            if not missed:
+                continue
+            silent = any(self._stream((plural, key)) not in heard | self._heard for key in missed)
+            if silent or any(gap.known and newer(gap.known, gap.listed) for gap in missed.values()):
+                _log.warning("a watch is stuck and begins anew", extra={"kind": plural, "objects": len(missed)})
+                self._note("stuck")
+                self._reopen(plural)
+            async for raw in self._read(feed, missed):
+                self._take(feed, raw, missed[key_of(raw)].known)
 
-    async def _repair(self, feed: _Feed, key: Key, known: str) -> None:
-        """Take an object as it is, unless the watch brings it meanwhile."""
-        try:
-            raw = await self._cluster.find(feed.resource, *key)
-        except ClusterError as error:
-            _log.warning("an object that its watch lost cannot be read", extra={"object": key, "error": str(error)})
+    async def _read(self, feed: _Feed, missed: Mapping[Key, _Gap]) -> AsyncIterator[Raw]:
+        """Read objects that were missed; one that cannot be read keeps no other from it."""
+        if len(missed) <= _FEW:
+            for key in missed:
+                try:
+                    raw = await self._cluster.find(feed.resource, *key)
+                except ClusterError as error:
+                    extra = {"object": key, "error": str(error)}
+                    _log.warning("an object that its watch lost cannot be read", extra=extra)
+                    continue
+                if raw is not None:
+                    yield raw
             return
-        if raw is None or feed.version(key) != known:
+        for namespace in self._settings.namespaces or ("",):
+            async for page in self._cluster.pages(feed.resource, namespace):
+                for raw in page:
+                    if key_of(raw) in missed:
+                        yield raw
+
+    def _take(self, feed: _Feed, raw: Raw, known: str) -> None:
+        """Take an object as it is, unless the watch has brought it meanwhile."""
+        key = key_of(raw)
+        if feed.version(key) != known:
             return
-        _log.warning("an object that its watch lost is read", extra={"object": key, "kind": feed.resource.plural})
+        plural, version = feed.resource.plural, read_text(read_map(raw, "metadata"), "resourceVersion")
+        _log.warning("an object that its watch lost is read", extra={"object": key, "kind": plural})
         self._note("lost")
-        told = feed.put(raw)
-        if feed.version(key) == known:  # a newer one is known, which a restored backup has undone
-            told |= feed.drop(key) | feed.put(raw)
-        self._tell(told)
+        try:
+            told = feed.put(raw)
+            if feed.version(key) == known:  # a newer one is known, which a restored backup has undone
+                told |= feed.drop(key) | feed.put(raw)
+        except Exception:  # noqa: BLE001 - ours: this object only, never the others
+            _log.exception("an object could not be read; please report this", extra={"object": key})
+            self.skip(plural, key, version)
+        else:
+            self._tell(told)
 
-    async def _compare(self, feed: _Feed) -> dict[_Place, str]:
-        """Drop what is gone; return what the watch has not brought yet, with the version known (or empty)."""
+    async def _compare(self, feed: _Feed) -> dict[_Place, _Gap]:
+        """Drop what is gone; return what the watch has not brought yet."""
         resource = feed.resource
         known = {key: record.resource_version for key, record in feed.known.items()}
         listed: dict[Key, str] = {}
@@ -204,7 +243,9 @@ class Sweep:
         skipped = {key: version for (plural, key), version in self._skipped.items() if plural == resource.plural}
         known = skipped | known
         return {
-            (resource.plural, key): known.get(key, "") for key, version in listed.items() if known.get(key) != version
+            (resource.plural, key): _Gap(known.get(key, ""), version)
+            for key, version in listed.items()
+            if known.get(key) != version
         }
 
     def _darken(self) -> None:

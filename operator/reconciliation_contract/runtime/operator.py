@@ -114,7 +114,11 @@ class Operator:
         )
         self.reconciler = Reconciler(self.store, self.queue, reach, settings)
         self._tasks: list[asyncio.Task[None]] = []
-        self.sweep = Sweep(self.store, cluster, self.tell, clock, settings, note=self.metrics.missed)
+        self.stuck: set[str] = set()
+        """Plurals of the kinds whose watches are to begin anew."""
+        self.sweep = Sweep(
+            self.store, cluster, self.tell, clock, settings, note=self.metrics.missed, reopen=self.stuck.add
+        )
         self._readers = Readers(cluster, clock, timing)
         self._heart = Heartbeat(timing)
         self._be_sensed()

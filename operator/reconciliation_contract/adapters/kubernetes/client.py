@@ -166,17 +166,35 @@ class Cluster:
         self, resource: Resource, namespace: str, selector: str, *, user: str = "", accept: str = "application/json"
     ) -> tuple[list[Raw], str]:
         """List the objects that have these labels, and the resourceVersion from which on to watch them."""
-        query = {"labelSelector": selector, "limit": str(_PAGE)}
         found: list[Raw] = []
-        while True:
-            page = await self._request(
-                "GET", resource.path_of_all(namespace), "list", query=query, user=user, accept=accept
-            )
+        version = ""
+        async for page in self._pages(resource, namespace, {"labelSelector": selector}, user=user, accept=accept):
             found += [item for item in page.get("items") or () if isinstance(item, dict)]
-            meta = page.get("metadata") or {}
-            if not meta.get("continue"):
-                return found, str(meta.get("resourceVersion", ""))
-            query["continue"] = meta["continue"]
+            version = str((page.get("metadata") or {}).get("resourceVersion", ""))
+        return found, version
+
+    async def pages(self, resource: Resource, namespace: str = "") -> AsyncIterator[list[Raw]]:
+        """Read all objects of a kind, page by page."""
+        async for page in self._pages(resource, namespace, {}):
+            yield [item for item in page.get("items") or () if isinstance(item, dict)]
+
+    async def _pages(
+        self,
+        resource: Resource,
+        namespace: str,
+        query: Mapping[str, str],
+        *,
+        user: str = "",
+        accept: str = "application/json",
+    ) -> AsyncIterator[Raw]:
+        where, more = resource.path_of_all(namespace), {"limit": str(_PAGE)}
+        while True:
+            page = await self._request("GET", where, "list", query={**query, **more}, user=user, accept=accept)
+            yield page
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            more["continue"] = token
 
     async def watch(
         self, resource: Resource, namespace: str, selector: str, version: str
@@ -222,18 +240,11 @@ class Cluster:
     async def list_versions(self, resource: Resource, namespace: str = "") -> dict[tuple[str, str], str]:
         """List namespace, name and resourceVersion of all objects of a kind; nothing else is transferred."""
         found: dict[tuple[str, str], str] = {}
-        query = {"limit": str(_PAGE)}
-        while True:
-            page = await self._request(
-                "GET", resource.path_of_all(namespace), "list", accept=METADATA_LIST, query=query
-            )
+        async for page in self._pages(resource, namespace, {}, accept=METADATA_LIST):
             for item in page.get("items") or ():
                 meta = item.get("metadata") or {}
                 found[meta.get("namespace", ""), meta.get("name", "")] = meta.get("resourceVersion", "")
-            more = (page.get("metadata") or {}).get("continue")
-            if not more:
-                return found
-            query = {"limit": str(_PAGE), "continue": more}
+        return found
 
     # Wire -------------------------------------------------------------------------------------------------------
 

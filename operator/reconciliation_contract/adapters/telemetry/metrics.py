@@ -42,7 +42,7 @@ _COMPARISONS: Final = ("in_sync", "drifted", "unknown")
 _MESSAGES: Final = ("taken", "failed", "refused", "dropped")
 _EVENTS: Final = ("told", "failed", "dropped")
 _ERRORS: Final = ("cluster", "bug")
-_MISSES: Final = ("deleted", "lost")
+_MISSES: Final = ("deleted", "lost", "stuck")
 _PASSES: Final = ("changed", "unchanged")
 _PARTS: Final = ("rollback", "incident", "last good", "promise", "comparison", "pass")
 _SECOND: Final = timedelta(seconds=1)
@@ -86,7 +86,7 @@ class Metrics:
         self._writes = self._counter("status_writes", "Writes of a contract's status.")
         self._errors = self._counter("errors", "Passes that failed, by whose fault.", {"kind": _ERRORS})
         self._missed = self._counter(
-            "watch_misses", "Objects that a watch did not tell of, mended by the sweep.", {"what": _MISSES}
+            "watch_misses", "What a watch did not tell of, mended by the sweep.", {"what": _MISSES}
         )
         self._passes = self._histogram("pass_duration_seconds", "Looks at a contract.", buckets=_QUICK)
         self._looks = self._counter("passes", "Looks at a contract that did not fail.", {"result": _PASSES})
@@ -151,7 +151,7 @@ class Metrics:
         self._errors.labels(kind).inc()
 
     def missed(self, what: str) -> None:
-        """Count an object that a watch did not tell of: ``deleted``, or ``lost`` where it exists or has changed."""
+        """Count what a watch missed: an object ``deleted``, one ``lost`` that exists; or a ``stuck`` watch."""
         self._missed.labels(what).inc()
 
     def notified(self, sink: str, result: str) -> None:

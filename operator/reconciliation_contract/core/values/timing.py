@@ -65,10 +65,16 @@ class Timing:
     """The same until everything was seen once: nothing else can begin."""
     resync_without_flux: timedelta = 5 * _S
     """The same while Flux is not installed: somebody waits for it to be noticed."""
+    resync_grace: timedelta = 5 * _S
+    """For a watch to bring what a list has shown; then it is read, and a watch that is silent begins anew."""
+    resync_filling: timedelta = _MIN
+    """From the start on, for the watches alone to bring everything; then the list does."""
+    watch_handover: timedelta = _S
+    """For a watch to end before it begins anew."""
     stale_after: timedelta = 90 * _S
-    """Without any proof of life from the watches, facts are too old to act on. Three comparisons fit in."""
+    """Where nothing could be compared for so long, facts are too old to act on. Three comparisons fit in."""
     late_kinds: timedelta = 5 * _S
-    """Between two looks for kinds of Flux that were installed after the start."""
+    """Between two looks for kinds of Flux that were installed after the start, and for watches that are stuck."""
     discovery_believed: timedelta = 10 * _MIN
     """What the API server serves is believed so long."""
     discovery_missed: timedelta = 5 * _S

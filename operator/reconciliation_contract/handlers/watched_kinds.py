@@ -1,7 +1,9 @@
-"""Kinds that are installed later: kopf looks for them when their definition changes, now and then too early.
+"""Which kinds kopf watches: those that are installed later, and those whose watch is stuck and must begin anew.
 
-It reads the API server's list of kinds once for each event of a definition. A kind that is served a moment after
+kopf reads the API server's list of kinds once for each event of a definition. A kind that is served a moment after
 the last such event would never be watched, so what Flux's users have installed is looked for until it is found.
+A watch that waits for versions that etcd does not have any more says nothing and never ends: its kind is taken out of
+what kopf watches and put back.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from kopf._core.reactor.observation import revise_resources
 
 from reconciliation_contract.adapters.kubernetes.client import KUSTOMIZATIONS
 from reconciliation_contract.core.facts.source_kind import Kinds
+from reconciliation_contract.core.values.timing import Timing
 from reconciliation_contract.runtime.operator import Operator
 
 _log = logging.getLogger(__name__)
@@ -58,18 +61,38 @@ async def _look(
     registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, operator: Operator, insights: Insights
 ) -> None:
     needed = _needed(operator.store.kinds)
-    groups = {group for group, _ in needed}
     while True:
         await asyncio.sleep(operator.settings.timing.late_kinds.total_seconds())
+        if operator.stuck:
+            await _begin_anew(insights, operator.stuck, operator.settings.timing)
         watched = {(kind.group, kind.plural) for kind in insights.watched_resources}
-        if watched >= needed or not operator.store.flux_installed or not operator.sweep.synced.is_set():
-            continue
-        try:
-            found = await scanning.scan_resources(groups=groups, settings=settings, logger=_log)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-            _log.warning("Flux's kinds cannot be looked for", extra={"error": str(error)})
-            continue
-        async with insights.revised:
-            for group in groups:
-                revise_resources(resources=found, insights=insights, registry=registry, group=group)
-            insights.revised.notify_all()
+        if not watched >= needed and operator.store.flux_installed and operator.sweep.synced.is_set():
+            await _find(registry, settings, insights, {group for group, _ in needed})
+
+
+async def _begin_anew(insights: Insights, stuck: set[str], timing: Timing) -> None:
+    """End the watches of these kinds and let them begin anew, with a list."""
+    async with insights.revised:
+        kinds = {kind for kind in insights.watched_resources if kind.plural in stuck}
+        stuck.clear()
+        insights.watched_resources.difference_update(kinds)
+        insights.revised.notify_all()
+    await asyncio.sleep(timing.watch_handover.total_seconds())
+    async with insights.revised:
+        insights.watched_resources.update(kinds)
+        insights.revised.notify_all()
+
+
+async def _find(
+    registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, insights: Insights, groups: set[str]
+) -> None:
+    """Read the API server's list of kinds."""
+    try:
+        found = await scanning.scan_resources(groups=groups, settings=settings, logger=_log)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+        _log.warning("Flux's kinds cannot be looked for", extra={"error": str(error)})
+        return
+    async with insights.revised:
+        for group in groups:
+            revise_resources(resources=found, insights=insights, registry=registry, group=group)
+        insights.revised.notify_all()
