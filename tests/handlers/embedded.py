@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import kopf
@@ -25,12 +26,16 @@ SETTINGS: Final = Settings(health=ANY_PORT, metrics=ANY_PORT, manifests=False)
 
 @asynccontextmanager
 async def started(
-    api: ApiServer, git: GitScript | None = None, settings: Settings = SETTINGS, kinds: Kinds = SOURCE_KINDS
+    api: ApiServer,
+    git: GitScript | None = None,
+    settings: Settings = SETTINGS,
+    kinds: Kinds = SOURCE_KINDS,
+    clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[tuple[Operator, asyncio.Task[None]]]:
     """An operator that was just started, and the task that ends with it."""
     access, stop = api.access, asyncio.Event()
     async with Cluster(access) as cluster:
-        operator = Operator(settings, cluster, now, git or GitScript(), kinds=kinds)
+        operator = Operator(settings, cluster, clock, git or GitScript(), kinds=kinds)
         registry, configuration = kopf.OperatorRegistry(), kopf.OperatorSettings()
         register(registry, operator, access)
         configure(configuration)
@@ -66,8 +71,9 @@ async def running(
     *,
     acts: bool = True,
     kinds: Kinds = SOURCE_KINDS,
+    clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[Operator]:
     """An operator that is ready."""
-    async with started(api, git, replace(settings, acts=acts), kinds) as (operator, watching):
+    async with started(api, git, replace(settings, acts=acts), kinds, clock) as (operator, watching):
         await eventually(lambda: watching.done() or not operator.sweep.unready(), "the operator to be ready")
         yield operator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from reconciliation_contract.core.values.text import cleaned
 
@@ -47,12 +47,16 @@ def read_strings(raw: Raw) -> dict[str, str]:
     return {key: value for key, value in raw.items() if isinstance(value, str)}
 
 
+_YEARS: Final = range(1000, 9000)
+"""From these a budget can be added or taken away; Go's zero time, which says nothing, is not among them."""
+
+
 def moment(value: object) -> datetime | None:
-    """Read an API time stamp (RFC 3339, UTC); None where it is none."""
+    """Read an API time stamp (RFC 3339, UTC); None where it is none, or one too far off to be reckoned with."""
     if not isinstance(value, str) or len(value) > 40:  # noqa: PLR2004 - longer than any time stamp
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        return parsed.astimezone(UTC) if parsed.tzinfo else None
+        return parsed.astimezone(UTC) if parsed.tzinfo and parsed.year in _YEARS else None
     except (ValueError, OverflowError):
         return None
