@@ -3,11 +3,11 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG GO_IMAGE=golang:1.26-bookworm
 
-# The operator runs kustomize to know what Flux applies: the version that Flux has, each module pinned by hash.
-FROM ${GO_IMAGE} AS kustomize
-WORKDIR /kustomize
-COPY requirements/kustomize/ ./
-RUN CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -trimpath -ldflags="-s -w" -o /opt/kustomize/ tool
+# What Flux applies is built by Flux's own libraries, at Flux's versions, each module pinned by hash.
+FROM ${GO_IMAGE} AS flux-build
+WORKDIR /flux-build
+COPY operator/flux-build/ ./
+RUN CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -buildvcs=false -trimpath -ldflags="-s -w" -o /opt/flux-build/ .
 
 
 FROM ${PYTHON_IMAGE} AS build
@@ -27,7 +27,7 @@ RUN awk '/^[a-z]/ { keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-
     && python -m pip install --require-hashes --only-binary=:all: -r backend.txt
 
 COPY pyproject.toml README.md LICENSE ./
-COPY operator/ operator/
+COPY operator/reconciliation_contract/ operator/reconciliation_contract/
 RUN python -m pip wheel --no-build-isolation --no-deps --wheel-dir dist . \
     && python -m pip --python /opt/venv/bin/python install --no-index --no-deps dist/*.whl
 
@@ -39,13 +39,13 @@ LABEL org.opencontainers.image.title="reconciliation-contract" \
       org.opencontainers.image.licenses="Apache-2.0"
 # The bytecode was compiled at installation; the root file system is read-only.
 # USER: kopf asks for the user's name when it starts, and an arbitrary user id has none.
-ENV PATH=/opt/venv/bin:/opt/kustomize:$PATH \
+ENV PATH=/opt/venv/bin:/opt/flux-build:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     USER=reconciliation-contract
 # A virtual environment knows its own path: it is copied to the same one.
 COPY --from=build /opt/venv /opt/venv
-COPY --from=kustomize /opt/kustomize /opt/kustomize
+COPY --from=flux-build /opt/flux-build /opt/flux-build
 USER 65532:65532
 ENTRYPOINT ["reconciliation-contract"]
 CMD ["run"]

@@ -12,7 +12,7 @@ timed = @echo '$(2)'; SECONDS=0; $(2) && printf '%5d s  %s\n' $$SECONDS '$(1)' >
 end = if [ $(MAKELEVEL) = 0 ]; then echo; cat $(PHASES); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs check format crds docs playground lock clean
+.PHONY: help demo test programs flux-build check format crds docs playground lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,7 +22,7 @@ demo: $(STAMP) ## the story on a real local cluster: delivered, broken, rolled b
 
 test: $(STAMP) ## all tests, the real-cluster ones included
 	@$(begin)
-	$(call timed,programs of the cluster,$(BIN)/python -m playground build cluster)
+	$(call timed,programs of the cluster,$(BIN)/python -m playground build cluster flux-build)
 	@REQUIRE_PROGRAMS=1 $(MAKE) --no-print-directory -j2 programs check # side by side
 	$(call timed,tests on the real cluster and slow ones,REQUIRE_PROGRAMS=1 $(BIN)/pytest -v -n auto --dist loadfile --no-loadscope-reorder -m "e2e or slow" tests)
 	@$(end)
@@ -30,8 +30,12 @@ test: $(STAMP) ## all tests, the real-cluster ones included
 programs: $(STAMP)
 	$(call timed,programs of the monitoring tools,$(BIN)/python -m playground build monitoring flux-operator)
 
+flux-build: $(STAMP) ## the program that builds manifests, for this machine
+	@$(BIN)/python -m playground build flux-build
+
 check: $(STAMP) ## lint, types, import rules and the fast tests
 	@$(begin)
+	$(call timed,program that builds manifests,$(BIN)/python -m playground build flux-build)
 	$(call timed,format,$(BIN)/ruff format --check .)
 	$(call timed,lint,$(BIN)/ruff check .)
 	$(call timed,types,$(BIN)/mypy)

@@ -18,7 +18,7 @@ from playground.port import NoFreePortsError
 from playground.process import ProcessDiedError
 from playground.progress import Progress
 from playground.toolchain import NoGoError
-from playground.toolset import CLUSTER, FLUX_OPERATOR, MONITORING
+from playground.toolset import CLUSTER, FLUX_BUILD, FLUX_OPERATOR, MONITORING
 from playground.waiting import WaitTimeoutError
 
 EXPECTED_ERRORS = (
@@ -31,7 +31,7 @@ EXPECTED_ERRORS = (
     OSError,  # no git, a full disk, a cache that may not be written: the system says which
 )
 """Errors whose message says all a person needs; anything else is a bug and shows its traceback."""
-TOOLSETS = {"cluster": CLUSTER, "monitoring": MONITORING, "flux-operator": FLUX_OPERATOR}
+TOOLSETS = {"cluster": CLUSTER, "monitoring": MONITORING, "flux-operator": FLUX_OPERATOR, "flux-build": FLUX_BUILD}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at whether every component, and who started them, still runs."""

@@ -97,9 +97,11 @@ def open_build(directory: Path, *, thorough: bool = False) -> Binaries:
 
 
 def inputs_key(tools: Toolset) -> str:
-    """Name what goes into a build except for the Go version: modules, their hashes, flags, platform."""
+    """Name what goes into a build except for the Go version: sources, modules, their hashes, flags, platform."""
     digest = hashlib.sha256()
+    sources = [path.read_bytes() for path in sorted(tools.module.glob("*.go"))]
     for part in (
+        *sources,
         (tools.module / "go.mod").read_bytes(),
         (tools.module / "go.sum").read_bytes(),
         "\0".join((*FLAGS, *tools.tags)).encode(),

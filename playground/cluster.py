@@ -31,6 +31,7 @@ from playground.git_server import GitServer
 from playground.port import reserve
 from playground.progress import Progress
 from playground.state import state_directory
+from playground.toolset import FLUX_BUILD
 
 TOKEN_SECONDS = 24 * 3600
 PASSED_ON = ("PATH", "LANG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -129,9 +130,9 @@ class Cluster:
         return self._binaries.program("kubectl")
 
     @property
-    def kustomize(self) -> Path:
-        """The `kustomize` whose library the cluster's kustomize-controller has."""
-        return self._binaries.program("kustomize")
+    def flux_build(self) -> Path:
+        """The operator's `flux-build`, with the code of the cluster's kustomize-controller."""
+        return provide(self._progress, tools=FLUX_BUILD).program("flux-build")
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -54,16 +54,16 @@ class Compilation:
         self._started = time.monotonic()
 
     def run(self, target: Path) -> None:
-        """Build every tool of the module into `target`. Raises `BuildError`.
+        """Build the programs of the module into `target`. Raises `BuildError`.
 
         Interrupted, it stops the compilers it started before it passes the interruption on.
         """
         self._progress.say(f"Building {self._tools.title} with {self._go.version} ({self._tools.usual_time}).")
         with tempfile.TemporaryDirectory(prefix="modules-") as name:
             options = self._completed(Path(name))
-            packages = self._go_output("list", *options, "-deps", "tool")
+            packages = self._go_output("list", *options, "-deps", self._tools.packages)
             self._total = len(packages.split())
-            self._go_output("build", *options, "-v", *FLAGS, "-o", f"{target}{os.sep}", "tool")
+            self._go_output("build", *options, "-v", *FLAGS, "-o", f"{target}{os.sep}", self._tools.packages)
         self._progress.say(f"Built in {elapsed(time.monotonic() - self._started)}.")
 
     def modules(self) -> dict[str, Module]:

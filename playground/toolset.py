@@ -17,7 +17,7 @@ def _no_assets(_modules: Mapping[str, Path], _target: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Toolset:
-    """A wrapper module whose tools are built by one `go build`, and what is special about it."""
+    """A module whose programs are built by one `go build`, and what is special about it."""
 
     module: Path
     title: str
@@ -25,6 +25,8 @@ class Toolset:
     usual_time: str
     components: tuple[str, ...]
     """Go modules whose versions are kept with the build."""
+    packages: str = "tool"
+    """What is built of the module: its tools, or a package."""
     tags: tuple[str, ...] = ()
     """Build tags."""
     names: Mapping[str, str] = field(default_factory=dict)
@@ -62,3 +64,11 @@ FLUX_OPERATOR = Toolset(
     write_assets=assets.write_flux_operator_crds,
 )
 """Without its web pages, which are no part of the Go module. It is no newer than Go 1.26 can build."""
+FLUX_BUILD = Toolset(
+    module=Path(__file__).parents[1] / "operator" / "flux-build",
+    title="flux-build",
+    usual_time="1 to 2 minutes the first time on 2 cores; seconds when Go's own cache is warm",
+    components=("github.com/fluxcd/kustomize-controller/api",),
+    packages=".",
+)
+"""The operator's own program that builds manifests."""

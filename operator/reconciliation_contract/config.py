@@ -89,8 +89,8 @@ class Settings:
     log_format: str = "text"
     workers: int = 8
     """Contracts looked at side by side."""
-    kustomize: str = ""
-    """The program that builds manifests; empty: ``kustomize`` on PATH."""
+    flux_build: str = ""
+    """The program that builds manifests; empty: ``$FLUX_BUILD``, the one beside the package, or the one on PATH."""
     git_interval: timedelta = timedelta(seconds=15)
     """Between two looks at the same Git reference."""
     git_allow_local: bool = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +15,16 @@ from typing import Any
 import pytest
 
 from reconciliation_contract.adapters.kubernetes.resource import Resource
-from reconciliation_contract.adapters.manifests.artifact import download
+from reconciliation_contract.adapters.manifests import download
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
-from reconciliation_contract.adapters.manifests.builder import Builder, Limits
+from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
+from reconciliation_contract.adapters.manifests.program import Limits
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.errors import Missing, Refused, Unavailable
 from tests.adapters.test_access import certificate
 from tests.support.artifacts import program, serving, tar_of
+from tests.support.programs import flux_build
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +40,7 @@ def manifest(kind: str, name: str, **more: Any) -> dict[str, Any]:
 
 
 def writes(*objects: Raw) -> str:
-    """What kustomize writes, as a file of the tree that a stand-in prints."""
+    """A file of manifests."""
     return "---\n".join(json.dumps(item) + "\n" for item in objects)
 
 
@@ -55,9 +59,9 @@ class Reading:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path) -> str:
-    """A kustomize that prints the file ``output`` of the directory and counts its runs."""
-    return program(tmp_path, f'echo run >>{tmp_path}/runs; cat "$3/output"')
+def counted(tmp_path: Path) -> str:
+    """The program, which counts its runs."""
+    return program(tmp_path, f'echo run >>{tmp_path}/runs; exec {shlex.quote(flux_build())} "$@"')
 
 
 def is_running(pid: Path) -> bool:
@@ -77,14 +81,14 @@ def runs(tmp_path: Path) -> int:
 async def build(
     builder: Builder, *objects: Raw, spec: Raw | None = None, files: Mapping[str, str] | None = None
 ) -> Built:
-    async with serving(tar_of({"output": writes(*objects), **(files or {})})) as server:
+    async with serving(tar_of({"all.yaml": writes(*objects), **(files or {})})) as server:
         return await builder.build(server.artifact, kustomization(**(spec or {})))
 
 
 # Objects --------------------------------------------------------------------------------------------------------
 
 
-async def test_objects_come_in_the_order_in_which_flux_applies_them(stand_in: str) -> None:
+async def test_objects_come_in_the_order_in_which_flux_applies_them(counted: str) -> None:
     """Definitions, classes, then by kind, namespace and name; webhooks last."""
     crd = manifest("CustomResourceDefinition", "things") | {"apiVersion": "apiextensions.k8s.io/v1"}
     hook = manifest("ValidatingWebhookConfiguration", "hook") | {"apiVersion": "admissionregistration.k8s.io/v1"}
@@ -92,21 +96,22 @@ async def test_objects_come_in_the_order_in_which_flux_applies_them(stand_in: st
     thing = manifest("Thing", "thing") | {"apiVersion": "a.example/v1"}
     given = [hook, thing, manifest("ConfigMap", "b"), manifest("ConfigMap", "a"), manifest("QuickClass", "q")]
 
-    built = await build(Builder(None, stand_in), *given, role, manifest("Namespace", "shop"), crd)
+    built = await build(Builder(None, counted), *given, role, manifest("Namespace", "shop"), crd)
 
     names = [found.name for found in built.objects]
     assert names == ["things", "shop", "role", "q", "a", "b", "thing", "hook"]
 
 
-async def test_flux_labels_and_common_metadata_are_added(stand_in: str) -> None:
+async def test_flux_labels_and_common_metadata_are_added(counted: str) -> None:
     """The common metadata win."""
     common = {"labels": {"team": "a"}, "annotations": {"note": "b"}}
 
     built = await build(
-        Builder(None, stand_in), manifest("ConfigMap", "x"), spec={"commonMetadata": common, "path": "./"}
+        Builder(None, counted), manifest("ConfigMap", "x"), spec={"commonMetadata": common, "path": "./"}
     )
 
     assert built.objects[0].body["metadata"] == {
+        "creationTimestamp": None,
         "name": "x",
         "labels": {
             "kustomize.toolkit.fluxcd.io/name": "shop",
@@ -118,38 +123,52 @@ async def test_flux_labels_and_common_metadata_are_added(stand_in: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", ".", "./", "/", "//", "./a/..", "../../.."])
-async def test_no_path_leads_out_of_the_artifact(stand_in: str, path: str) -> None:
+async def test_no_path_leads_out_of_the_artifact(counted: str, path: str) -> None:
     """They all mean its root, as in Flux."""
-    built = await build(Builder(None, stand_in), manifest("ConfigMap", "x"), spec={"path": path})
+    built = await build(Builder(None, counted), manifest("ConfigMap", "x"), spec={"path": path})
 
     assert [found.name for found in built.objects] == ["x"]
 
 
-async def test_the_file_of_an_object_is_told_and_the_note_of_it_removed(stand_in: str) -> None:
-    """Relative to the artifact's root."""
-    noted = manifest("ConfigMap", "x")
-    noted["metadata"]["annotations"] = {"config.kubernetes.io/origin": "path: ../base/map.yaml\n"}
-    files = {"apps/shop/output": writes(noted), "apps/shop/kustomization.yaml": "resources: [../base]"}
+async def test_the_file_of_an_object_is_told(counted: str) -> None:
+    """Relative to the artifact's root; without a trace in the object."""
+    files = {
+        "apps/base/map.yaml": writes(manifest("ConfigMap", "x")),
+        "apps/base/kustomization.yaml": "resources: [map.yaml]",
+        "apps/shop/kustomization.yaml": "resources: [../base]\nnamePrefix: a-\n",
+    }
 
-    built = await build(Builder(None, stand_in), files=files, spec={"path": "./apps/shop"})
+    built = await build(Builder(None, counted), files=files, spec={"path": "./apps/shop"})
 
-    assert built.objects[0].file == "apps/base/map.yaml"
+    assert [(found.name, found.file) for found in built.objects] == [("a-x", "apps/base/map.yaml")]
     assert "annotations" not in built.objects[0].body["metadata"]
 
 
-async def test_a_note_of_somebody_else_s_does_no_harm(stand_in: str) -> None:
-    """The annotation's name is kustomize's, its value may be anybody's."""
+async def test_a_patch_meets_no_annotation_that_flux_does_not_make(counted: str) -> None:
+    """What tells the files must not let a patch pass that Flux refuses."""
+    patch = (
+        '[{"op": "test", "path": "/metadata/annotations/config.kubernetes.io~1origin", "value": "path: all.yaml\\n"}]'
+    )
+    patches = [{"patch": patch, "target": {"kind": "ConfigMap"}}]
+
+    with pytest.raises(BuildFailed, match=r"kustomize build failed: .*config\.kubernetes\.io~1origin"):
+        await build(Builder(None, counted), manifest("ConfigMap", "x"), spec={"patches": patches})
+
+
+async def test_a_note_of_somebody_else_s_does_no_harm(counted: str) -> None:
+    """The annotation's name is kustomize's, its value may be anybody's; Flux takes it out."""
     noted = manifest("ConfigMap", "x")
     noted["metadata"]["annotations"] = {"config.kubernetes.io/origin": "a: ["}
 
-    built = await build(Builder(None, stand_in), noted)
+    built = await build(Builder(None, counted), noted)
 
-    assert built.objects[0].file == ""
+    assert built.objects[0].file in ("", "all.yaml")
+    assert "annotations" not in built.objects[0].body["metadata"]
 
 
-async def test_a_secret_in_plain_text_is_encoded_as_flux_encodes_it(stand_in: str) -> None:
+async def test_a_secret_in_plain_text_is_encoded_as_flux_encodes_it(counted: str) -> None:
     """So that it compares with what lives in the cluster."""
-    built = await build(Builder(None, stand_in), manifest("Secret", "x", data={"a": "YQ=="}, stringData={"b": "b"}))
+    built = await build(Builder(None, counted), manifest("Secret", "x", data={"a": "YQ=="}, stringData={"b": "b"}))
 
     assert built.objects[0].body["data"] == {"a": "YQ==", "b": "Yg=="}
     assert "stringData" not in built.objects[0].body
@@ -159,11 +178,12 @@ def _bundle(folder: Path) -> str:
     return base64.b64encode(Path(certificate(folder)[0]).read_bytes()).decode()
 
 
-async def test_a_ca_bundle_that_is_none_is_dropped(stand_in: str, tmp_path: Path) -> None:
+async def test_a_ca_bundle_that_is_none_is_dropped(counted: str, tmp_path: Path) -> None:
     """Flux takes it out of a CustomResourceDefinition, which the API server would not accept with it."""
     good = _bundle(tmp_path)
     definitions = [
         manifest("CustomResourceDefinition", name, spec={"conversion": {"webhook": {"clientConfig": client}}})
+        | {"apiVersion": "apiextensions.k8s.io/v1"}
         for name, client in (
             ("a", {"caBundle": "Cg=="}),
             ("b", {"caBundle": "%"}),
@@ -172,35 +192,70 @@ async def test_a_ca_bundle_that_is_none_is_dropped(stand_in: str, tmp_path: Path
         )
     ]
 
-    built = await build(Builder(None, stand_in), *definitions)
+    built = await build(Builder(None, counted), *definitions)
 
     clients = [found.body["spec"]["conversion"]["webhook"]["clientConfig"] for found in built.objects]
     assert clients == [{}, {}, {"caBundle": good}, {}]
 
 
-async def test_what_sops_encrypted_is_left_out(stand_in: str) -> None:
-    """Only Flux has the key; the rest is built."""
-    encrypted = manifest("Secret", "login", data={"a": "ENC[x]"}, sops={"mac": "x"})
-    inner = manifest("Secret", "file", data={"f": base64.b64encode(b"a: b\nsops:\n  mac: x\n").decode()})
+async def test_what_sops_encrypted_is_left_out(counted: str) -> None:
+    """Only Flux has the key; the rest is built, and Flux's digest is not known."""
+    mac = "ENC[AES256_GCM,data:x]"
+    encrypted = manifest("Secret", "login", data={"a": "ENC[x]"}, sops={"mac": mac})
+    inner = manifest("Secret", "file", data={"f": base64.b64encode(f"a: b\nsops:\n  mac: {mac}\n".encode()).decode()})
+    kept = manifest("Secret", "kept", data={"a": "ENC[x]"}, sops={"mac": mac})
+    kept["metadata"]["annotations"] = {"kustomize.toolkit.fluxcd.io/decrypt": "disabled"}
     spec = {"decryption": {"provider": "sops"}}
 
-    built = await build(Builder(None, stand_in), encrypted, inner, manifest("ConfigMap", "x"), spec=spec)
+    built = await build(Builder(None, counted), encrypted, inner, kept, manifest("ConfigMap", "x"), spec=spec)
 
-    assert [found.name for found in built.objects] == ["x"]
+    assert [found.name for found in built.objects] == ["x", "kept"]
+    assert built.digest == ""
     assert {(left.manifest.name, left.reason) for left in built.left_out} == {
         ("login", reasons.ENCRYPTED),
         ("file", reasons.ENCRYPTED),
     }
 
 
+async def test_what_is_encrypted_without_decryption_fails_as_in_flux(counted: str) -> None:
+    """In Flux's words."""
+    encrypted = manifest("Secret", "login", data={"a": "ENC[x]"}, sops={"mac": "ENC[x]"})
+
+    with pytest.raises(BuildFailed, match="Secret/login is SOPS encrypted, configuring decryption is required"):
+        await build(Builder(None, counted), encrypted)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"secretGenerator": [{"name": "s", "files": ["key.yaml=login.yaml"]}]}, "login.yaml"),
+        ({"secretGenerator": [{"name": "s", "envs": ["login.env"]}]}, "login.env"),
+        ({"patches": [{"path": "login.yaml"}]}, "login.yaml"),
+    ],
+)
+async def test_what_is_made_of_encrypted_files_is_unknown(counted: str, settings: Raw, name: str) -> None:
+    """Its name and its content depend on what only Flux can read."""
+    files = {
+        "shop/kustomization.yaml": "resources: [../base]",
+        "base/kustomization.yaml": json.dumps(settings),
+        f"base/{name}": "sops_mac=ENC[x]\n" if name.endswith("env") else "a: b\nsops:\n  mac: ENC[x]\n",
+    }
+    spec = {"path": "shop", "decryption": {"provider": "sops"}}
+
+    with pytest.raises(BuildUnknown, match=f"base/{name}: is encrypted") as caught:
+        await build(Builder(None, counted), files=files, spec=spec)
+
+    assert caught.value.reason == reasons.ENCRYPTED
+
+
 @pytest.mark.parametrize(
     "wrong",
     ["just text", '{"kind": "ConfigMap", "apiVersion": "v1"}', '{"metadata": []}', "a: [", "- a"],
 )
-async def test_what_is_no_object_fails_the_build(stand_in: str, wrong: str) -> None:
+async def test_what_is_no_object_fails_the_build(counted: str, wrong: str) -> None:
     """As it does in Flux."""
     with pytest.raises(BuildFailed):
-        await build(Builder(None, stand_in), files={"output": wrong})
+        await build(Builder(None, counted), files={"all.yaml": wrong})
 
 
 # Substitution ---------------------------------------------------------------------------------------------------
@@ -208,7 +263,7 @@ async def test_what_is_no_object_fails_the_build(stand_in: str, wrong: str) -> N
 FROM_BOTH = [{"kind": "ConfigMap", "name": "vars"}, {"kind": "Secret", "name": "vars"}]
 
 
-async def test_later_values_win_and_the_kustomization_s_own_over_all(stand_in: str) -> None:
+async def test_later_values_win_and_the_kustomization_s_own_over_all(counted: str) -> None:
     """ConfigMap, then Secret, then inline; line breaks are taken out; numbers become numbers."""
     reading = Reading(
         configmaps_vars={"data": {"a": "map", "b": "map", "c": "map", "n": "3"}},
@@ -219,7 +274,7 @@ async def test_later_values_win_and_the_kustomization_s_own_over_all(stand_in: s
     )
     post_build = {"substituteFrom": FROM_BOTH, "substitute": {"c": "inline"}}
 
-    built = await build(Builder(reading, stand_in), files={"output": text}, spec={"postBuild": post_build})
+    built = await build(Builder(reading, counted), files={"all.yaml": text}, spec={"postBuild": post_build})
 
     assert built.objects[0].body["data"] == {"v": "map secret inline none", "count": 3}
 
@@ -235,14 +290,14 @@ async def test_later_values_win_and_the_kustomization_s_own_over_all(stand_in: s
     ],
 )
 async def test_substitution_happens_when_flux_substitutes(
-    stand_in: str, post_build: Raw | None, annotation: dict[str, str], text: str
+    counted: str, post_build: Raw | None, annotation: dict[str, str], text: str
 ) -> None:
     """Not without any value, unless always; not where the object forbids it."""
     found = manifest("ConfigMap", "x", data={"v": "${a:=b}"})
     found["metadata"]["annotations"] = annotation
     spec = {} if post_build is None else {"postBuild": post_build}
 
-    built = await build(Builder(None, stand_in), found, spec=spec)
+    built = await build(Builder(None, counted), found, spec=spec)
 
     assert built.objects[0].body["data"]["v"] == text
 
@@ -250,19 +305,19 @@ async def test_substitution_happens_when_flux_substitutes(
 @pytest.mark.parametrize(
     ("strict", "raised", "told"),
     [
-        (True, BuildFailed, "'unset' is not set"),
-        (None, BuildUnknown, "'unset' is not set.*deploy/components/flux-health"),
+        (True, BuildFailed, 'variable not set \\(strict mode\\): "unset"'),
+        (None, BuildUnknown, "strict mode.*unset.*deploy/components/flux-health"),
         (False, None, ""),
     ],
 )
 async def test_a_variable_without_a_value_fails_a_strict_build(
-    stand_in: str, strict: bool | None, raised: type[BuildError] | None, told: str
+    counted: str, strict: bool | None, raised: type[BuildError] | None, told: str
 ) -> None:
     """As Flux does unless its gate is switched off; where that is not known, neither is the build."""
     spec = {"postBuild": {"substitute": {"a": "b"}}}
-    files = {"output": writes(manifest("ConfigMap", "x", data={"v": "${unset}"}))}
+    files = {"all.yaml": writes(manifest("ConfigMap", "x", data={"v": "${unset}"}))}
     async with serving(tar_of(files)) as server:
-        building = Builder(None, stand_in).build(server.artifact, kustomization(**spec), strict=strict)
+        building = Builder(None, counted).build(server.artifact, kustomization(**spec), strict=strict)
 
         if raised:
             with pytest.raises(raised, match=told):
@@ -281,12 +336,12 @@ async def test_a_variable_without_a_value_fails_a_strict_build(
     ],
 )
 async def test_values_that_cannot_be_read_are_told_apart(
-    stand_in: str, error: Exception, optional: bool, raised: type[BuildError] | None, reason: str
+    counted: str, error: Exception, optional: bool, raised: type[BuildError] | None, reason: str
 ) -> None:
     """What is missing fails in Flux too; what we may not read is unknown."""
     reference = {"kind": "Secret", "name": "vars", "optional": optional}
     building = build(
-        Builder(Reading(secrets_vars=error), stand_in),
+        Builder(Reading(secrets_vars=error), counted),
         manifest("ConfigMap", "x"),
         spec={"postBuild": {"substituteFrom": [reference]}},
     )
@@ -303,25 +358,25 @@ async def test_values_that_cannot_be_read_are_told_apart(
 # Artifacts ------------------------------------------------------------------------------------------------------
 
 
-async def test_another_digest_is_refused_before_anything_is_read(stand_in: str, tmp_path: Path) -> None:
+async def test_another_digest_is_refused_before_anything_is_read(counted: str, tmp_path: Path) -> None:
     """What is served must be what the source's status names."""
-    async with serving(tar_of({"output": ""})) as server:
+    async with serving(tar_of({"all.yaml": ""})) as server:
         forged = replace(server.artifact, digest="sha256:" + "0" * 64)
 
         with pytest.raises(BuildUnknown, match="another digest") as caught:
-            await Builder(None, stand_in).build(forged, kustomization())
+            await Builder(None, counted).build(forged, kustomization())
 
     assert caught.value.reason == reasons.ARTIFACT_UNREADABLE
     assert runs(tmp_path) == 0
 
 
-async def test_a_redirection_is_not_followed(stand_in: str) -> None:
+async def test_a_redirection_is_not_followed(counted: str) -> None:
     """It could lead anywhere in the cluster."""
-    async with serving(tar_of({"output": ""})) as server:
+    async with serving(tar_of({"all.yaml": ""})) as server:
         moved = replace(server.artifact, url=f"http://{server.address}/moved")
 
         with pytest.raises(BuildUnknown, match="answers 302"):
-            await Builder(None, stand_in).build(moved, kustomization())
+            await Builder(None, counted).build(moved, kustomization())
 
         assert server.fetched == 1
 
@@ -336,26 +391,26 @@ async def test_a_redirection_is_not_followed(stand_in: str) -> None:
         Artifact("http:///x", "sha256:" + "0" * 64),
     ],
 )
-async def test_only_an_artifact_is_fetched(stand_in: str, artifact: Artifact) -> None:
+async def test_only_an_artifact_is_fetched(counted: str, artifact: Artifact) -> None:
     """No file, no other scheme, nothing without a digest."""
     with pytest.raises(BuildUnknown, match="names no artifact"):
-        await Builder(None, stand_in).build(artifact, kustomization())
+        await Builder(None, counted).build(artifact, kustomization())
 
 
-async def test_a_closed_artifact_server_is_explained(stand_in: str) -> None:
+async def test_a_closed_artifact_server_is_explained(counted: str) -> None:
     """Most often it is Flux's own NetworkPolicy."""
     async with serving(b"") as server:
         artifact = server.artifact
 
     with pytest.raises(BuildUnknown, match="NetworkPolicy"):
-        await Builder(None, stand_in).build(artifact, kustomization())
+        await Builder(None, counted).build(artifact, kustomization())
 
 
-async def test_an_artifact_without_end_is_cut_off(stand_in: str) -> None:
+async def test_an_artifact_without_end_is_cut_off(counted: str) -> None:
     """At a size, whatever was announced."""
     async with serving(b"\0" * (download.MOST_BYTES + 1)) as server:
         with pytest.raises(BuildUnknown, match="larger than 32 MiB") as caught:
-            await Builder(None, stand_in).build(server.artifact, kustomization())
+            await Builder(None, counted).build(server.artifact, kustomization())
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
 
@@ -374,74 +429,103 @@ async def test_a_build_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -
     assert not is_running(tmp_path / "pid")
 
 
-async def test_a_build_that_computes_for_ever_is_ended(tmp_path: Path) -> None:
-    """By the kernel, when it has used its seconds of the processor."""
+@pytest.mark.parametrize(
+    ("limits", "files"),
+    [
+        (Limits(seconds=1), {f"{n}.yaml": writes(manifest("ConfigMap", f"x{n}")) for n in range(5000)}),
+        (
+            Limits(memory=96 << 20),
+            {"a.yaml": "apiVersion: v1\nkind: X\nmetadata: {name: x}\nspec:\n" + "- a\n" * 1_000_000},
+        ),
+        (
+            Limits(),
+            {"a.yaml": "".join(f"- {each}\n" for each in (writes(manifest("ConfigMap", "x")),)) + "\0" * (200 << 20)},
+        ),
+    ],
+    ids=["time", "memory", "disk"],
+)
+async def test_what_is_too_costly_is_unknown(limits: Limits, files: dict[str, str]) -> None:
+    """The kernel ends it, or the program itself; the operator's own time and memory are not touched."""
     with pytest.raises(BuildUnknown) as caught:
-        await build(Builder(None, program(tmp_path, "while :; do :; done"), Limits(seconds=2)))
+        await build(Builder(None, flux_build(), limits), files=files)
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
 
 
 async def test_output_without_end_is_cut_off(tmp_path: Path) -> None:
-    """By the kernel, at a size of the file."""
-    with pytest.raises(BuildUnknown) as caught:
-        await build(Builder(None, program(tmp_path, "exec yes 'a: b'")))
+    """At a size."""
+    endless = program(tmp_path, """echo '{"confinement":{}}'; yes '{"object":{}}' | head -c 20000000""")
+
+    with pytest.raises(BuildUnknown, match="more than 16 MiB") as caught:
+        await build(Builder(None, endless))
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
 
 
-async def test_a_million_lines_do_not_take_the_operator_s_memory(tmp_path: Path) -> None:
-    """They are read in the worker, which may hold so much and no more."""
-    lines = program(
-        tmp_path, "echo 'apiVersion: v1\nkind: X\nmetadata: {name: x}\nspec:'; yes -- '- a' | head -n 1000000"
-    )
-
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exit 3", reasons.BUILD_REFUSED),
+        ("echo 'fatal error: stack overflow' >&2; exit 2", reasons.BUILD_TOO_COSTLY),
+        ("kill -9 $$", reasons.BUILD_TOO_COSTLY),
+        ("""printf '{"confinement":{}}\\n{"object":{"a":1}}'""", reasons.BUILD_REFUSED),
+        ("""printf '{"done":"x"}'""", reasons.BUILD_REFUSED),
+        ("""echo '{"done":"x"}'; exit 1""", reasons.BUILD_REFUSED),
+    ],
+)
+async def test_a_program_that_does_not_end_well_built_nothing(tmp_path: Path, script: str, reason: str) -> None:
+    """Half of the objects would look like all of them."""
     with pytest.raises(BuildUnknown) as caught:
-        await build(Builder(None, lines, Limits(memory=64 << 20)))
+        await build(Builder(None, program(tmp_path, script)))
 
-    assert caught.value.reason == reasons.BUILD_TOO_COSTLY
+    assert caught.value.reason == reason
 
 
-async def test_a_failed_build_says_what_kustomize_says(tmp_path: Path) -> None:
+async def test_a_failed_build_says_what_flux_says(counted: str) -> None:
     """Without the directory in which it was built, which differs each time."""
-    failing = program(tmp_path, 'echo "Error: $3/a.yaml: no such file" >&2; exit 1')
+    files = {"shop/kustomization.yaml": "resources: [a.yaml]"}
 
     with pytest.raises(BuildFailed) as caught:
-        await build(Builder(None, failing), files={"shop/x.yaml": "a: b"}, spec={"path": "shop"})
+        await build(Builder(None, counted), files=files, spec={"path": "shop"})
 
-    assert caught.value.message == "kustomize build failed: shop/a.yaml: no such file"
+    assert caught.value.message.startswith("kustomize build failed: accumulating resources: accumulation err='")
+    assert "shop/a.yaml" in caught.value.message
+    assert "/tmp/" not in caught.value.message
 
 
-async def test_an_absent_kustomize_is_named() -> None:
+async def test_an_absent_program_is_named() -> None:
     """With what to do."""
-    with pytest.raises(BuildUnknown, match="kustomize is not installed") as caught:
-        await build(Builder(None, "/nowhere/kustomize"))
+    with pytest.raises(BuildUnknown, match=r"flux-build is not installed.*--flux-build or FLUX_BUILD") as caught:
+        await build(Builder(None, "/nowhere/flux-build"))
 
-    assert caught.value.reason == reasons.KUSTOMIZE_MISSING
+    assert caught.value.reason == reasons.BUILD_PROGRAM_MISSING
 
 
-async def test_kustomize_sees_nothing_of_the_operator_s_environment(
+async def test_a_build_sees_nothing_of_the_operator_s_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither variables nor a way to the network."""
+    """No variable, and no file that is open."""
     monkeypatch.setenv("OPERATOR_TOKEN", "hunter2")
-    shown = program(tmp_path, f'export -p >{tmp_path}/environment; cat "$3/output"')
+    shown = program(tmp_path, f"export -p >{tmp_path}/environment; ls -l /proc/self/fd >{tmp_path}/files; exit 1")
+    (tmp_path / "token").write_text("hunter2")
 
-    await build(Builder(None, shown), manifest("ConfigMap", "x"))
+    with (tmp_path / "token").open() as token:
+        os.set_inheritable(token.fileno(), True)
+        with pytest.raises(BuildUnknown):
+            await build(Builder(None, shown), manifest("ConfigMap", "x"))
 
-    environment = (tmp_path / "environment").read_text()
-    assert "hunter2" not in environment
-    assert "HTTPS_PROXY='http://127.0.0.1:1'" in environment
+    assert "hunter2" not in (tmp_path / "environment").read_text()
+    assert "token" not in (tmp_path / "files").read_text()
 
 
-async def test_nothing_is_left_on_the_disk(stand_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_left_on_the_disk(counted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the build succeeds or not."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = names_in(tmp_path)
 
-    await build(Builder(None, stand_in), manifest("ConfigMap", "x"))
+    await build(Builder(None, counted), manifest("ConfigMap", "x"))
     with pytest.raises(BuildFailed):
-        await build(Builder(None, stand_in), files={"output": "a: ["})
+        await build(Builder(None, counted), files={"all.yaml": "a: ["})
 
     assert names_in(tmp_path) - before == {"runs"}
 
@@ -451,14 +535,15 @@ async def test_nothing_is_left_on_the_disk(stand_in: str, tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     "failure",
-    ["kill -9 $$", "echo 'Error: write /tmp/x: no space left on device' >&2; exit 1"],
+    ["kill -9 $$", """echo '{"unknown":"costly","message":"no space left on device"}'; exit 0"""],
     ids=["killed", "no room"],
 )
 async def test_a_failure_that_may_pass_is_no_verdict(tmp_path: Path, failure: str) -> None:
     """It is unknown then, for a while, and built anew after it."""
     once = f"if [ ! -e {tmp_path}/seen ]; then touch {tmp_path}/seen; {failure}; fi; echo run >>{tmp_path}/runs"
-    builder = Builder(None, program(tmp_path, f'{once}; cat "$3/output"'), Limits(doubt=1.0))
-    async with serving(tar_of({"output": writes(manifest("ConfigMap", "x"))})) as server:
+    flaky = program(tmp_path, f'{once}; exec {shlex.quote(flux_build())} "$@"')
+    builder = Builder(None, flaky, Limits(doubt=1.0))
+    async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         for _ in range(2):
             with pytest.raises(BuildUnknown) as caught:
                 await builder.build(server.artifact, kustomization())
@@ -470,7 +555,7 @@ async def test_a_failure_that_may_pass_is_no_verdict(tmp_path: Path, failure: st
     assert [found.name for found in built.objects] == ["x"]
 
 
-async def test_what_holds_a_value_of_a_secret_is_private(stand_in: str) -> None:
+async def test_what_holds_a_value_of_a_secret_is_private(counted: str) -> None:
     """Whatever kind it is, and however the value got into it; a later reference takes a name over."""
     secret = {"data": {name: base64.b64encode(b"hunter2").decode() for name in ("pw", "host", "shade")}}
     cluster = Reading(secrets_a=secret, configmaps_b={"data": {"host": "db"}})
@@ -490,15 +575,15 @@ async def test_what_holds_a_value_of_a_secret_is_private(stand_in: str) -> None:
     }
     maps = [manifest("ConfigMap", name, data={"v": text}) for name, text in texts.items()]
 
-    built = await build(Builder(cluster, stand_in), *maps, manifest("Secret", "s"), spec=spec)
+    built = await build(Builder(cluster, counted), *maps, manifest("Secret", "s"), spec=spec)
 
     assert {found.name for found in built.objects if found.is_private} == {"straight", "nested", "length", "s"}
 
 
-async def test_nothing_is_built_twice(stand_in: str, tmp_path: Path) -> None:
+async def test_nothing_is_built_twice(counted: str, tmp_path: Path) -> None:
     """Neither fetched; also not when only the pace of the Kustomization changes, and not when asked at once."""
-    builder = Builder(None, stand_in)
-    async with serving(tar_of({"output": writes(manifest("ConfigMap", "x"))})) as server:
+    builder = Builder(None, counted)
+    async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         first = await builder.build(server.artifact, kustomization(interval="1m"))
         second = await builder.build(server.artifact, kustomization(interval="2m", suspend=True))
 
@@ -507,20 +592,20 @@ async def test_nothing_is_built_twice(stand_in: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", [{"namePrefix": "a-"}, {"postBuild": {"substitute": {"a": "b"}}}])
-async def test_another_spec_is_another_build(stand_in: str, tmp_path: Path, spec: Raw) -> None:
+async def test_another_spec_is_another_build(counted: str, tmp_path: Path, spec: Raw) -> None:
     """Values to substitute belong to it."""
-    builder = Builder(None, stand_in)
-    async with serving(tar_of({"output": writes(manifest("ConfigMap", "x"))})) as server:
+    builder = Builder(None, counted)
+    async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         await builder.build(server.artifact, kustomization())
         await builder.build(server.artifact, kustomization(**spec))
 
     assert runs(tmp_path) == 2
 
 
-async def test_the_memory_of_builds_is_bounded(stand_in: str, tmp_path: Path) -> None:
+async def test_the_memory_of_builds_is_bounded(counted: str, tmp_path: Path) -> None:
     """The one used longest ago is forgotten."""
-    builder = Builder(None, stand_in, Limits(entries=2))
-    async with serving(tar_of({"output": writes(manifest("ConfigMap", "x"))})) as server:
+    builder = Builder(None, counted, Limits(entries=2))
+    async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         for prefix in ("a", "b", "a", "c", "a", "b"):
             await builder.build(server.artifact, kustomization(namePrefix=prefix))
 

@@ -1,6 +1,6 @@
 """How long it takes to build and validate a revision and to compare the cluster with it, on a real API server.
 
-The operator's own trial with its own builder: the artifact is fetched and unpacked, kustomize builds it in the worker.
+The operator's own trial with its own builder: the artifact is fetched and unpacked, `flux-build` builds it.
 What is built once is taken from memory then, so each row tells only of its own work.
 """
 
@@ -87,7 +87,7 @@ async def timed(work: Callable[[], Awaitable[Found]]) -> tuple[float, float, Fou
 async def measure(playground: Playground) -> None:
     """Print rows for each size: the build, a revision that is new, the same when it is there, and the comparison."""
     async with Cluster(Access.find()) as cluster, serving(b"") as server:
-        builder = Builder(cluster, str(playground.kustomize))
+        builder = Builder(cluster, str(playground.flux_build))
         kustomization = playground.api.get(KUSTOMIZATION)
         trial = Trial(cluster, builder, lambda: datetime.now(UTC), ("", ""))
         print(f"{'objects':>8} {'what':<22} {'seconds':>8} {'ms each':>8} {'our CPU s':>10}  result")

@@ -20,7 +20,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "code", "told"),
     [
         (("nowhere",), 64, "is no directory"),
-        ((".", "--kustomize", "/nowhere/kustomize"), 2, "kustomize is not installed"),
+        ((".", "--flux-build", "/nowhere/flux-build"), 2, "flux-build is not installed"),
         ((".", "--kustomization-file", "nowhere.yaml"), 2, "nowhere.yaml cannot be read"),
         ((".", "--kustomization-file", "odd.yaml"), 2, "holds no Kustomization"),
         ((".", "--kustomization", "absent"), 2, "absent"),

@@ -33,18 +33,13 @@ PACKAGE = Path(reconciliation_contract.__file__).parent
 INTERNAL = {
     "CommitFound": "ends a reading of Git, and is caught there",
     "Moved": "ends a comparison, and is caught there",
-    "DocumentError": "becomes a BuildError",
-    "TooManyNodes": "becomes a BuildError",
-    "SubstitutionError": "becomes a BuildError",
-    "TooMuch": "becomes a BuildError",
-    "Unset": "becomes a BuildError",
     "UnsupportedSchema": "names a model of ours, when the CRD is written",
 }
 """Errors whose words are shown to nobody."""
 READERS = {
     "adapters/kubernetes/client.py": "makes a ClusterError of it",
     "cli/client/connection.py": "makes a Problem of it",
-    "adapters/manifests/builder.py": "makes a BuildError of it",
+    "adapters/manifests/program.py": "makes a BuildError of it",
     "api/status/repetition.py": "compares what is about to be written",
     "api/status/size.py": "cuts what is about to be written",
 }
@@ -99,7 +94,7 @@ def test_messages_are_read_through_the_filter() -> None:
         if [*_messages_read(ast.parse(path.read_text("utf-8")))]
     }
 
-    assert found - set(READERS) - {"adapters/manifests/worker.py"} == set()
+    assert found - set(READERS) == set()
 
 
 # Whatever the memory holds ----------------------------------------------------------------------------------------

@@ -254,7 +254,7 @@ EARLY = ("ArtifactFailed", "DependencyNotReady")
 
 @pytest.fixture
 def builder(cluster: Cluster) -> Builder:
-    return Builder(Reading(cluster.api), str(cluster.kustomize))
+    return Builder(Reading(cluster.api), str(cluster.flux_build))
 
 
 def applied(workspace: Workspace, name: str) -> Raw:
@@ -285,6 +285,8 @@ def identifiers(built: Built, wanted: set[str]) -> set[str]:
 
 def differences(built: Any, live: Any, at: str = "") -> list[str]:
     """Where the live object lacks what was built; what the API server adds does not count."""
+    if at == "/metadata/creationTimestamp":
+        return []
     if isinstance(built, dict) and isinstance(live, dict):
         return [found for key in built for found in differences(built[key], live.get(key), f"{at}/{key}")]
     if isinstance(built, list) and isinstance(live, list) and len(built) == len(live):
@@ -327,6 +329,7 @@ async def test_every_layout_builds_to_the_inventory_of_flux(
         wanted = inventory(kustomization)
 
         assert identifiers(built, wanted) == wanted, title
+        assert built.digest == kustomization["status"]["history"][0]["digest"], title
         for manifest in built.objects:
             found = live(workspace, manifest, wanted)
             assert differences(manifest.body, found) == [], (title, manifest.key)
@@ -432,10 +435,12 @@ async def compare(workspace: Workspace, builder: Builder, name: str, files: File
         workspace.write("kustomization", f"tree-{n}", spec)
 
     for n, path in enumerate(paths):
-        wanted = inventory(applied(workspace, f"tree-{n}"))
+        kustomization = applied(workspace, f"tree-{n}")
+        wanted = inventory(kustomization)
         built = await build(builder, workspace, f"tree-{n}")
 
         assert identifiers(built, wanted) == wanted != set(), path
+        assert built.digest == kustomization["status"]["history"][0]["digest"], path
 
 
 def module_folder(module: str) -> Path:

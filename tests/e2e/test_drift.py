@@ -11,7 +11,7 @@ import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
-from tests.support.flux_account import kustomize
+from tests.support.flux_account import flux_build
 from tests.support.flux_objects import Object, Workspace, condition, config_map, deployment, requested
 from tests.support.operator_process import StartOperator
 
@@ -33,7 +33,7 @@ def test_drift_is_found_with_field_and_author(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """A fresh cluster shows none; scaling, editing and deleting are found; no value of a Secret is anywhere."""
-    operator = start_operator(kustomize(cluster))
+    operator = start_operator(flux_build(cluster))
     repository = workspace.repository("shop")
     files = {
         "deploy/web.yaml": deployment("1"),
@@ -81,7 +81,7 @@ def test_a_change_and_an_orphan_are_found_long_before_the_interval(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """Nobody waits for the next comparison; what carries the labels and is in no inventory is named."""
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/a.yaml": config_map("a", color="blue")}, "First")
     workspace.source("shop", repository.url)
@@ -117,7 +117,7 @@ def test_flux_is_asked_to_put_drift_right(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """With mode Correct it is Flux that applies, once asked; what is ignored stays as it is."""
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/web.yaml": deployment("1"), "deploy/a.yaml": config_map("a", c="blue")}, "First")
     workspace.source("shop", repository.url)
@@ -146,7 +146,7 @@ def test_corrections_that_do_not_hold_become_seldom(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """Git says one replica, an autoscaler three: the two are not set on each other for ever, and people are told."""
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     workspace.repository("shop").commit({"deploy/web.yaml": deployment("1", replicas=1)}, "First")
     workspace.source("shop", workspace.repository("shop").url)
     workspace.kustomization("shop")

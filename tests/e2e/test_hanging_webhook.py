@@ -14,7 +14,7 @@ import yaml
 
 from playground.cluster import Cluster
 from tests.support.certificate import issue
-from tests.support.flux_account import kustomize
+from tests.support.flux_account import flux_build
 from tests.support.flux_objects import (
     QUICK,
     Workspace,
@@ -93,7 +93,7 @@ def test_a_webhook_that_hangs_costs_only_whom_it_is_for(
 ) -> None:
     """Its contract's manifests are late and not rolled back; a neighbour is validated and delivered meanwhile."""
     with new_namespace(cluster) as neighbour, silent() as port:
-        start_operator(kustomize(cluster))
+        start_operator(flux_build(cluster))
         repositories = {}
         for place in (workspace, neighbour):
             repositories[place.namespace] = repository = place.repository("shop")
@@ -123,7 +123,7 @@ def test_what_sops_encrypts_is_left_to_flux(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """The operator has no key: the Secret is counted as not checkable, and the rest is validated."""
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     repository = workspace.repository("shop")
     first = repository.commit({"deploy/a.yaml": config_map("a", a="1")}, "First")
     workspace.source("shop", repository.url)

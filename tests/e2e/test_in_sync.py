@@ -16,7 +16,7 @@ import yaml
 from playground.cluster import Cluster
 from playground.waiting import wait_until
 from tests.e2e.conftest import PODINFO
-from tests.support.flux_account import kustomize
+from tests.support.flux_account import flux_build
 from tests.support.flux_objects import PATIENCE, Workspace, condition
 from tests.support.operator_process import StartOperator
 
@@ -173,7 +173,7 @@ def test_what_flux_has_just_reconciled_is_in_sync(
     namespace, here = workspace.namespace, ("-n", workspace.namespace)
     cluster.kubectl_run(*here, "create", "configmap", "values", "--from-literal=team=red")
     cluster.kubectl_run(*here, "create", "secret", "generic", "values", "--from-literal=password=hunter2")
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     repository = workspace.repository("cluster")
     repository.commit(layout(namespace, releases[-1]), "All")
     workspace.source("cluster", repository.url)

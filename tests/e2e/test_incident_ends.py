@@ -12,7 +12,7 @@ import yaml
 from playground.cluster import Cluster
 from playground.waiting import wait_until
 from tests.e2e.conftest import DEPLOY
-from tests.support.flux_account import kustomize
+from tests.support.flux_account import flux_build
 from tests.support.flux_objects import Object, Workspace, config_map, deployment
 from tests.support.operator_process import StartOperator
 from tests.support.receiver import Receiver, receiving_elsewhere
@@ -78,7 +78,7 @@ def test_nothing_recovers_before_it_is_seen_to(
     """
     space, both = workspace, ["detected", "resolved"]
     with receiving_elsewhere(200) as bus:
-        start_operator(kustomize(cluster), f"--cloudevents={bus.url}")
+        start_operator(flux_build(cluster), f"--cloudevents={bus.url}")
         repository = space.repository("shop")
         first = {"web": recreated("1.0.0"), "a": config_map("a", color="blue"), "held": held()}
         good = repository.commit({f"deploy/{name}.yaml": text for name, text in first.items()}, "First")

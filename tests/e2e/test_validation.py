@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tarfile
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,15 +12,16 @@ import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
-from reconciliation_contract.adapters.manifests.artifact.checkout import copy
-from tests.support.flux_account import kustomize
+from reconciliation_contract.adapters.manifests.build import Artifact
+from reconciliation_contract.adapters.manifests.builder import Builder
+from tests.support.flux_account import flux_build
 from tests.support.flux_objects import Workspace, condition, config_map, deployment, promise, verdict
 from tests.support.operator_process import StartOperator
 
 pytestmark = pytest.mark.e2e
 
 FILES = (".gitignore", ".github/ci.yaml", ".sops.yaml", "docs/a.yaml", "deploy/a.yaml", "deploy/b/.sops.yaml")
-FILES += ("deploy/logo.png", "deploy/b/c.yaml")
+FILES += ("deploy/logo.yaml", "deploy/b/c.yaml")
 ONLY = {".sourceignore": "# one directory, and a file of another\n/*\n!/deploy\ndeploy/b/\n!/docs/a.yaml\n"}
 
 
@@ -31,7 +30,7 @@ def test_manifests_are_tried_beside_flux(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace, measured: Callable[[str], None]
 ) -> None:
     """A good revision is valid, with the time of its slowest; a bad one is refused, with file, object and reason."""
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/web.yaml": deployment("1")}, "First")
     workspace.follow("shop", repository)
@@ -70,7 +69,7 @@ def test_it_refuses_what_flux_refuses_and_nothing_else(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """Fields that Flux drops, and what a changed CRD allows, are none; wrong types are, though they come as HTTP 500."""
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/crd.yaml": definition("a"), "deploy/w.yaml": widget("a")}, "First")
     workspace.follow("shop", repository)
@@ -138,7 +137,7 @@ def test_without_the_right_it_is_unknown(
     request: pytest.FixtureRequest, cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """What is missing is named, with what would give it, and nothing is broken by it."""
-    start_operator(kustomize(cluster))
+    start_operator(flux_build(cluster))
     repository = workspace.repository("shop")
     repository.commit({"deploy/a.yaml": config_map("a", a="1")}, "First")
     workspace.follow("shop", repository)
@@ -193,34 +192,36 @@ def test_a_checkout_is_tried_before_a_merge(
     assert 'cannot patch resource "configmaps"' in nobody.stdout
 
 
-def test_a_checkout_is_copied_as_flux_packs_it(cluster: Cluster, workspace: Workspace, tmp_path: Path) -> None:
-    """The same files as in source-controller's artifact, with patterns and without."""
-    plain = dict.fromkeys(FILES, "a: b\n")
-    for name, ignore in (("plain", {}), ("some", {"deploy/.sourceignore": "/logo.png\n"}), ("one", ONLY)):
+async def test_a_checkout_is_packed_as_flux_packs_it(cluster: Cluster, workspace: Workspace, tmp_path: Path) -> None:
+    """The same manifests as in source-controller's artifact, with patterns and without."""
+    builder = Builder(None, str(cluster.flux_build))
+    kustomization = {"metadata": {"name": "all", "namespace": workspace.namespace}, "spec": {"path": "./"}}
+    plain = {path: config_map(f"m{n}", a="b") for n, path in enumerate(FILES)}
+    for name, ignore in (("plain", {}), ("some", {"deploy/.sourceignore": "/logo.yaml\n"}), ("one", ONLY)):
         files = plain | ignore
         repository = workspace.repository(name)
         repository.commit(files, "All")
         workspace.source(name, repository.url)
-        url = wait_until(lambda name=name: artifact_url(workspace, name), 60, "an artifact")
-        with urllib.request.urlopen(url) as answer, tarfile.open(fileobj=answer, mode="r|gz") as packed:
-            wanted = {member.name.removeprefix("./") for member in packed if member.isfile()}
+        artifact = wait_until(lambda name=name: artifact_of(workspace, name), 60, "an artifact")
         for path, text in files.items():
             (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name / path).write_text(text)
-        copy(tmp_path / name, tmp_path / f"{name}-copy")
-        found = {str(p.relative_to(tmp_path / f"{name}-copy")) for p in (tmp_path / f"{name}-copy").rglob("*.*")}
 
-        assert {path for path in found if (tmp_path / f"{name}-copy" / path).is_file()} == wanted
+        wanted = await builder.build(artifact, kustomization)
+        found = await builder.build_tree(tmp_path / name, kustomization)
+
+        assert [*found.objects] == [*wanted.objects] != [], name
 
 
-def artifact_url(workspace: Workspace, name: str) -> str:
-    """Where a source's artifact is; empty while there is none."""
-    return str(workspace.get("source", name).get("status", {}).get("artifact", {}).get("url", ""))
+def artifact_of(workspace: Workspace, name: str) -> Artifact | None:
+    """What a source serves; None while there is nothing."""
+    found = Artifact.of(workspace.get("source", name))
+    return found if found.url else None
 
 
 def tried(cluster: Cluster, workspace: Workspace, *options: str) -> subprocess.CompletedProcess[str]:
     """Run `flux-contract validate` in the directory as a CI system does."""
     program = Path(sys.executable).with_name("flux-contract")
-    where = [f"--kubeconfig={cluster.kubeconfig}", f"--namespace={workspace.namespace}", kustomize(cluster)]
+    where = [f"--kubeconfig={cluster.kubeconfig}", f"--namespace={workspace.namespace}", flux_build(cluster)]
     arguments = [program, "validate", ".", "--output=github", *where, *options]
     return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)

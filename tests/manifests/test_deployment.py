@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciliation_contract.adapters.manifests.builder import Limits
+from reconciliation_contract.adapters.manifests.program import Limits
 from tests.manifests.conftest import Overlay
 from tests.manifests.rendering import NAME, ROOT, Manifest, Rendering
 
@@ -148,8 +148,8 @@ def test_memory_is_bounded_and_cpu_is_not_throttled(variant: Rendering) -> None:
 
 
 def test_memory_holds_the_builds_at_their_worst() -> None:
-    """The worker and the kustomize of each build may both take all that they are given, beside the operator."""
-    builds = Limits().at_once * 2 * Limits().memory
+    """Each build may take all that it is given, beside the operator."""
+    builds = Limits().at_once * Limits().memory
     operator = 220 << 20  # with ten thousand contracts
 
     assert builds + operator <= 1 << 30

@@ -35,26 +35,29 @@ def test_the_last_stage_runs_nothing_and_fetches_nothing() -> None:
 
     assert keywords == {"FROM", "LABEL", "ENV", "COPY", "USER", "ENTRYPOINT", "CMD"}
     copied = [copy.words[0] for copy in STAGES[-1] if copy.keyword == "COPY"]
-    assert copied == ["--from=build", "--from=kustomize"]
+    assert copied == ["--from=build", "--from=flux-build"]
 
 
 def test_each_part_is_made_with_what_it_needs() -> None:
-    """A virtual environment works only with the Python that made it; kustomize is a program of its own."""
+    """A virtual environment works only with the Python that made it; flux-build is a program of its own."""
     bases = [instruction.words[0] for instruction in of("FROM")]
 
     assert bases == ["${GO_IMAGE}", "${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
 
 
-def test_kustomize_is_pinned_and_the_one_that_the_tests_run() -> None:
-    """Go builds nothing that is not in `go.sum`, and both lists name the same version with the same hash."""
+def test_what_builds_manifests_is_pinned_and_what_the_tests_cluster_has() -> None:
+    """Go builds nothing that is not in `go.sum`; Flux's libraries are those of the cluster's controller."""
     (build,) = [run.arguments for run in of("RUN") if "go build" in run.arguments]
-    lines = {
-        folder: [line for line in (ROOT / folder / "go.sum").read_text().splitlines() if "kustomize/v5 " in line]
-        for folder in ("requirements/kustomize", "playground/go")
-    }
+    ours, theirs = (
+        {line for line in (ROOT / folder / "go.sum").read_text().splitlines() if "github.com/fluxcd/" in line}
+        for folder in ("operator/flux-build", "playground/go")
+    )
+    decisive = [f"github.com/fluxcd/{name} " for name in ("pkg/kustomize", "pkg/ssa", "pkg/envsubst", "pkg/tar")]
 
     assert {"-mod=readonly", "GOTOOLCHAIN=local"} <= set(build.split())
-    assert lines["requirements/kustomize"] == lines["playground/go"] != []
+    for name in decisive:
+        assert {line for line in ours if line.startswith(name)} <= theirs, name
+        assert any(line.startswith(name) for line in ours)
 
 
 def test_the_image_runs_as_the_user_of_the_deployment(full: Rendering) -> None:

@@ -67,9 +67,8 @@ def python(image: Build, code: str) -> str:
 def test_the_wheel_is_exactly_the_package(wheel: set[str], checkout: Path) -> None:
     """The wheel holds every file of the package, py.typed among them, its metadata, and nothing else."""
     metadata = {name for name in wheel if name.split("/")[0].endswith(".dist-info")}
-    sources = {
-        str(path.relative_to(checkout / SOURCES)) for path in (checkout / SOURCES).rglob("*") if path.is_file()
-    }
+    folder = checkout / SOURCES
+    sources = {str(path.relative_to(folder)) for path in (folder / PACKAGE).rglob("*") if path.is_file()}
 
     assert wheel - metadata == sources
     assert f"{PACKAGE}/py.typed" in wheel
@@ -124,8 +123,8 @@ def test_requirements_agree_with_the_package(image: Build) -> None:
 
 
 def test_the_image_builds_manifests(image: Build) -> None:
-    """Kustomize is where the operator looks for it."""
-    result = image.execute(["kustomize", "version"])
+    """Its program is where the operator looks for it."""
+    result = image.execute(["flux-build", "-versions"])
 
     assert result.returncode == 0, result.stderr
 

@@ -1,4 +1,4 @@
-"""Artifacts as a source serves them, on loopback, and programs that stand in for kustomize."""
+"""Artifacts as a source serves them, on loopback, and programs that stand in for `flux-build`."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ async def serving(content: bytes) -> AsyncIterator[ArtifactServer]:
 
 
 def program(folder: Path, script: str) -> str:
-    """Write a shell script to be run as kustomize; ``$3`` is the directory to build."""
-    path = folder / "kustomize"
+    """Write a shell script to be run as `flux-build`."""
+    path = folder / "flux-build"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return str(path)

@@ -31,6 +31,6 @@ def validating(cluster: Cluster) -> Iterator[None]:
     cluster.api.delete(_RBAC)
 
 
-def kustomize(cluster: Cluster) -> str:
-    """The option that names the kustomize built together with the cluster."""
-    return f"--kustomize={cluster.kustomize}"
+def flux_build(cluster: Cluster) -> str:
+    """The option that names the program that builds manifests."""
+    return f"--flux-build={cluster.flux_build}"

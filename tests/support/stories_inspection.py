@@ -31,7 +31,7 @@ class Inspected:
             case "refuses COMMIT":
                 self.validation = summary(hash_, [refused], now)
             case "cannot validate COMMIT":
-                self.validation = Validation(hash_, now, problem="kustomize is not installed")
+                self.validation = Validation(hash_, now, problem="flux-build is not installed")
             case "finds COMMIT in sync":
                 self.drift = Drift(hash_, 1)
             case "finds COMMIT drifted":

@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--log-format", choices=("text", "json"), default=defaults.log_format)
     run.add_argument("--workers", type=int, default=defaults.workers, help="contracts looked at side by side")
     run.add_argument(
-        "--kustomize", default=defaults.kustomize, metavar="PATH", help="the program that builds manifests"
+        "--flux-build", default=defaults.flux_build, metavar="PATH", help="the program that builds manifests"
     )
     run.add_argument(
         "--git-interval",
@@ -222,7 +222,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         workers=max(1, arguments.workers),
         git_interval=arguments.git_interval,
         git_allow_local=arguments.allow_local_git,
-        kustomize=arguments.kustomize,
+        flux_build=arguments.flux_build,
         timing=replace(TIMING, **dict(arguments.test_time)),
     )
 

@@ -88,7 +88,7 @@ class Operator:
         keeper = Keeper(partial(self.metrics.failed, "bug"), timing)
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval, keeper=keeper, timing=timing)
         self.removals = Removals(LiveObjects(cluster, clock, timing), self.tell, clock, keeper, timing)
-        builder = builder or Builder(cluster, settings.kustomize)
+        builder = builder or Builder(cluster, settings.flux_build)
         account = (settings.flux_namespace, settings.flux_account)
         trial = Trial(
             cluster, builder, clock, account, lambda: self.surroundings.facts.kustomize, kinds=kinds, timing=timing

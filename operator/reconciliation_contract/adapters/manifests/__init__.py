@@ -1,8 +1,6 @@
-"""From what a source serves to the objects that Flux applies, with the real kustomize.
+"""From what a source serves to the objects that Flux applies, built by Flux's own code.
 
-Everything that reads a repository's bytes runs in a process of its own (`worker`), with limits on memory, time and
-files; the operator's process only downloads (`artifact`), checks the digest and takes the result (`builder`).
-
-What Flux does is written down in its own packages: fluxcd/pkg ``kustomize``, ``envsubst``, ``ssa`` and
-kustomize-controller 1.9.
+`flux-build`, a program beside this package, links the libraries of kustomize-controller and reads a repository's
+bytes in a process that the kernel confines. The operator's process only downloads, checks the digest, reads what is
+to be substituted and takes the result.
 """

@@ -31,7 +31,7 @@ class LeftOut:
     """An object that Flux applies and we cannot know."""
 
     manifest: Manifest
-    """As it stands in Git."""
+    """No more of it than the identity."""
     reason: str
     message: str
 
@@ -41,14 +41,16 @@ class Built:
     """The objects of one revision."""
 
     objects: Sequence[Manifest]
-    """In the order in which Flux applies them, with Flux's labels and the common metadata."""
+    """In the order in which Flux applies them, as it sends them to the API server."""
     left_out: tuple[LeftOut, ...]
+    digest: str = ""
+    """What Flux notes in the Kustomization's ``status.history``; empty where objects are left out."""
 
 
 class Rows(Sequence[Manifest]):
-    """Objects that are kept as the worker wrote them and read one by one: in memory they are seven times as large.
+    """Objects that are kept as the program wrote them and read one by one: in memory they are seven times as large.
 
-    A row is an object of JSON with ``body``, ``file`` and ``private``.
+    A row is an object of JSON with ``object``, ``file`` and ``private``.
     """
 
     def __init__(self, rows: tuple[bytes, ...]) -> None:
@@ -74,8 +76,8 @@ class Rows(Sequence[Manifest]):
 
 
 def manifest(row: dict[str, Any]) -> Manifest:
-    """Read a row."""
-    body = row["body"]
+    """Read a row; one of what is left out holds no more than the identity."""
+    body = row.get("object") or row["leftOut"]
     meta = read_map(body, "metadata")
     return Manifest(
         api_version=read_text(body, "apiVersion"),
@@ -84,5 +86,5 @@ def manifest(row: dict[str, Any]) -> Manifest:
         name=read_text(meta, "name"),
         body=body,
         file=row["file"],
-        substituted=row["private"],
+        substituted=row.get("private", False),
     )

@@ -24,7 +24,7 @@ exit statuses:
   0    done; for wait: the promises are kept
   1    it could not be done; for wait: a promise was broken, or the revision was rolled back;
        for validate: a manifest is refused
-  2    timed out; for validate: it cannot be told (no kustomize, no access to the cluster)
+  2    timed out; for validate: it cannot be told (no flux-build, no access to the cluster)
   3    only wait: it cannot be told (no such contract, no access to the cluster)
   64   the command line makes no sense
   130  interrupted
@@ -125,7 +125,13 @@ def _before_a_merge(commands: Commands[Parser]) -> None:
     found.add_argument(
         "--as", dest="user", default="", metavar="USER", help="try as the account that Flux applies with"
     )
-    found.add_argument("--kustomize", default="", metavar="PROGRAM", help="the kustomize program (default: on PATH)")
+    found.add_argument(
+        "--strict-substitution",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fail where a variable has neither value nor default, as Flux 2.9 and later do (default), or do not",
+    )
+    found.add_argument("--flux-build", default="", metavar="PROGRAM", help="the program that builds (default: ours)")
 
 
 def _command(commands: Commands[Parser], name: str, run: Command, text: str, *, name_needed: bool = True) -> Parser:

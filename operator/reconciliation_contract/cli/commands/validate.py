@@ -35,7 +35,10 @@ class Task:
 
     tree: Path
     kustomization: dict[str, Any]
-    kustomize: str
+    program: str
+    """Path of `flux-build`; empty for the usual one."""
+    strict: bool
+    """A variable without value or default fails the build."""
     within: timedelta
     user: str
     """The account to act as; empty for one's own, whose rights say nothing of Flux's."""
@@ -52,7 +55,8 @@ def validate(session: Session, arguments: Arguments) -> Exit:
     task = Task(
         tree.resolve(),
         _kustomization(session, arguments),
-        arguments.kustomize,
+        arguments.flux_build,
+        arguments.strict_substitution,
         arguments.within,
         arguments.user,
         home,
@@ -69,7 +73,8 @@ def validate(session: Session, arguments: Arguments) -> Exit:
 async def _tried(session: Session, access: Access, task: Task) -> Sequence[Check]:
     async with Cluster(access) as cluster:
         try:
-            built = await Builder(cluster, task.kustomize).build_tree(task.tree, task.kustomization)
+            builder = Builder(cluster, task.program)
+            built = await builder.build_tree(task.tree, task.kustomization, strict=task.strict)
             applier = Applier(
                 task.user,
                 named=bool(task.user),
@@ -98,7 +103,9 @@ def _kustomization(session: Session, arguments: Arguments) -> dict[str, Any]:
         return _of_this_cluster(session.connection.kustomization(namespace or session.namespace, name))
     if arguments.kustomization_file:
         return _from_file(Path(arguments.kustomization_file), session.namespace)
-    return {"metadata": {"name": "validate", "namespace": session.namespace}, "spec": {"path": "./"}}
+    # Whether it decrypts is not known: what is encrypted is told, and not taken for a mistake.
+    spec = {"path": "./", "decryption": {"provider": "sops"}}
+    return {"metadata": {"name": "validate", "namespace": session.namespace}, "spec": spec}
 
 
 def _of_this_cluster(found: Raw) -> dict[str, Any]:

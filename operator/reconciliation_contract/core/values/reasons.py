@@ -190,8 +190,8 @@ ROLLBACK_DISABLED: Final = "RollbackDisabled"
 
 # Manifests ------------------------------------------------------------------------------------------------
 
-KUSTOMIZE_MISSING: Final = "KustomizeNotInstalled"
-"""The operator finds no `kustomize`. Install it, or name it with `--kustomize`."""
+BUILD_PROGRAM_MISSING: Final = "BuildProgramNotInstalled"
+"""The operator finds no `flux-build`. Install a wheel that has it, or name it with `--flux-build`."""
 ARTIFACT_UNREADABLE: Final = "ArtifactUnreadable"
 """The source's artifact cannot be had. Let the operator's pods reach source-controller; see the message."""
 BUILD_REFUSED: Final = "BuildRefused"
