@@ -47,6 +47,7 @@ SECONDS = {
     "e2e/test_releases.py": 240,
     "e2e/test_cli.py": 151,
     "e2e/test_restart.py": 150,
+    "e2e/test_faults.py": 120,
     "e2e/test_drift.py": 100,
     "e2e/test_monitoring.py": 100,
     "e2e/test_incident.py": 98,
