@@ -273,3 +273,4 @@ class Cluster:
             population.install_flux_crds(self.api, self._binaries)
         if self.options.flux:
             self._fleet.start(*component.FLUX)
+            population.declare_controller(self.api, component.KUSTOMIZE, self._fleet.arguments(component.KUSTOMIZE))

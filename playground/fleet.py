@@ -39,11 +39,12 @@ class Fleet:
         self._health = Health(certificate)
         self._abandoned = threading.Event()
         self._directory = directory
+        self._arguments = {each.name: [*each.arguments, *extra_args.get(each.name, ())] for each in components}
         self._urls = {component.name: component.health for component in components}
         self._processes = {
             component.name: Process(
                 component.name,
-                [str(programs / component.name), *component.arguments, *extra_args.get(component.name, ())],
+                [str(programs / component.name), *self._arguments[component.name]],
                 env={**environment, **component.environment},
                 log=directory / f"{component.name}.log",
                 starter=self._starter,
@@ -55,6 +56,10 @@ class Fleet:
     def names(self) -> Sequence[str]:
         """The names of all programs."""
         return tuple(self._processes)
+
+    def arguments(self, name: str) -> Sequence[str]:
+        """Return what one program is started with."""
+        return self._arguments[name]
 
     def process(self, name: str) -> Process:
         """Return one program. Raises `KeyError` if it is not part of this cluster."""

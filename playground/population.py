@@ -54,6 +54,22 @@ def install_crds(api: ApiClient, crds: Sequence[dict[str, Any]]) -> None:
         wait_until(partial(api.find, _collection(crd)), ESTABLISHED_TIMEOUT, f"{_collection(crd)} to be served")
 
 
+def declare_controller(api: ApiClient, name: str, arguments: Sequence[str]) -> None:
+    """Create the Deployment that a controller of Flux has in a real installation, and which tells how it was started.
+
+    The controller itself is a process of ours; kwok makes the pod.
+    """
+    labels = {"app": name}
+    container = {"name": "manager", "image": f"ghcr.io/fluxcd/{name}:playground", "args": list(arguments)}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    metadata = {"name": name, "namespace": FLUX_NAMESPACE, "labels": labels}
+    api.apply(
+        f"/apis/apps/v1/namespaces/{FLUX_NAMESPACE}/deployments/{name}",
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
+    )
+
+
 def is_complete(api: ApiClient, nodes: int) -> bool:
     """Tell whether pods can be created and scheduled: nodes Ready and free of taints, service accounts made."""
     ready = [node for node in api.get("/api/v1/nodes")["items"] if _is_usable(node)]

@@ -11,7 +11,7 @@ import pytest
 
 from reconciliation_contract.adapters.manifests.build import Artifact, Built, LeftOut
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
-from reconciliation_contract.api.flux.controller import Started
+from reconciliation_contract.api.flux.controller import Controllers, Started
 from reconciliation_contract.core.facts.comparison import Drift, Kind
 from reconciliation_contract.core.facts.dry_run import Validation
 from reconciliation_contract.core.facts.inventory import Inventory
@@ -63,15 +63,23 @@ class World:
         )
         self.spec = {"sourceRef": {"kind": "GitRepository", "name": "shop"}, **spec}
         self.users: set[str] = set()
-        self.started = Started()
+        self.started = Started("", True)
+        self.ready: dict[str, Any] = {"status": "True", "observedGeneration": 1}
+        self.builds = 0
+        self.paths: list[str] = []
         self.strict: bool | None = None
         self.moves = False
         """The source has another revision as soon as objects are looked at."""
+
+    def flux(self) -> Controllers:
+        """The one kustomize-controller, which looks at everything."""
+        return Controllers((("", self.started),))
 
     async def build(
         self, artifact: Artifact, kustomization: Any, user: str = "", *, strict: bool | None = None
     ) -> Built:
         self.strict = strict
+        self.builds += 1
         assert (artifact.url, kustomization["spec"], bool(user)) == ("http://source/a.tar.gz", self.spec, True)
         if isinstance(self.built, Exception):
             raise self.built
@@ -79,11 +87,13 @@ class World:
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
         name = asked.path.rpartition("/")[2]
+        self.paths.append(asked.path)
         if "toolkit.fluxcd.io" in asked.path:
             at_hand = "B" if self.moves and self.users else "A"
             artifact = {"revision": revision(at_hand), "url": "http://source/a.tar.gz", "digest": "sha256:0"}
-            meta = {"name": "shop", "namespace": "apps"}
-            return 200, {"metadata": meta, "spec": self.spec, "status": {"artifact": artifact}}
+            meta = {"name": "shop", "namespace": "apps", "generation": 1}
+            status = {"artifact": artifact, "conditions": [{"type": "Ready", **self.ready}]}
+            return 200, {"metadata": meta, "spec": self.spec, "status": status}
         if asked.path == "/api/v1":
             names = {"configmaps": "ConfigMap", "secrets": "Secret"}
             return 200, {"resources": [{"name": n, "kind": k, "namespaced": True} for n, k in names.items()]}
@@ -98,13 +108,17 @@ class World:
 
     async def compare(self, *rules: IgnoreRule, commit: str = "A") -> Drift:
         async with scripted(self.answer) as (cluster, _):
-            trial = Trial(cluster, self, lambda: datetime.now(UTC), ("flux-system", "kustomize-controller"))
+            trial = Trial(
+                cluster, self, lambda: datetime.now(UTC), ("flux-system", "kustomize-controller"), self.flux
+            )
             return (await trial.compare(self.found, sha(commit), rules))[0]
 
     async def censuses(self, *deeds: Callable[[], None]) -> list[Census]:
         """The one that comes with a comparison, and one more after each deed."""
         async with scripted(self.answer) as (cluster, _):
-            trial = Trial(cluster, self, lambda: datetime.now(UTC), ("flux-system", "kustomize-controller"))
+            trial = Trial(
+                cluster, self, lambda: datetime.now(UTC), ("flux-system", "kustomize-controller"), self.flux
+            )
             _, first = await trial.compare(self.found, sha("A"), ())
             assert first is not None
             counted = [first]
@@ -113,11 +127,11 @@ class World:
                 counted.append(await trial.count(self.found, first.user, first.places))
             return counted
 
-    async def validate(self, commit: str = "A") -> Validation:
+    async def validate(self, commit: str = "A", source: SourceRef = SOURCE) -> Validation:
         async with scripted(self.answer) as (cluster, _):
             flux = ("flux-system", "kustomize-controller")
-            trial = Trial(cluster, self, lambda: at(3), flux, lambda: self.started)
-            return await trial.validate("apps", "shop", SOURCE, sha(commit), 30 * SECOND)
+            trial = Trial(cluster, self, lambda: at(3), flux, self.flux)
+            return await trial.validate("apps", "shop", source, sha(commit), 30 * SECOND)
 
 
 def _data(wanted: Manifest) -> dict[str, Any]:
@@ -159,7 +173,7 @@ async def test_an_account_that_the_kustomization_names_is_used() -> None:
 async def test_flux_may_have_been_started_otherwise(spec: dict[str, str], user: str) -> None:
     """With a default account, whose rights count as a named one's, and without strict substitution."""
     world = World(manifest("a"), **spec)
-    world.started = Started("tenant", strict=False)
+    world.started = Started("tenant", True, strict=False)
     world.refused["a"] = (
         403,
         {"message": f'User "{user}" cannot patch resource "configmaps"', "reason": "Forbidden"},
@@ -404,3 +418,47 @@ async def test_a_census_shows_what_others_write() -> None:
 
     assert first == applied == reported
     assert len({reported, edited, scaled, deleted}) == 4
+
+
+@pytest.mark.parametrize("account", ["", "own"])
+async def test_as_whom_flux_applies_is_known_or_nothing_is_tried(account: str) -> None:
+    """Where the flags cannot be read, only a Kustomization that names its account is tried and compared."""
+    world = World(manifest("a"), **({"serviceAccountName": account} if account else {}))
+    world.started = Started()
+
+    found, drift = await world.validate(), await world.compare()
+
+    assert bool(world.users) is bool(account)
+    assert ("--default-service-account" in found.problem) is not bool(account)
+    assert ("--default-service-account" in drift.problem) is not bool(account)
+    assert found.tells_nothing is not bool(account)
+
+
+CROSSING: dict[str, tuple[bool | None, dict[str, Any], bool]] = {
+    "Flux may, and has": (True, {"status": "True", "observedGeneration": 1}, True),
+    "Flux may": (True, {"status": "Unknown", "observedGeneration": 1}, True),
+    "nobody knows, and it has": (None, {"status": "True", "observedGeneration": 1}, True),
+    "nobody knows, and it has failed at something later": (
+        None,
+        {"status": "False", "reason": "BuildFailed", "observedGeneration": 1},
+        True,
+    ),
+    "nobody knows, and it is at work": (None, {"status": "Unknown", "observedGeneration": 1}, False),
+    "nobody knows, and it was about another spec": (None, {"status": "True", "observedGeneration": 0}, False),
+    "Flux may not": (False, {"status": "True", "observedGeneration": 1}, False),
+    "Flux says no": (True, {"status": "False", "reason": "AccessDenied", "observedGeneration": 1}, False),
+}
+
+
+@pytest.mark.parametrize("name", CROSSING)
+async def test_nothing_of_another_namespaces_source_is_read_unless_flux_may(name: str) -> None:
+    """Neither the source nor its artifact, whatever a Kustomization names."""
+    crosses, ready, allowed = CROSSING[name]
+    world = World(manifest("a"), sourceRef={"kind": "GitRepository", "name": "shop", "namespace": "infra"})
+    world.started, world.ready = Started("", crosses), ready
+
+    found = await world.validate("A", SourceRef("GitRepository", "infra", "shop"))
+
+    assert bool(world.builds) is allowed
+    assert any("/namespaces/infra/" in path for path in world.paths) is allowed
+    assert bool(found.problem) is not allowed

@@ -283,7 +283,7 @@ async def test_whether_health_checks_are_cancelled(name: str) -> None:
     deployments, expected = GATES[name]
 
     async with looking(seeing(deployments=deployments)) as found:
-        assert found.surroundings.facts.kustomize.cancels_health_checks is expected
+        assert found.surroundings.facts.kustomize.serving("").cancels_health_checks is expected
 
 
 OVERRIDES: dict[str, tuple[list[dict[str, Any]] | ClusterError, tuple[str, ...]]] = {
@@ -303,7 +303,7 @@ async def test_whose_fields_flux_was_told_to_take_over(name: str) -> None:
     deployments, expected = OVERRIDES[name]
 
     async with looking(seeing(deployments=deployments)) as found:
-        assert found.surroundings.facts.kustomize.overrides == expected
+        assert found.surroundings.facts.kustomize.serving("").overrides == expected
 
 
 HOOKS: dict[str, tuple[list[dict[str, Any]] | ClusterError, bool | None]] = {

@@ -34,6 +34,7 @@ _NOT_FOLLOWED = (
     reasons.FLUX_MISSING,
     reasons.KUSTOMIZATION_MISSING,
     reasons.SOURCE_UNSUPPORTED,
+    reasons.SOURCE_DENIED,
     reasons.SOURCE_MISSING,
     reasons.SOURCE_WITHOUT_ARTIFACT,
 )

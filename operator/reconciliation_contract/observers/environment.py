@@ -22,7 +22,7 @@ from reconciliation_contract.adapters.kubernetes.client import (
     Cluster,
 )
 from reconciliation_contract.adapters.kubernetes.resource import Resource, service_account_user
-from reconciliation_contract.api.flux.controller import Started, argument, started
+from reconciliation_contract.api.flux.controller import Controllers, argument, controllers
 from reconciliation_contract.api.kubernetes.raw import read_list, read_map, read_number, read_text
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.facts.observation import Dependency, SourceRef
@@ -66,7 +66,8 @@ class Facts:
     """The last look."""
 
     controllers: tuple[Dependency, ...] = ()
-    kustomize: Started = field(default_factory=Started)
+    kustomize: Controllers = field(default_factory=Controllers)
+    """The kustomize-controllers whose flags can be read: none where their Deployments cannot."""
     hooked: frozenset[SourceRef] | None = None
     """Sources that a Receiver tells of pushes, ``*`` for any of a namespace; None where that is hidden."""
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -140,7 +141,7 @@ class Surroundings:
         receivers = await self._list(RECEIVERS)
         return Facts(
             controllers=tuple(self._controller(name, deployments, leases) for name in CONTROLLERS),
-            kustomize=started(_called("kustomize-controller", deployments or [])),
+            kustomize=controllers(_called("kustomize-controller", deployments or [])),
             hooked=None if receivers is None else frozenset(_hooked(receivers)),
             selectors={name: tuple(map(_watched, _called(name, deployments or []))) for name in CONTROLLERS},
             lacking=await self._rights(),

@@ -21,8 +21,8 @@ from reconciliation_contract.adapters.kubernetes.resource import Resource, label
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
 from reconciliation_contract.api.flux.apply_options import account, elsewhere, forces, ignore_rules
-from reconciliation_contract.api.flux.controller import Started
-from reconciliation_contract.api.flux.kustomization import revision_hash
+from reconciliation_contract.api.flux.controller import Controllers, Started
+from reconciliation_contract.api.flux.kustomization import has_reached, is_denied, revision_hash, shard_of
 from reconciliation_contract.api.kubernetes.labelled import member
 from reconciliation_contract.api.kubernetes.managed_fields import entries
 from reconciliation_contract.api.kubernetes.raw import Raw, read_map, read_text
@@ -83,7 +83,7 @@ class Trial:
         builder: Builds,
         clock: Callable[[], datetime],
         flux_account: tuple[str, str],
-        flux: Callable[[], Started] = Started,
+        flux: Callable[[], Controllers] = Controllers,
         *,
         kinds: Kinds = SOURCE_KINDS,
         timing: Timing = TIMING,
@@ -111,7 +111,7 @@ class Trial:
         except BuildUnknown as error:
             return Validation(hash_, self._clock(), problem=error.message)
         except Refused as error:
-            return Validation(hash_, self._clock(), problem=str(error))
+            return Validation(hash_, self._clock(), problem=str(error), ours=True)
         return summary(hash_, checks, self._clock())
 
     async def compare(
@@ -129,7 +129,7 @@ class Trial:
         except (BuildFailed, BuildUnknown) as error:
             return Drift(hash_, problem=error.message), None
         except Refused as error:
-            return Drift(hash_, problem=str(error)), None
+            return Drift(hash_, problem=str(error), ours=True), None
         if drift.drifted and not await self._stands(subject, hash_):
             raise Moved
         return drift, counted
@@ -174,12 +174,14 @@ class Trial:
             raise Refused(
                 "look at", f"a source of kind {bounded(where.kind, 64)}", f"only {', '.join(self._kinds)} are known"
             )
+        flux = self._flux().serving(shard_of(read_map(raw, "metadata")))
+        if where.namespace != namespace and not _may_read(raw, flux):
+            raise Refused("look at", f"{where.kind} {where.namespace}/{where.name}", "Flux may not, or has not yet")
         resource = resource_of(kind)
         found = await self._read(resource, where.namespace, where.name)
         if revision_hash(read_text(read_map(read_map(found, "status"), "artifact"), "revision")) != hash_:
             raise Moved
-        flux = self._flux()
-        named = account(raw) or flux.default_service_account
+        named = _applier(raw, flux)
         user = service_account_user(namespace, named) or self._account
         built = await self._builder.build(Artifact.of(found), raw, user, strict=flux.strict)
         # It reads all objects, which may be many.
@@ -261,6 +263,23 @@ class Trial:
         if outcome.result is None or outcome.skipped:
             return None, outcome
         return _finding(manifest, live, outcome.result, exempt, applier.overrides), outcome
+
+
+def _applier(kustomization: Raw, flux: Started) -> str:
+    """The account that Flux applies with; empty for its own. Raises `Refused` where that cannot be known."""
+    named = account(kustomization) or flux.default_service_account
+    if named is None:
+        remedy = "let the operator list Deployments there, as deploy/components/flux-health does"
+        why = f"with which --default-service-account kustomize-controller runs cannot be read; {remedy}"
+        raise Refused("try", "manifests as Flux does", why)
+    return named
+
+
+def _may_read(kustomization: Raw, flux: Started) -> bool:
+    """Whether Flux reads a source of another namespace for it; what is not known is not taken for so."""
+    if is_denied(read_map(kustomization, "status")) or flux.crosses_namespaces is False:
+        return False
+    return flux.crosses_namespaces is True or has_reached(kustomization)
 
 
 def _inventory(found: Kustomization) -> Inventory | None:

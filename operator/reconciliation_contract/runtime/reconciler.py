@@ -30,6 +30,7 @@ from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.evaluation import Decision, evaluate
 from reconciliation_contract.core.facts.observation import Observation, SourceRef
+from reconciliation_contract.core.facts.source_access import withheld
 from reconciliation_contract.core.memory.effects import (
     AllowDeletion,
     DeletePin,
@@ -208,10 +209,12 @@ class Reconciler:
         trouble = self._trouble.get(key)
         refused = trouble.refused if trouble else ""
         seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=refused)
+        around = self._reach.surroundings.facts
+        flux = around.kustomize.serving(seen.kustomization.shard if seen.kustomization else "")
+        seen = withheld(seen, flux.crosses_namespaces)
         artifact = seen.source.artifact if seen.source else None
         dated = seen.source if seen.source and seen.source.kind.commits else None
         git = self._reach.lookout.facts(key, dated, artifact.value.hash if artifact else "")
-        around = self._reach.surroundings.facts
         if seen.source:
             hooked = around.hooked_at(seen.source.reference)
             seen = replace(seen, source=replace(seen.source, webhook=hooked))
@@ -228,10 +231,11 @@ class Reconciler:
             looks_every=self._settings.git_interval,
             account=contract.service_account or self._settings.default_service_account,
             controllers=around.controllers,
-            cancels_health_checks=around.kustomize.cancels_health_checks,
+            cancels_health_checks=flux.cancels_health_checks,
             selectors=around.selectors,
             lacking=self._reach.surroundings.lacking(contract),
         )
+        seen = withheld(seen, flux.crosses_namespaces)
         self._fleet.note(key)
         return self._heard(key, replace(seen, brake=self._fleet.brake(key, now)))
 

@@ -9,38 +9,107 @@ from itertools import pairwise
 from typing import Final, TypeVar
 
 from reconciliation_contract.api.kubernetes.raw import Raw, read_list, read_map, read_text
+from reconciliation_contract.core.values import sharding
 
 _CANCELS: Final = "CancelHealthCheckOnNewRevision"
 _STRICT: Final = "StrictPostBuildSubstitutions"
 _STRICT_SINCE: Final = (1, 9)
 """Version of kustomize-controller from which on the gate is open unless it is closed."""
+_LOCKDOWN: Final = "--no-cross-namespace-refs"
+_PROGRAM: Final = "kustomize-controller"
+_MANAGER: Final = "manager"
+"""Name of the controller's container in Flux's own manifests."""
+_EXPANDED: Final = "$("
+"""How Kubernetes marks what it fills in from the container's environment."""
+_BOOLEANS: Final = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+"""How Go's flags write them (strconv.ParseBool)."""
 _T = TypeVar("_T")
 _VERSION: Final = re.compile(r":v(\d+)\.(\d+)\.\d+(?:$|[-@+])")
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """How kustomize-controller was started; what all of its shards agree in."""
+    """How the kustomize-controllers that may serve an object were started; None where that is not known."""
 
-    default_service_account: str = ""
+    default_service_account: str | None = None
     """With which Flux applies where a Kustomization names no account; empty: with the controller's own."""
+    crosses_namespaces: bool | None = None
+    """A Kustomization may take its manifests from a source in another namespace."""
     strict: bool | None = None
-    """A variable without value or default fails a build; None where that is not known."""
+    """A variable without value or default fails a build."""
     cancels_health_checks: bool | None = None
-    """A new revision ends the health check of the one before; None where that is not known."""
+    """A new revision ends the health check of the one before."""
     overrides: tuple[str, ...] = ()
     """Field managers whose fields it takes over, besides those that it always does."""
 
 
-def started(deployments: Sequence[Raw]) -> Started:
-    """Read the Deployments of kustomize-controller and its shards; nothing is known without any."""
-    if not deployments:
+@dataclass(frozen=True, slots=True)
+class Controllers:
+    """The kustomize-controller and its shards, each with the selector of what it watches and how it was started."""
+
+    known: tuple[tuple[str, Started], ...] = ()
+
+    def serving(self, shard: str) -> Started:
+        """What is certain of whichever serves an object of this shard: that in which all that may serve it agree."""
+        found = [each for selector, each in self.known if sharding.may_watch(selector, shard)]
+        if not found:
+            return Started()
+        cancels = {each.cancels_health_checks for each in found}
+        return Started(
+            _agreed({each.default_service_account for each in found}),
+            _agreed({each.crosses_namespaces for each in found}),
+            _agreed({each.strict for each in found}),
+            None if None in cancels else all(cancels),
+            _agreed({each.overrides for each in found}) or (),
+        )
+
+
+def controllers(deployments: Sequence[Raw]) -> Controllers:
+    """Read the Deployments of kustomize-controller and its shards."""
+    selectors = (argument(each, "watch-label-selector") if _is_plain(each) else "" for each in deployments)
+    return Controllers(tuple(zip(selectors, map(started, deployments), strict=True)))
+
+
+def started(deployment: Raw) -> Started:
+    """Read one Deployment; nothing is known of one that starts something else than the controller, as a shell."""
+    if not _is_plain(deployment):
         return Started()
-    accounts = {argument(each, "default-service-account") for each in deployments}
-    strict = {_is_strict(each) for each in deployments}
-    cancels = all(_gates(each).get(_CANCELS, False) for each in deployments)
-    overrides = {tuple(sorted(set(arguments(each, "override-manager")))) for each in deployments}
-    return Started(_agreed(accounts) or "", _agreed(strict), cancels, _agreed(overrides) or ())
+    gates = _gates(deployment)
+    return Started(
+        default_service_account=_certain(argument(deployment, "default-service-account")),
+        crosses_namespaces=_crosses(deployment),
+        strict=_is_strict(deployment),
+        cancels_health_checks=gates.get(_CANCELS, False),
+        overrides=tuple(sorted(set(arguments(deployment, "override-manager")))),
+    )
+
+
+def _is_plain(deployment: Raw) -> bool:
+    """Whether what it is started with can be read: one container, its program and flags, all of them in the open."""
+    found = _containers(deployment)
+    if len(found) != 1 or any(not isinstance(found[0].get(part, []), list) for part in ("command", "args")):
+        return False
+    command = found[0].get("command") or []
+    program = not command or str(command[0]).rpartition("/")[2] == _PROGRAM
+    return program and not any(_EXPANDED in word.partition("=")[0] for word in _words(deployment))
+
+
+def _certain(value: str) -> str | None:
+    """Read a value that Kubernetes fills in from the environment as not known."""
+    return None if _EXPANDED in value else value
+
+
+def _crosses(deployment: Raw) -> bool | None:
+    """Whether a reference to another namespace is followed: unless the flag is there, alone or with a true value."""
+    said = [word.partition("=") for word in _words(deployment) if word.partition("=")[0] == _LOCKDOWN]
+    if not said:
+        return True
+    _, equals, value = said[-1]
+    forbids = _BOOLEANS.get(value) if equals else True
+    return None if forbids is None else not forbids
 
 
 def argument(deployment: Raw, name: str) -> str:
@@ -75,8 +144,10 @@ def _is_strict(deployment: Raw) -> bool | None:
 
 
 def _containers(deployment: Raw) -> list[Raw]:
+    """The container of the controller; all of them where none has its name."""
     pod = read_map(read_map(read_map(deployment, "spec"), "template"), "spec")
-    return [*read_list(pod, "containers")]
+    found = [*read_list(pod, "containers")]
+    return [each for each in found if read_text(each, "name") == _MANAGER] or found
 
 
 def _words(deployment: Raw) -> Iterator[str]:

@@ -55,6 +55,8 @@ _HEALTH_CHECKS: Final = re.compile(rf"(?i)health check.*{_DIGEST}")
 _BEYOND_BUILD: Final = re.compile(rf"(?i)^(?:detect\w* drift|dry.?run|apply|(?:run\w* )?health.?check).*{_DIGEST}")
 """What Flux says it is at once the manifests are built. Its wording is no API: without it the stage lies between
 those around it."""
+_DENIED: Final = "AccessDenied"
+"""Flux's reason where a reference to another namespace is not followed; it is looked at before anything else is."""
 _PACE: Final = frozenset({"sourceRef", "suspend", "interval", "retryInterval", "timeout"})
 _SECOND: Final = timedelta(seconds=1)
 _INTERRUPTED: Final = "HealthCheckCanceled"
@@ -92,7 +94,27 @@ def kustomization(raw: Raw, received_at: datetime, *, live: bool, before: Kustom
         applied=_since(old.applied, _applied(status), at, exact=exact),
         delivered=_stands(old.delivered, stands, ready, at, exact=exact),
     )
+    record = replace(record, reached=record.source if has_reached(raw) else _still_reached(before, record))
     return replace(record, failures=_failures(record, old.failures if before else ()))
+
+
+def is_denied(status: Raw) -> bool:
+    """Whether Flux says that it may not read the source."""
+    return _DENIED in (condition(status, "Ready").reason, condition(status, "Stalled").reason)
+
+
+def has_reached(kustomization: Raw) -> bool:
+    """Whether Flux has been allowed to read the source that the spec names now, as its last word on it tells."""
+    meta, status = read_map(kustomization, "metadata"), read_map(kustomization, "status")
+    ready = _raw_condition(status, "Ready")
+    judged = read_text(ready, "status") in ("True", "False") and not is_denied(status)
+    return judged and read_number(ready, "observedGeneration") == read_number(meta, "generation") > 0
+
+
+def _still_reached(before: Kustomization | None, record: Kustomization) -> SourceRef | None:
+    """What Flux was allowed to read before, while it is at work on the same again."""
+    known = before.reached if before else None
+    return known if known == record.source and not record.denied else None
 
 
 def _declared(meta: Raw, spec: Raw, status: Raw, before: Kustomization | None) -> Kustomization:
@@ -120,6 +142,7 @@ def _declared(meta: Raw, spec: Raw, status: Raw, before: Kustomization | None) -
         depends_on=_depends_on(spec, namespace),
         ready=condition(status, "Ready", private=private),
         stalled=condition(status, "Stalled", private=private),
+        denied=is_denied(status),
         attempted_revision=read_text(status, "lastAttemptedRevision"),
         applied_revision=read_text(status, "lastAppliedRevision"),
         parent=parent_of(meta),

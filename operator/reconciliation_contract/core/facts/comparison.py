@@ -81,6 +81,8 @@ class Drift:
     """The right for want of which orphans were not looked for everywhere; empty where none was lacking."""
     uncompared: str = ""
     """How many objects could not be compared, and why; empty where all were."""
+    ours: bool = False
+    """The problem is with the operator's rights or knowledge, and tells nothing of the source."""
 
     @property
     def digest(self) -> str:

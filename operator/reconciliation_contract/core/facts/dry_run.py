@@ -80,6 +80,8 @@ class Validation:
     """Why no manifests can be built from the revision."""
     remark: str = ""
     """What is accepted and hardly meant so: fields that Flux drops."""
+    ours: bool = False
+    """The problem is with the operator's rights or knowledge, and tells nothing of the source."""
 
     @property
     def tells_nothing(self) -> bool:

@@ -88,6 +88,10 @@ class Kustomization:
     """``namespace/name`` of each dependency."""
     ready: Condition = field(default_factory=Condition)
     stalled: Condition = field(default_factory=Condition)
+    denied: bool = False
+    """Flux says that it may not read the source."""
+    reached: SourceRef | None = None
+    """The source that Flux was seen to be allowed to read, as long as it is still this one."""
     attempted_revision: str = ""
     applied_revision: str = ""
     attempted: Since[str] | None = None
@@ -258,6 +262,8 @@ class Observation:
     """The kinds of sources that can be followed, by name."""
     pin: Source | None = None
     """The pinned copy of the source that the rollback in force needs, where it exists."""
+    denied: str = ""
+    """Why nothing of the source is looked at, though it may well be there; empty where it is."""
     claimed: bool = False
     """An object that this contract did not make has the name of its pinned copy."""
     strays: tuple[Source, ...] = ()

@@ -21,6 +21,9 @@ def obstacle(contract: Contract, seen: Observation) -> Condition | None:
         known = ", ".join(seen.source_kinds)
         message = f"{where} takes its manifests from a source of kind {ref.kind}; what can be followed: {known}"
         return Condition("False", reasons.SOURCE_UNSUPPORTED, message)
+    if seen.denied:
+        message = f"{seen.denied}; keep {where} and its source in one namespace"
+        return Condition("False", reasons.SOURCE_DENIED, message)
     if seen.source is None:
         message = f"{ref.kind} {ref.namespace}/{ref.name} does not exist; create it or mend {where}'s sourceRef"
         return Condition("False", reasons.SOURCE_MISSING, message)

@@ -37,7 +37,8 @@ def root_cause(kustomization: Kustomization, lookup: Lookup) -> str:
     """Follow ``dependsOn`` from a Kustomization that waits to the one that does not wait itself: why all do."""
     if kustomization.ready.reason != WAITS:
         return ""
-    seen = {f"{kustomization.namespace}/{kustomization.name}"}
+    own = kustomization.namespace
+    seen = {f"{own}/{kustomization.name}"}
     for _ in range(DEEPEST):
         waited = [name for name in kustomization.depends_on if not _stands(lookup(name))]
         name = min(waited, key=lambda name: _rank(lookup(name)), default="")
@@ -47,6 +48,8 @@ def root_cause(kustomization: Kustomization, lookup: Lookup) -> str:
             return f"Kustomizations depend on each other in a circle: {name}; remove one dependsOn"
         seen.add(name)
         found = lookup(name)
+        if name.partition("/")[0] != own:  # its reasons are for whoever may read it there
+            return f"Kustomization {name} is not Ready; look at it there"
         if found is None:
             return f"Kustomization {name} does not exist; create it or mend dependsOn"
         if found.ready.reason != WAITS:
