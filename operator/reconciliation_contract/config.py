@@ -91,6 +91,8 @@ class Settings:
     """Contracts looked at side by side."""
     flux_build: str = ""
     """The program that builds manifests; empty: ``$FLUX_BUILD``, the one beside the package, or the one on PATH."""
+    artifact_servers: tuple[str, ...] = ()
+    """``HOST`` or ``HOST:PORT`` of artifact servers beside source-controller's Services in `flux_namespace`."""
     git_interval: timedelta = timedelta(seconds=15)
     """Between two looks at the same Git reference."""
     git_allow_local: bool = False

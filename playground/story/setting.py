@@ -51,7 +51,7 @@ def operator(cluster: Cluster) -> Iterator[Process]:
         starter = Starter()
         stack.callback(starter.close)
         options = [f"--{name}-listen={address}" for name, address in addresses.items()]
-        options += ["--allow-local-git", f"--flux-build={cluster.flux_build}"]
+        options += ["--allow-local-git", "--artifact-server=127.0.0.1", f"--flux-build={cluster.flux_build}"]
         kubeconfig = cluster.token_kubeconfig(OPERATOR, OPERATOR)
         process = Process(
             OPERATOR,

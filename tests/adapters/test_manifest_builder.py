@@ -16,6 +16,7 @@ import pytest
 
 from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.adapters.manifests import download
+from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
@@ -25,6 +26,8 @@ from reconciliation_contract.errors import Missing, Refused, Unavailable
 from tests.adapters.test_access import certificate
 from tests.support.artifacts import program, serving, tar_of
 from tests.support.programs import flux_build
+
+LOOPBACK = ArtifactServers(named=("127.0.0.1",))
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +99,7 @@ async def test_objects_come_in_the_order_in_which_flux_applies_them(counted: str
     thing = manifest("Thing", "thing") | {"apiVersion": "a.example/v1"}
     given = [hook, thing, manifest("ConfigMap", "b"), manifest("ConfigMap", "a"), manifest("QuickClass", "q")]
 
-    built = await build(Builder(None, counted), *given, role, manifest("Namespace", "shop"), crd)
+    built = await build(Builder(None, counted, servers=LOOPBACK), *given, role, manifest("Namespace", "shop"), crd)
 
     names = [found.name for found in built.objects]
     assert names == ["things", "shop", "role", "q", "a", "b", "thing", "hook"]
@@ -107,7 +110,9 @@ async def test_flux_labels_and_common_metadata_are_added(counted: str) -> None:
     common = {"labels": {"team": "a"}, "annotations": {"note": "b"}}
 
     built = await build(
-        Builder(None, counted), manifest("ConfigMap", "x"), spec={"commonMetadata": common, "path": "./"}
+        Builder(None, counted, servers=LOOPBACK),
+        manifest("ConfigMap", "x"),
+        spec={"commonMetadata": common, "path": "./"},
     )
 
     assert built.objects[0].body["metadata"] == {
@@ -125,7 +130,7 @@ async def test_flux_labels_and_common_metadata_are_added(counted: str) -> None:
 @pytest.mark.parametrize("path", ["", ".", "./", "/", "//", "./a/..", "../../.."])
 async def test_no_path_leads_out_of_the_artifact(counted: str, path: str) -> None:
     """They all mean its root, as in Flux."""
-    built = await build(Builder(None, counted), manifest("ConfigMap", "x"), spec={"path": path})
+    built = await build(Builder(None, counted, servers=LOOPBACK), manifest("ConfigMap", "x"), spec={"path": path})
 
     assert [found.name for found in built.objects] == ["x"]
 
@@ -138,7 +143,7 @@ async def test_the_file_of_an_object_is_told(counted: str) -> None:
         "apps/shop/kustomization.yaml": "resources: [../base]\nnamePrefix: a-\n",
     }
 
-    built = await build(Builder(None, counted), files=files, spec={"path": "./apps/shop"})
+    built = await build(Builder(None, counted, servers=LOOPBACK), files=files, spec={"path": "./apps/shop"})
 
     assert [(found.name, found.file) for found in built.objects] == [("a-x", "apps/base/map.yaml")]
     assert "annotations" not in built.objects[0].body["metadata"]
@@ -152,7 +157,7 @@ async def test_a_patch_meets_no_annotation_that_flux_does_not_make(counted: str)
     patches = [{"patch": patch, "target": {"kind": "ConfigMap"}}]
 
     with pytest.raises(BuildFailed, match=r"kustomize build failed: .*config\.kubernetes\.io~1origin"):
-        await build(Builder(None, counted), manifest("ConfigMap", "x"), spec={"patches": patches})
+        await build(Builder(None, counted, servers=LOOPBACK), manifest("ConfigMap", "x"), spec={"patches": patches})
 
 
 async def test_a_note_of_somebody_else_s_does_no_harm(counted: str) -> None:
@@ -160,7 +165,7 @@ async def test_a_note_of_somebody_else_s_does_no_harm(counted: str) -> None:
     noted = manifest("ConfigMap", "x")
     noted["metadata"]["annotations"] = {"config.kubernetes.io/origin": "a: ["}
 
-    built = await build(Builder(None, counted), noted)
+    built = await build(Builder(None, counted, servers=LOOPBACK), noted)
 
     assert built.objects[0].file in ("", "all.yaml")
     assert "annotations" not in built.objects[0].body["metadata"]
@@ -168,7 +173,9 @@ async def test_a_note_of_somebody_else_s_does_no_harm(counted: str) -> None:
 
 async def test_a_secret_in_plain_text_is_encoded_as_flux_encodes_it(counted: str) -> None:
     """So that it compares with what lives in the cluster."""
-    built = await build(Builder(None, counted), manifest("Secret", "x", data={"a": "YQ=="}, stringData={"b": "b"}))
+    built = await build(
+        Builder(None, counted, servers=LOOPBACK), manifest("Secret", "x", data={"a": "YQ=="}, stringData={"b": "b"})
+    )
 
     assert built.objects[0].body["data"] == {"a": "YQ==", "b": "Yg=="}
     assert "stringData" not in built.objects[0].body
@@ -192,7 +199,7 @@ async def test_a_ca_bundle_that_is_none_is_dropped(counted: str, tmp_path: Path)
         )
     ]
 
-    built = await build(Builder(None, counted), *definitions)
+    built = await build(Builder(None, counted, servers=LOOPBACK), *definitions)
 
     clients = [found.body["spec"]["conversion"]["webhook"]["clientConfig"] for found in built.objects]
     assert clients == [{}, {}, {"caBundle": good}, {}]
@@ -207,7 +214,9 @@ async def test_what_sops_encrypted_is_left_out(counted: str) -> None:
     kept["metadata"]["annotations"] = {"kustomize.toolkit.fluxcd.io/decrypt": "disabled"}
     spec = {"decryption": {"provider": "sops"}}
 
-    built = await build(Builder(None, counted), encrypted, inner, kept, manifest("ConfigMap", "x"), spec=spec)
+    built = await build(
+        Builder(None, counted, servers=LOOPBACK), encrypted, inner, kept, manifest("ConfigMap", "x"), spec=spec
+    )
 
     assert [found.name for found in built.objects] == ["x", "kept"]
     assert built.digest == ""
@@ -222,7 +231,7 @@ async def test_what_is_encrypted_without_decryption_fails_as_in_flux(counted: st
     encrypted = manifest("Secret", "login", data={"a": "ENC[x]"}, sops={"mac": "ENC[x]"})
 
     with pytest.raises(BuildFailed, match="Secret/login is SOPS encrypted, configuring decryption is required"):
-        await build(Builder(None, counted), encrypted)
+        await build(Builder(None, counted, servers=LOOPBACK), encrypted)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +252,7 @@ async def test_what_is_made_of_encrypted_files_is_unknown(counted: str, settings
     spec = {"path": "shop", "decryption": {"provider": "sops"}}
 
     with pytest.raises(BuildUnknown, match=f"base/{name}: is encrypted") as caught:
-        await build(Builder(None, counted), files=files, spec=spec)
+        await build(Builder(None, counted, servers=LOOPBACK), files=files, spec=spec)
 
     assert caught.value.reason == reasons.ENCRYPTED
 
@@ -255,7 +264,7 @@ async def test_what_is_made_of_encrypted_files_is_unknown(counted: str, settings
 async def test_what_is_no_object_fails_the_build(counted: str, wrong: str) -> None:
     """As it does in Flux."""
     with pytest.raises(BuildFailed):
-        await build(Builder(None, counted), files={"all.yaml": wrong})
+        await build(Builder(None, counted, servers=LOOPBACK), files={"all.yaml": wrong})
 
 
 # Substitution ---------------------------------------------------------------------------------------------------
@@ -274,7 +283,9 @@ async def test_later_values_win_and_the_kustomization_s_own_over_all(counted: st
     )
     post_build = {"substituteFrom": FROM_BOTH, "substitute": {"c": "inline"}}
 
-    built = await build(Builder(reading, counted), files={"all.yaml": text}, spec={"postBuild": post_build})
+    built = await build(
+        Builder(reading, counted, servers=LOOPBACK), files={"all.yaml": text}, spec={"postBuild": post_build}
+    )
 
     assert built.objects[0].body["data"] == {"v": "map secret inline none", "count": 3}
 
@@ -297,7 +308,7 @@ async def test_substitution_happens_when_flux_substitutes(
     found["metadata"]["annotations"] = annotation
     spec = {} if post_build is None else {"postBuild": post_build}
 
-    built = await build(Builder(None, counted), found, spec=spec)
+    built = await build(Builder(None, counted, servers=LOOPBACK), found, spec=spec)
 
     assert built.objects[0].body["data"]["v"] == text
 
@@ -317,7 +328,9 @@ async def test_a_variable_without_a_value_fails_a_strict_build(
     spec = {"postBuild": {"substitute": {"a": "b"}}}
     files = {"all.yaml": writes(manifest("ConfigMap", "x", data={"v": "${unset}"}))}
     async with serving(tar_of(files)) as server:
-        building = Builder(None, counted).build(server.artifact, kustomization(**spec), strict=strict)
+        building = Builder(None, counted, servers=LOOPBACK).build(
+            server.artifact, kustomization(**spec), strict=strict
+        )
 
         if raised:
             with pytest.raises(raised, match=told):
@@ -341,7 +354,7 @@ async def test_values_that_cannot_be_read_are_told_apart(
     """What is missing fails in Flux too; what we may not read is unknown."""
     reference = {"kind": "Secret", "name": "vars", "optional": optional}
     building = build(
-        Builder(Reading(secrets_vars=error), counted),
+        Builder(Reading(secrets_vars=error), counted, servers=LOOPBACK),
         manifest("ConfigMap", "x"),
         spec={"postBuild": {"substituteFrom": [reference]}},
     )
@@ -364,7 +377,7 @@ async def test_another_digest_is_refused_before_anything_is_read(counted: str, t
         forged = replace(server.artifact, digest="sha256:" + "0" * 64)
 
         with pytest.raises(BuildUnknown, match="another digest") as caught:
-            await Builder(None, counted).build(forged, kustomization())
+            await Builder(None, counted, servers=LOOPBACK).build(forged, kustomization())
 
     assert caught.value.reason == reasons.ARTIFACT_UNREADABLE
     assert runs(tmp_path) == 0
@@ -376,7 +389,7 @@ async def test_a_redirection_is_not_followed(counted: str) -> None:
         moved = replace(server.artifact, url=f"http://{server.address}/moved")
 
         with pytest.raises(BuildUnknown, match="answers 302"):
-            await Builder(None, counted).build(moved, kustomization())
+            await Builder(None, counted, servers=LOOPBACK).build(moved, kustomization())
 
         assert server.fetched == 1
 
@@ -394,7 +407,17 @@ async def test_a_redirection_is_not_followed(counted: str) -> None:
 async def test_only_an_artifact_is_fetched(counted: str, artifact: Artifact) -> None:
     """No file, no other scheme, nothing without a digest."""
     with pytest.raises(BuildUnknown, match="names no artifact"):
-        await Builder(None, counted).build(artifact, kustomization())
+        await Builder(None, counted, servers=LOOPBACK).build(artifact, kustomization())
+
+
+async def test_nobody_else_is_asked_for_an_artifact(counted: str) -> None:
+    """A URL that leads elsewhere is not followed, and what is there is not told."""
+    async with serving(b"the answer of an internal server") as server:
+        with pytest.raises(BuildUnknown, match="--artifact-server") as caught:
+            await Builder(None, counted).build(server.artifact, kustomization())
+
+        assert server.fetched == 0
+    assert "127.0.0.1" not in str(caught.value)
 
 
 async def test_a_closed_artifact_server_is_explained(counted: str) -> None:
@@ -403,14 +426,14 @@ async def test_a_closed_artifact_server_is_explained(counted: str) -> None:
         artifact = server.artifact
 
     with pytest.raises(BuildUnknown, match="NetworkPolicy"):
-        await Builder(None, counted).build(artifact, kustomization())
+        await Builder(None, counted, servers=LOOPBACK).build(artifact, kustomization())
 
 
 async def test_an_artifact_without_end_is_cut_off(counted: str) -> None:
     """At a size, whatever was announced."""
     async with serving(b"\0" * (download.MOST_BYTES + 1)) as server:
         with pytest.raises(BuildUnknown, match="larger than 32 MiB") as caught:
-            await Builder(None, counted).build(server.artifact, kustomization())
+            await Builder(None, counted, servers=LOOPBACK).build(server.artifact, kustomization())
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
 
@@ -423,7 +446,7 @@ async def test_a_build_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -
     slow = program(tmp_path, f"echo $$ >{tmp_path}/pid; exec sleep 600")
 
     with pytest.raises(BuildUnknown, match="longer than 3 s") as caught:
-        await build(Builder(None, slow, Limits(patience=3)))
+        await build(Builder(None, slow, Limits(patience=3), servers=LOOPBACK))
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
     assert not is_running(tmp_path / "pid")
@@ -447,7 +470,7 @@ async def test_a_build_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -
 async def test_what_is_too_costly_is_unknown(limits: Limits, files: dict[str, str]) -> None:
     """The kernel ends it, or the program itself; the operator's own time and memory are not touched."""
     with pytest.raises(BuildUnknown) as caught:
-        await build(Builder(None, flux_build(), limits), files=files)
+        await build(Builder(None, flux_build(), limits, servers=LOOPBACK), files=files)
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
 
@@ -457,7 +480,7 @@ async def test_output_without_end_is_cut_off(tmp_path: Path) -> None:
     endless = program(tmp_path, """echo '{"confinement":{}}'; yes '{"object":{}}' | head -c 20000000""")
 
     with pytest.raises(BuildUnknown, match="more than 16 MiB") as caught:
-        await build(Builder(None, endless))
+        await build(Builder(None, endless, servers=LOOPBACK))
 
     assert caught.value.reason == reasons.BUILD_TOO_COSTLY
 
@@ -476,7 +499,7 @@ async def test_output_without_end_is_cut_off(tmp_path: Path) -> None:
 async def test_a_program_that_does_not_end_well_built_nothing(tmp_path: Path, script: str, reason: str) -> None:
     """Half of the objects would look like all of them."""
     with pytest.raises(BuildUnknown) as caught:
-        await build(Builder(None, program(tmp_path, script)))
+        await build(Builder(None, program(tmp_path, script), servers=LOOPBACK))
 
     assert caught.value.reason == reason
 
@@ -486,7 +509,7 @@ async def test_a_failed_build_says_what_flux_says(counted: str) -> None:
     files = {"shop/kustomization.yaml": "resources: [a.yaml]"}
 
     with pytest.raises(BuildFailed) as caught:
-        await build(Builder(None, counted), files=files, spec={"path": "shop"})
+        await build(Builder(None, counted, servers=LOOPBACK), files=files, spec={"path": "shop"})
 
     assert caught.value.message.startswith("kustomize build failed: accumulating resources: accumulation err='")
     assert "shop/a.yaml" in caught.value.message
@@ -496,7 +519,7 @@ async def test_a_failed_build_says_what_flux_says(counted: str) -> None:
 async def test_an_absent_program_is_named() -> None:
     """With what to do."""
     with pytest.raises(BuildUnknown, match=r"flux-build is not installed.*--flux-build or FLUX_BUILD") as caught:
-        await build(Builder(None, "/nowhere/flux-build"))
+        await build(Builder(None, "/nowhere/flux-build", servers=LOOPBACK))
 
     assert caught.value.reason == reasons.BUILD_PROGRAM_MISSING
 
@@ -512,7 +535,7 @@ async def test_a_build_sees_nothing_of_the_operator_s_environment(
     with (tmp_path / "token").open() as token:
         os.set_inheritable(token.fileno(), True)
         with pytest.raises(BuildUnknown):
-            await build(Builder(None, shown), manifest("ConfigMap", "x"))
+            await build(Builder(None, shown, servers=LOOPBACK), manifest("ConfigMap", "x"))
 
     assert "hunter2" not in (tmp_path / "environment").read_text()
     assert "token" not in (tmp_path / "files").read_text()
@@ -523,9 +546,9 @@ async def test_nothing_is_left_on_the_disk(counted: str, tmp_path: Path, monkeyp
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = names_in(tmp_path)
 
-    await build(Builder(None, counted), manifest("ConfigMap", "x"))
+    await build(Builder(None, counted, servers=LOOPBACK), manifest("ConfigMap", "x"))
     with pytest.raises(BuildFailed):
-        await build(Builder(None, counted), files={"all.yaml": "a: ["})
+        await build(Builder(None, counted, servers=LOOPBACK), files={"all.yaml": "a: ["})
 
     assert names_in(tmp_path) - before == {"runs"}
 
@@ -542,7 +565,7 @@ async def test_a_failure_that_may_pass_is_no_verdict(tmp_path: Path, failure: st
     """It is unknown then, for a while, and built anew after it."""
     once = f"if [ ! -e {tmp_path}/seen ]; then touch {tmp_path}/seen; {failure}; fi; echo run >>{tmp_path}/runs"
     flaky = program(tmp_path, f'{once}; exec {shlex.quote(flux_build())} "$@"')
-    builder = Builder(None, flaky, Limits(doubt=1.0))
+    builder = Builder(None, flaky, Limits(doubt=1.0), servers=LOOPBACK)
     async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         for _ in range(2):
             with pytest.raises(BuildUnknown) as caught:
@@ -575,14 +598,14 @@ async def test_what_holds_a_value_of_a_secret_is_private(counted: str) -> None:
     }
     maps = [manifest("ConfigMap", name, data={"v": text}) for name, text in texts.items()]
 
-    built = await build(Builder(cluster, counted), *maps, manifest("Secret", "s"), spec=spec)
+    built = await build(Builder(cluster, counted, servers=LOOPBACK), *maps, manifest("Secret", "s"), spec=spec)
 
     assert {found.name for found in built.objects if found.is_private} == {"straight", "nested", "length", "s"}
 
 
 async def test_nothing_is_built_twice(counted: str, tmp_path: Path) -> None:
     """Neither fetched; also not when only the pace of the Kustomization changes, and not when asked at once."""
-    builder = Builder(None, counted)
+    builder = Builder(None, counted, servers=LOOPBACK)
     async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         first = await builder.build(server.artifact, kustomization(interval="1m"))
         second = await builder.build(server.artifact, kustomization(interval="2m", suspend=True))
@@ -594,7 +617,7 @@ async def test_nothing_is_built_twice(counted: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", [{"namePrefix": "a-"}, {"postBuild": {"substitute": {"a": "b"}}}])
 async def test_another_spec_is_another_build(counted: str, tmp_path: Path, spec: Raw) -> None:
     """Values to substitute belong to it."""
-    builder = Builder(None, counted)
+    builder = Builder(None, counted, servers=LOOPBACK)
     async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         await builder.build(server.artifact, kustomization())
         await builder.build(server.artifact, kustomization(**spec))
@@ -604,7 +627,7 @@ async def test_another_spec_is_another_build(counted: str, tmp_path: Path, spec:
 
 async def test_the_memory_of_builds_is_bounded(counted: str, tmp_path: Path) -> None:
     """The one used longest ago is forgotten."""
-    builder = Builder(None, counted, Limits(entries=2))
+    builder = Builder(None, counted, Limits(entries=2), servers=LOOPBACK)
     async with serving(tar_of({"all.yaml": writes(manifest("ConfigMap", "x"))})) as server:
         for prefix in ("a", "b", "a", "c", "a", "b"):
             await builder.build(server.artifact, kustomization(namePrefix=prefix))

@@ -19,6 +19,7 @@ from playground.cluster import Cluster as Playground
 from playground.cluster import Options
 from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.adapters.kubernetes.credentials import Access
+from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.core.facts.comparison import Drift
@@ -28,6 +29,8 @@ from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.observers.manifest_checks import Trial
 from tests.support.artifacts import serving, tar_of
 from tests.support.builders_core import standing
+
+LOOPBACK = ArtifactServers(named=("127.0.0.1",))
 
 SIZES = (10, 100, 1_000)
 HASH = "a" * 40
@@ -87,7 +90,7 @@ async def timed(work: Callable[[], Awaitable[Found]]) -> tuple[float, float, Fou
 async def measure(playground: Playground) -> None:
     """Print rows for each size: the build, a revision that is new, the same when it is there, and the comparison."""
     async with Cluster(Access.find()) as cluster, serving(b"") as server:
-        builder = Builder(cluster, str(playground.flux_build))
+        builder = Builder(cluster, str(playground.flux_build), servers=LOOPBACK)
         kustomization = playground.api.get(KUSTOMIZATION)
         trial = Trial(cluster, builder, lambda: datetime.now(UTC), ("", ""))
         print(f"{'objects':>8} {'what':<22} {'seconds':>8} {'ms each':>8} {'our CPU s':>10}  result")

@@ -20,6 +20,7 @@ from playground.toolchain import NoGoError, find_go
 from playground.toolset import CLUSTER
 from playground.waiting import wait_until
 from reconciliation_contract.adapters.kubernetes.resource import Resource
+from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
@@ -29,6 +30,8 @@ from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.errors import Missing
 from tests.e2e.conftest import PODINFO
 from tests.support.flux_objects import PATIENCE, Workspace, condition, config_map, deployment
+
+LOOPBACK = ArtifactServers(named=("127.0.0.1",))
 
 pytestmark = pytest.mark.e2e
 
@@ -254,7 +257,7 @@ EARLY = ("ArtifactFailed", "DependencyNotReady")
 
 @pytest.fixture
 def builder(cluster: Cluster) -> Builder:
-    return Builder(Reading(cluster.api), str(cluster.flux_build))
+    return Builder(Reading(cluster.api), str(cluster.flux_build), servers=LOOPBACK)
 
 
 def applied(workspace: Workspace, name: str) -> Raw:

@@ -12,6 +12,7 @@ import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
+from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.build import Artifact
 from reconciliation_contract.adapters.manifests.builder import Builder
 from tests.support.flux_account import flux_build
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.e2e
 FILES = (".gitignore", ".github/ci.yaml", ".sops.yaml", "docs/a.yaml", "deploy/a.yaml", "deploy/b/.sops.yaml")
 FILES += ("deploy/logo.yaml", "deploy/b/c.yaml")
 ONLY = {".sourceignore": "# one directory, and a file of another\n/*\n!/deploy\ndeploy/b/\n!/docs/a.yaml\n"}
+
+LOOPBACK = ArtifactServers(named=("127.0.0.1",))
 
 
 @pytest.mark.usefixtures("validation")
@@ -194,7 +197,7 @@ def test_a_checkout_is_tried_before_a_merge(
 
 async def test_a_checkout_is_packed_as_flux_packs_it(cluster: Cluster, workspace: Workspace, tmp_path: Path) -> None:
     """The same manifests as in source-controller's artifact, with patterns and without."""
-    builder = Builder(None, str(cluster.flux_build))
+    builder = Builder(None, str(cluster.flux_build), servers=LOOPBACK)
     kustomization = {"metadata": {"name": "all", "namespace": workspace.namespace}, "spec": {"path": "./"}}
     plain = {path: config_map(f"m{n}", a="b") for n, path in enumerate(FILES)}
     for name, ignore in (("plain", {}), ("some", {"deploy/.sourceignore": "/logo.yaml\n"}), ("one", ONLY)):

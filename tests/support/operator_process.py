@@ -133,4 +133,4 @@ def operator_process(
 def _command(addresses: dict[str, str], arguments: Sequence[str]) -> list[str]:
     program = Path(sys.executable).with_name("reconciliation-contract")
     listen = [f"--{name}-listen={address}" for name, address in addresses.items()]
-    return [str(program), "run", "--allow-local-git", *listen, *arguments]
+    return [str(program), "run", "--allow-local-git", "--artifact-server=127.0.0.1", *listen, *arguments]

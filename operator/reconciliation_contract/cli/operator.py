@@ -112,6 +112,13 @@ def parser() -> argparse.ArgumentParser:
         "--flux-build", default=defaults.flux_build, metavar="PATH", help="the program that builds manifests"
     )
     run.add_argument(
+        "--artifact-server",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="fetch artifacts from here, too, beside source-controller's Services in Flux's namespace (repeatable)",
+    )
+    run.add_argument(
         "--git-interval",
         type=_duration,
         default=spoken(defaults.git_interval),
@@ -220,6 +227,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         log_level=arguments.log_level,
         log_format=arguments.log_format,
         workers=max(1, arguments.workers),
+        artifact_servers=tuple(arguments.artifact_server),
         git_interval=arguments.git_interval,
         git_allow_local=arguments.allow_local_git,
         flux_build=arguments.flux_build,

@@ -15,6 +15,7 @@ from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.adapters.kubernetes.events import Events
 from reconciliation_contract.adapters.kubernetes.flux_acts import Flux
 from reconciliation_contract.adapters.kubernetes.objects import LiveObjects
+from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.builder import Builder
 from reconciliation_contract.adapters.notification import Sink
 from reconciliation_contract.adapters.notification.alertmanager import alertmanager_sinks
@@ -88,7 +89,8 @@ class Operator:
         keeper = Keeper(partial(self.metrics.failed, "bug"), timing)
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval, keeper=keeper, timing=timing)
         self.removals = Removals(LiveObjects(cluster, clock, timing), self.tell, clock, keeper, timing)
-        builder = builder or Builder(cluster, settings.flux_build)
+        servers = ArtifactServers(settings.flux_namespace, settings.artifact_servers)
+        builder = builder or Builder(cluster, settings.flux_build, servers=servers)
         account = (settings.flux_namespace, settings.flux_account)
         trial = Trial(
             cluster, builder, clock, account, lambda: self.surroundings.facts.kustomize, kinds=kinds, timing=timing

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.download import download
 from reconciliation_contract.adapters.manifests.error import BuildUnknown
@@ -32,11 +33,19 @@ class Builder:
     """Builds what a Kustomization applies.
 
     ``program`` is the path of `flux-build`, by default the one that `program.find` finds. Without a ``reader`` no
-    ConfigMap or Secret can be substituted from.
+    ConfigMap or Secret can be substituted from. ``servers`` may be asked for artifacts.
     """
 
-    def __init__(self, reader: Reader | None, program: str = "", limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader | None,
+        program: str = "",
+        limits: Limits | None = None,
+        *,
+        servers: ArtifactServers | None = None,
+    ) -> None:
         self._reader = reader
+        self._servers = servers or ArtifactServers()
         self._limits = limits or Limits()
         self.program = Program(program, self._limits)
         self._slots = asyncio.Semaphore(self._limits.at_once)
@@ -61,7 +70,7 @@ class Builder:
             if key not in self._known:
                 self._raise_again(key)
                 async with self._slots, _directory() as work:
-                    await download(artifact, work / "artifact")
+                    await download(artifact, work / "artifact", self._servers)
                     try:
                         source = (f"-artifact={work / 'artifact'}",)
                         self._remember(key, await self.program.run(work, source, request))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.build import Artifact
 from reconciliation_contract.adapters.manifests.error import BuildUnknown
 from reconciliation_contract.core.values import reasons
@@ -25,11 +26,17 @@ _CLOSED: Final = (
 )
 
 
-async def download(artifact: Artifact, place: Path) -> None:
+async def download(artifact: Artifact, place: Path, servers: ArtifactServers) -> None:
     """Write an artifact to a file. Raises `BuildUnknown`; what is there then is not to be used."""
     host = urlsplit(artifact.url).netloc
     if not _DIGEST.fullmatch(artifact.digest) or urlsplit(artifact.url).scheme != "http" or not host:
         raise _unreadable("the source's status names no artifact with a http URL and a sha256 digest")
+    if not servers.admits(artifact.url):
+        # Neither the address nor what it would answer is repeated: the status may be somebody else's to write.
+        raise _unreadable(
+            f"its URL does not lead to source-controller in {servers.namespace}; where Flux serves artifacts"
+            " elsewhere, start the operator with --artifact-server"
+        )
     digest, size = hashlib.sha256(), 0
     try:
         async with (
