@@ -27,6 +27,7 @@ from tests.support.builders_core import (
     PIN,
     PIN_UID,
     failing,
+    good,
     pin,
     since,
     source,
@@ -44,6 +45,9 @@ THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B")}, sha("A"), CO
 HELD_THERE = SwitchSource(KUSTOMIZATION_UID, "7", PIN, {MARK: sha("B"), HOLD: "Ignore"}, sha("A"), COPY)
 BACK = SwitchSource(KUSTOMIZATION_UID, "7", OWN, {MARK: None})
 PAUSED = Requests(paused_until=at(101))
+APPROVED = Requests(approve=sha("B"))
+TOLD = Requests(rollback_from=sha("B"), rollback_to=sha("A"))
+"""What people ask for stands in an annotation until the switch."""
 OTHER = OWN.__class__("GitRepository", "apps", "other")
 WEBHOOK_DOWN = 'dry-run failed (InternalError): failed calling webhook "policy.example.org": connection refused'
 AT_B = failing().seen.kustomization
@@ -112,10 +116,64 @@ SITUATIONS: dict[str, Situation] = {
         INTENDED, {"contract__requests": PAUSED}, NONE, says=reasons.PAUSED
     ),
     "what a person approved of is done in a pause, too": Situation(
-        INTENDED, {"contract__requests": PAUSED, "rollback__asked_by": "ann"}, INTENDED, (MAKE,)
+        INTENDED,
+        {"contract__requests": replace(APPROVED, paused_until=at(101)), "rollback__asked_by": "ann"},
+        INTENDED,
+        (MAKE,),
     ),
     "what a person approved of is done with approvals": Situation(
-        INTENDED, {"contract__rollback__mode": RollbackMode.MANUAL, "rollback__asked_by": "ann"}, INTENDED, (MAKE,)
+        INTENDED,
+        {
+            "contract__rollback__mode": RollbackMode.MANUAL,
+            "contract__requests": APPROVED,
+            "rollback__asked_by": "ann",
+        },
+        INTENDED,
+        (MAKE,),
+    ),
+    "who a status says has approved of it has not": Situation(
+        INTENDED,
+        {"contract__rollback__mode": RollbackMode.MANUAL, "rollback__asked_by": "ann"},
+        NONE,
+        says=reasons.CANCELLED,
+    ),
+    "what a status says was asked for was not": Situation(
+        INTENDED, {"rollback__reason": reasons.REQUESTED, "rollback__asked_by": "ann"}, NONE, says=reasons.CANCELLED
+    ),
+    "an approval of one revision is no request for another": Situation(
+        INTENDED,
+        {"contract__requests": APPROVED, "rollback__reason": reasons.REQUESTED, "rollback__asked_by": "ann"},
+        NONE,
+        says=reasons.CANCELLED,
+    ),
+    "a request for one good revision is none for another": Situation(
+        INTENDED,
+        {
+            "contract__requests": replace(TOLD, rollback_to=sha("C")),
+            "rollback__reason": reasons.REQUESTED,
+            "rollback__asked_by": "ann",
+        },
+        NONE,
+        says=reasons.CANCELLED,
+    ),
+    "a failure that does not last is no ground, whatever was decided": Situation(
+        INTENDED, {"delivery__failures__count": 1}, NONE, says=reasons.CANCELLED
+    ),
+    "what cannot be built has reached nothing, whatever was decided": Situation(
+        INTENDED, {"delivery__failures__reason": "BuildFailed"}, NONE, says=reasons.CANCELLED
+    ),
+    "the same manifests are no cause, whatever was decided": Situation(
+        INTENDED,
+        {"memory__good": good(manifests="1"), "kustomization__manifests": {sha("B"): "1"}},
+        NONE,
+        says=reasons.CANCELLED,
+    ),
+    "before the switch a request that is taken back takes the pin back": Situation(
+        SWITCHING,
+        {"rollback__reason": reasons.REQUESTED, "rollback__asked_by": "ann"},
+        SWITCHING,
+        (DROP,),
+        says=reasons.CANCELLED,
     ),
     "what a person asked for is given up when nobody wants rollbacks": Situation(
         INTENDED,
@@ -228,7 +286,7 @@ SITUATIONS: dict[str, Situation] = {
         INTENDED, STRUCK, NONE, says=reasons.NOT_CURABLE
     ),
     "what a person asked for is done in an outage, too": Situation(
-        INTENDED, STRUCK | {"rollback__reason": reasons.REQUESTED}, INTENDED, (MAKE,)
+        INTENDED, STRUCK | {"rollback__reason": reasons.REQUESTED, "contract__requests": TOLD}, INTENDED, (MAKE,)
     ),
     "before the switch an outage takes the pin back": Situation(
         SWITCHING, STRUCK, SWITCHING, (DROP,), says=reasons.NOT_CURABLE
@@ -241,7 +299,12 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "what a person asked for may leave a healthy revision": Situation(
         INTENDED,
-        {"rollback__reason": reasons.REQUESTED, "kustomization__delivered": since("B", 95), "seen__pin": pin()},
+        {
+            "rollback__reason": reasons.REQUESTED,
+            "contract__requests": TOLD,
+            "kustomization__delivered": since("B", 95),
+            "seen__pin": pin(),
+        },
         SWITCHING,
     ),
     # Switching

@@ -120,7 +120,9 @@ STRANGE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", STRANGE)
 def test_what_a_person_asked_for_is_given_up_on_another_object(name: str) -> None:
     """A request skips the guards that a failure must pass, but not whose Kustomization and source it was made for."""
-    case = rolling_back(RollbackState.INTENDED, rollback__reason=reasons.REQUESTED, **STRANGE[name])
+    told = Requests(rollback_from=sha("B"), rollback_to=sha("A"))
+    asked = {"rollback__reason": reasons.REQUESTED, "contract__requests": told}
+    case = rolling_back(RollbackState.INTENDED, **asked, **STRANGE[name])
 
     decision = case.decide()
 

@@ -23,7 +23,7 @@ from reconciliation_contract.core.memory.budget import PromiseName, Verdict
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values.timing import TIMING, Timing
-from reconciliation_contract.errors import ClusterError, Refused
+from reconciliation_contract.errors import BadName, ClusterError, Refused
 from reconciliation_contract.observers.supervisor import Keeper
 
 Key = tuple[str, str]
@@ -131,6 +131,8 @@ class Removals:
         async with self._turns:
             try:
                 found = await self._live.look(departed.entry)
+            except BadName as error:
+                return replace(departed, fate=Fate.UNREADABLE, account=str(error), looked_at=self._clock())
             except Refused as error:
                 problem = (
                     f"the operator may not {error.verb} {error.what}; deploy/components/live shows how to let it"

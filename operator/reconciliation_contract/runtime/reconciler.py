@@ -45,6 +45,7 @@ from reconciliation_contract.core.memory.effects import (
 )
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.judging import presumes
+from reconciliation_contract.core.rollback.bounds import within_bounds
 from reconciliation_contract.core.rollback.release import orphaned
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values.next_look import next_look
@@ -161,7 +162,7 @@ class Reconciler:
             self._fleet.note(key)
             return
         now = _as_kept(self._reach.clock())
-        memory = parse_memory(record.status)
+        memory = self._remembered(key, record)
         seen = self._observe(key, record, memory, now)
         decision = evaluate(record.contract, memory, seen, now)
         if presumes(memory, decision.memory):
@@ -190,7 +191,7 @@ class Reconciler:
         """Tell what a contract has left behind that went during a rollback, whatever became of its finalizer."""
         if lost is None or not isinstance(lost.contract, Contract):
             return
-        memory = parse_memory(lost.status)
+        memory = self._remembered((lost.contract.namespace, lost.contract.name), lost)
         seen = self._store.observe(lost.contract, memory, acts=self._settings.acts, refused="")
         left = orphaned(lost.contract, memory, seen)
         if left:
@@ -201,6 +202,18 @@ class Reconciler:
             "a rollback is left behind", extra={"contract": (contract.namespace, contract.name), "left": message}
         )
         self._reach.events.lament(contract, message)
+
+    def _remembered(self, key: Key, record: Record) -> Memory:
+        """Read the status back, as far as it is believed; what was left out of it is logged."""
+        told, contract = parse_memory(record.status), record.contract
+        name = contract.kustomization if isinstance(contract, Contract) else ""
+        memory = within_bounds(contract, told, self._store.kustomizations.get((contract.namespace, name)))
+        if told.rollback is not None and memory.rollback is None:
+            refs = f"{told.rollback.source} {told.rollback.pin}"
+            _log.warning(
+                "a rollback in the status reaches too far; it is dropped", extra={"contract": key, "refs": refs}
+            )
+        return memory
 
     def _observe(self, key: Key, record: Record, memory: Memory, now: datetime) -> Observation:
         contract = record.contract

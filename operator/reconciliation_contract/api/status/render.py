@@ -220,7 +220,7 @@ def _rollback(memory: Memory) -> Wire:
             "message": bounded(undo.message),
             "startedAt": timestamp(undo.started_at),
             "completedAt": timestamp(end) if end else None,
-            "duration": format_duration(end - undo.started_at) if end else None,
+            "duration": format_duration(max(end - undo.started_at, timedelta(0))) if end else None,
             "kustomizationUID": undo.kustomization_uid,
             "sourceRef": _ref(undo.source),
             "pinRef": _ref(undo.pin),

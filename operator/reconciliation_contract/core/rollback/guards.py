@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciliation_contract.core.facts.failure_cause import classify
 from reconciliation_contract.core.facts.observation import Observation
-from reconciliation_contract.core.memory.memory import Good, Memory
+from reconciliation_contract.core.memory.memory import Good, Memory, Rollback
 from reconciliation_contract.core.memory.timeline import Delivery, Failures
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode, RollbackPolicy
 from reconciliation_contract.core.spec.requests import names
@@ -236,3 +236,25 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     (reasons.FLEET_BRAKE, _braked),
 )
 """What speaks against a rollback that nobody asked for, in the order in which it is asked."""
+
+
+# What is decided already --------------------------------------------------------------------------------------
+
+
+def asked_for(contract: Contract, rollback: Rollback) -> bool:
+    """Whether a request that stands asks for it; a status that says so is none."""
+    requests = contract.requests
+    to = names(requests.rollback_from, rollback.bad.hash) and names(requests.rollback_to, rollback.good.hash)
+    return to or (rollback.reason != reasons.REQUESTED and names(requests.approve, rollback.bad.hash))
+
+
+def groundless(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> str:
+    """Why what is remembered as decided has no ground now; empty where it has."""
+    delivery = memory.delivery
+    if rollback.reason == reasons.REQUESTED or delivery is None or delivery.failures is None:
+        return unpinnable(seen)
+    due = persistent_from(delivery.failures, contract.rollback)
+    if due is None or now < due:
+        return "it does not fail for as long as spec.rollback.after demands"
+    case = Case(contract, memory, delivery, delivery.failures, seen, now)
+    return unpinnable(seen) or _unreached(case) or _same(case)

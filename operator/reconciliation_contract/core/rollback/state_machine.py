@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from reconciliation_contract.core.facts.failure_cause import classify
 from reconciliation_contract.core.facts.observation import Kustomization, Observation
@@ -42,9 +43,11 @@ from reconciliation_contract.core.memory.effects import (
 from reconciliation_contract.core.memory.memory import BAD_REVISIONS, Copy, Memory, Rollback, RollbackState, Standing
 from reconciliation_contract.core.rollback import handled_requests
 from reconciliation_contract.core.rollback.guards import (
+    asked_for,
     braked,
     changed,
     disabled,
+    groundless,
     incurable,
     paused,
     rivalled,
@@ -61,11 +64,14 @@ from reconciliation_contract.core.values.duration import spoken
 
 Objection = tuple[str, str]
 """Reason and message."""
+UNASKED = "the request for it stands no more"
 RESPECTED = "somebody changed the Kustomization's source; that is respected"
 GONE = "the Kustomization is gone"
 OBSERVING = "the operator runs with --observe-only"
 _HELD = (RollbackState.SWITCHING, RollbackState.ACTIVE, RollbackState.FAILED)
 """States in which a contract must not go before the rollback is taken back."""
+_LEFT_ALONE: Final = "Ignore"
+"""Value of the annotation `HOLD` with which a parent leaves the Kustomization as it is."""
 
 
 def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
@@ -143,6 +149,7 @@ def _reconsidered(
     change = (
         _unwanted(contract, rollback, now)
         or _as_cancelled(_change(memory, rollback, seen) or _outdated(contract, rollback, now))
+        or _as_cancelled(groundless(contract, memory, rollback, seen, now))
         or (elsewhere and (reasons.NOT_CURABLE, elsewhere))
         or (brake and (reasons.FLEET_BRAKE, brake))
     )
@@ -157,8 +164,8 @@ def _unwanted(contract: Contract, rollback: Rollback, now: datetime) -> Objectio
     if rollback.state is RollbackState.PROPOSED:
         automatic = mode is RollbackMode.AUTOMATIC
         return _as_cancelled("spec.rollback.mode is Automatic, so nothing waits for approval" if automatic else "")
-    if rollback.asked:
-        return None
+    if rollback.asked or rollback.reason == reasons.REQUESTED:
+        return _as_cancelled("" if asked_for(contract, rollback) else UNASKED)
     if mode is RollbackMode.MANUAL:
         return _as_cancelled("spec.rollback.mode is Manual, so a person is to approve")
     pause = paused(contract, now)
@@ -271,8 +278,12 @@ def _serves(seen: Observation, good: str) -> bool:
 
 
 def _kept(kustomization: Kustomization) -> Mapping[str, str]:
-    """The annotations that our hold replaces, with their values; empty means absent. None without a parent."""
-    return {HOLD: kustomization.hold.get(HOLD, "")} if kustomization.parent else {}
+    """The annotations that our hold replaces, with their values; empty means absent.
+
+    None without a parent, and where somebody else has it held already.
+    """
+    held = kustomization.hold.get(HOLD, "")
+    return {HOLD: held} if kustomization.parent and held != _LEFT_ALONE else {}
 
 
 # The act ---------------------------------------------------------------------------------------------------------
@@ -299,7 +310,7 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
     decided = _decided_on(rollback, seen)
     if decided != rollback:
         return enter(memory, decided, RollbackState.SWITCHING)
-    hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | dict.fromkeys(rollback.kept_annotations, "Ignore")
+    hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | dict.fromkeys(rollback.kept_annotations, _LEFT_ALONE)
     version, good = kustomization.resource_version, rollback.good.hash
     return Step(memory, (SwitchSource(kustomization.uid, version, rollback.pin, hold, good, rollback.copy),))
 
