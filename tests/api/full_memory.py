@@ -27,7 +27,9 @@ from reconciliation_contract.core.memory.memory import (
     Revision,
     Rollback,
     RollbackState,
+    Standing,
     Taken,
+    Transition,
 )
 from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 from reconciliation_contract.core.rollback.not_undone import remains
@@ -237,6 +239,9 @@ def full_memory(*, adopted: bool = False) -> Told:
         handled=dict.fromkeys(NAMES, "01234567"),
         departures=departures().kept(),
         conditions={name: Condition("False", "PromiseBroken", LONG, T0) for name in names},
+        standing=Standing(True, "PromiseBroken", LONG),
+        transitions={name: Transition("False", T0) for name in names},
+        failing_since=T0,
         refusals=Refusals(HASHES[0], 100, 90, (Refusal(LONG, LONG, LONG),) * CHECKS),
         suspended=True,
         observed_generation=3,

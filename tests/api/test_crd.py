@@ -192,7 +192,11 @@ def test_limits_are_the_cores(schema: Schema) -> None:
 
     assert fields["status.history"]["maxItems"] == HISTORY
     assert fields["status.rollback.badRevisions"]["maxItems"] == BAD_REVISIONS
-    assert fields["status.rollback.begun"]["maxItems"] == BEGUN >= fields["spec.rollback.budget.rollbacks"]["maximum"]
+    assert (
+        fields["status.memory.rollback.begun"]["maxItems"]
+        == BEGUN
+        >= fields["spec.rollback.budget.rollbacks"]["maximum"]
+    )
 
 
 def test_defaults_are_those_of_the_models_and_of_the_core(schema: Schema) -> None:

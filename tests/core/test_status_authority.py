@@ -157,7 +157,7 @@ def test_what_was_forged_can_be_written_again() -> None:
     for path in (
         ("rollback", "startedAt"),
         ("rollback", "completedAt"),
-        ("lastGood", "since"),
+        ("memory", "lastGood", "since"),
         ("delivery", "startedAt"),
     ):
         for stamp in ("9999-12-31T23:59:59Z", "8999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):

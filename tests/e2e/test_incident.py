@@ -17,6 +17,7 @@ import yaml
 
 from playground.cluster import Cluster
 from playground.waiting import wait_until
+from reconciliation_contract.api.status.apart import join
 from tests.support.alertmanager import alertmanager
 from tests.support.flux_objects import Workspace, deployment
 from tests.support.operator_process import StartOperator
@@ -209,7 +210,7 @@ def test_what_comes_twice_is_read_once(cluster: Cluster, workspace: Workspace) -
 
 
 def _told(space: Workspace) -> Any:
-    found = space.contract_status("shop").get("incidents") or [{}]
+    found = join(space.contract_status("shop")).get("incidents") or [{}]
     return found[0].get("told")
 
 

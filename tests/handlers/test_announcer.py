@@ -181,7 +181,7 @@ async def test_a_crash_before_it_was_sent_loses_nothing_and_one_after_repeats_it
                 await passing(1)
         async with running(api, settings=recording(receiver)):
             await passing(120)
-            assert flux.status["delivery"]["announced"] is True
+            assert flux.status["memory"]["delivery"]["announced"] is True
 
     first, second = receiver.taken
     assert first == second

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciliation_contract.api.status.apart import join
 from reconciliation_contract.config import Settings
 from tests.handlers.embedded import SETTINGS, running
 from tests.handlers.story import A, B, C, activate, deliver, fail, prove, release
@@ -27,7 +28,7 @@ def telling(receiver: Receiver) -> Settings:
 
 def incidents(flux: Flux) -> list[dict[str, object]]:
     """The incidents of the status."""
-    return list(flux.status.get("incidents") or [])
+    return [dict(each) for each in join(flux.status).get("incidents") or []]
 
 
 async def break_it(flux: Flux) -> None:

@@ -111,8 +111,11 @@ async def test_what_changed_while_nobody_looked_is_unknown() -> None:
         async with running(api):
             await prove(flux, A)
             flux.inventory(SETTINGS)
-            await eventually(lambda: "inventory" in flux.status.get("deletion", {}), "the inventory to be remembered")
-            known = flux.status["deletion"]["inventory"]
+            await eventually(
+                lambda: "inventory" in flux.status.get("memory", {}).get("deletion", {}),
+                "the inventory to be remembered",
+            )
+            known = flux.status["memory"]["deletion"]["inventory"]
             flux.fetch(B)
             flux.attempt(B)
             await eventually(lambda: verdict(flux.seen, "Deletion") == "Pending", "the delivery to begin")
@@ -124,7 +127,7 @@ async def test_what_changed_while_nobody_looked_is_unknown() -> None:
             await eventually(lambda: verdict(flux.seen, "Deletion") == "Unknown", "the verdict")
 
             assert deletion(flux)["reason"] == "Unobserved"
-            assert flux.status["deletion"]["inventory"] != known
+            assert flux.status["memory"]["deletion"]["inventory"] != known
 
 
 async def test_a_missing_right_is_named() -> None:

@@ -101,7 +101,7 @@ async def test_a_drop_that_is_over_is_told_once_and_so_is_its_end() -> None:
 
         assert opened == ["ContractOpened"]
         assert receiver.reasons == ["ContractOpened", "ContractRecovered"]
-        assert flux.status["delivery"]["reported"] == ["Availability"]
+        assert flux.status["memory"]["delivery"]["reported"] == ["Availability"]
         assert "incidents" not in flux.status
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from hypothesis import event
 
 from reconciliation_contract.api.flux import kustomization
+from reconciliation_contract.api.status.apart import join
 from reconciliation_contract.core.facts.failure_cause import classify
 from reconciliation_contract.core.rollback.start import HOLD, MARK
 from tests.support.builders import NAME, Object
@@ -76,7 +77,7 @@ class Rules:
         assert (held == "Ignore") == self._world.parent, "the hold comes with the switch where there is a parent"
         self._check_intent(bad)
         now = kustomization.kustomization(before, self._world.now, live=False, before=None)
-        decided = (self._world.contract or {})["status"]["rollback"]
+        decided = join((self._world.contract or {})["status"])["rollback"]
         assert decided["specDigest"] == now.spec, "its own spec is as it was decided on"
         assert decided["generation"] == now.generation, "the generation is as it was decided on"
 

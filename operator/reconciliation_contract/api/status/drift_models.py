@@ -41,8 +41,6 @@ class DriftedObject(Wire):
 class CorrectionStatus(Wire):
     """A request to Flux to put findings right."""
 
-    places: Word
-    """Digests of the objects and fields that it is about, whatever their values: four characters each."""
     requested_at: AwareDatetime
     """When it was decided; also the value of the annotation."""
     times: Count

@@ -14,15 +14,14 @@ from reconciliation_contract.api.contract.fields import (
     ATOMIC,
     Count,
     Elapsed,
-    Path,
     Revision,
     Text,
     Wire,
     Word,
     list_map,
 )
-from reconciliation_contract.api.status.deletion_models import DeletionStatus
 from reconciliation_contract.api.status.drift_models import DriftStatus
+from reconciliation_contract.api.status.memory_models import MemoryStatus, SourceRef
 from reconciliation_contract.api.status.validation import ValidationStatus
 from reconciliation_contract.core.memory.budget import PromiseName, Verdict
 from reconciliation_contract.core.memory.memory import BAD_REVISIONS, HISTORY, INCIDENTS, Result, RollbackState
@@ -48,38 +47,6 @@ class Condition(Wire):
     """When the status last changed."""
     observed_generation: Count | None = None
     """Generation of the spec that this is about."""
-
-
-class SourceRef(Wire):
-    """A Flux source."""
-
-    kind: Word
-    """Kind of the source, such as GitRepository."""
-    namespace: Word
-    """Namespace of the source."""
-    name: Word
-    """Name of the source."""
-
-
-class LastGood(Wire):
-    """The revision to which a rollback goes, with what must still be so for that."""
-
-    revision: Revision
-    """The revision, as Flux names it."""
-    since: AwareDatetime
-    """When it had stayed Ready long enough to count as good."""
-    kustomization_uid: Word
-    """UID of the Kustomization at which it was good."""
-    source_ref: SourceRef
-    """The source from which it came."""
-    path: Path | None = None
-    """The path in the source from which it was built."""
-    health_checked: bool | None = None
-    """Whether Flux checked its health. Otherwise it was merely applied."""
-    manifests: Word | None = None
-    """Flux's digest of the manifests that were built from it."""
-    spec_digest: Word | None = None
-    """Digest of the Kustomization's own spec then, without its source and intervals."""
 
 
 class Sighting(Wire):
@@ -136,8 +103,6 @@ class Failures(Wire):
     """Flux's reason for the last one."""
     message: Text | None = None
     """Flux's message for the last one."""
-    spec_digest: Word | None = None
-    """Digest of the Kustomization's own spec with which they happened."""
 
 
 class Promise(Wire):
@@ -173,28 +138,16 @@ class DeliveryStatus(Wire):
     """The revision was there before the contract was, so its promises are not judged."""
     resumed: bool | None = None
     """Followed anew after another commit came and went unnoticed by Flux; what it had reached is no new sample."""
-    binding: Word | None = None
-    """Digest of the Kustomization and the source that it was last followed by."""
-    undetected_since: AwareDatetime | None = None
-    """Since when Flux has not detected any newer commit: from then on the promise of detection counts."""
-    unhealthy_since: AwareDatetime | None = None
-    """Since when no newer commit has become healthy: from then on the promise of reconciliation counts."""
     commit_problem: Text | None = None
     """Why the time of the commit is not known, or not believed."""
     stages: Stages | None = None
     """What it has been through so far."""
-    counted_from: AwareDatetime | None = None
-    """Failed attempts before it do not count: the contract was resumed then, or the Kustomization changed."""
     failures: Failures | None = None
     """Failed attempts at this revision."""
     promises: (
         Annotated[list[Promise], Field(max_length=len(PromiseName), json_schema_extra=list_map("name"))] | None
     ) = None
     """How each promise stands for this revision."""
-    reported: Annotated[list[Word], Field(max_length=len(PromiseName), json_schema_extra=ATOMIC)] | None = None
-    """Broken promises that people were told of by an incident, or need not be."""
-    announced: bool | None = None
-    """The sink for CloudEvents has taken that it is healthy."""
 
 
 class Past(Wire):
@@ -216,9 +169,6 @@ class Past(Wire):
     """When its first attempt failed."""
     recovered_at: AwareDatetime | None = None
     """When a rollback had the cluster healthy again."""
-    footing: Word | None = None
-    """Digest of the Kustomization, source and path for which it proved good. Only to such a revision, and only
-    while they are the same, can a person ask to go back."""
     rolled_back_to: Revision | None = None
     """The revision that a rollback from it went to."""
     because: Text | None = None
@@ -254,17 +204,6 @@ class DependencyStatus(Wire):
     """What is wrong and what to do."""
 
 
-class PinnedCopy(Wire):
-    """A pinned copy as it was decided on and made."""
-
-    content: Word | None = None
-    """Digest of its spec, without its ref and interval: that of its source."""
-    uid: Word | None = None
-    """UID of the object, from the decision to switch on."""
-    artifact: Word | None = None
-    """Digest of what it serves, likewise."""
-
-
 class RollbackStatus(Wire):
     """The rollback in force, and the revisions rolled back from so far."""
 
@@ -287,29 +226,14 @@ class RollbackStatus(Wire):
     """Time from the decision to the good revision being Ready again."""
     bad_revisions: Annotated[list[Revision], Field(max_length=BAD_REVISIONS, json_schema_extra=ATOMIC)] | None = None
     """Revisions that were rolled back from, oldest first. None of them is rolled back twice."""
-    kustomization_uid: Word | None = None
-    """UID of the Kustomization that is rolled back."""
     source_ref: SourceRef | None = None
     """The Kustomization's own source, to which it returns."""
     pin_ref: SourceRef | None = None
     """The copy of the source that is pinned to the good revision."""
-    pin: PinnedCopy | None = None
-    """What that copy was decided to be. One that differs is not switched to, and told."""
-    restore: Annotated[dict[str, Path], Field(max_length=16)] | None = None
-    """Annotations of the Kustomization that the rollback replaced, with the values to put back. An empty
-    value stands for an annotation that was not there."""
     requested_by: Text | None = None
     """Who asked for the rollback or approved it, and why. Absent where nobody did."""
     not_undone: Annotated[list[Text], Field(max_length=8, json_schema_extra=ATOMIC)] | None = None
     """What the rollback does not undo, as far as that can be seen."""
-    spec_digest: Word | None = None
-    """Digest of the Kustomization's own spec, without its source and intervals, on which it was decided."""
-    generation: Count | None = None
-    """The Kustomization's generation on which the switch was decided."""
-    announced: bool | None = None
-    """The sink for CloudEvents has taken that it is complete."""
-    begun: Annotated[list[AwareDatetime], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
-    """When the last rollbacks began that nobody asked for, oldest first. The budget is counted from them."""
 
 
 class RequestStatus(Wire):
@@ -351,10 +275,6 @@ class IncidentStatus(Wire):
     """What happens next, where that has changed since."""
     outcome: Text | None = None
     """How it ended."""
-    failing: bool | None = None
-    """Attempts failed when it was told, but no promise was broken: not yet, or not any more."""
-    plea: Word | None = None
-    """What only a person can do, and was told to."""
     revision: Revision | None = None
     """The revision that was told of, as Flux names it."""
     cause: Word | None = None
@@ -363,12 +283,6 @@ class IncidentStatus(Wire):
     """Messages due so far: the opening, the reminders and the recovery."""
     told_at: AwareDatetime | None = None
     """When the last of them became due."""
-    relapses: Count | None = None
-    """How often it seemed to be over and was not."""
-    told: Annotated[dict[str, Count], Field(max_length=16)] | None = None
-    """How many of the messages each sink has taken."""
-    storms: Annotated[dict[str, Word], Field(max_length=16)] | None = None
-    """Under which name each sink was told of it together with others of the same cause."""
 
 
 class Status(Wire):
@@ -389,24 +303,16 @@ class Status(Wire):
     """The revision that Flux last applied."""
     last_good_revision: Revision | None = None
     """The revision that last stayed Ready through the settling time."""
-    last_good: LastGood | None = None
-    """The same revision with all that a way back to it needs."""
     delivery: DeliveryStatus | None = None
     """The way of the newest revision from commit to healthy."""
     history: Annotated[list[Past], Field(max_length=HISTORY, json_schema_extra=ATOMIC)] | None = None
     """The last finished deliveries, newest first."""
     rollback: RollbackStatus | None = None
     """The rollback in force, and the revisions rolled back from so far."""
-    handled_requests: Annotated[dict[str, Word], Field(max_length=len(NAMES))] | None = None
-    """Digests of the requests whose annotations stand as they were taken up, by name: they do not act again."""
     requests: (
         Annotated[list[RequestStatus], Field(max_length=len(NAMES), json_schema_extra=list_map("name"))] | None
     ) = None
     """The last request of each kind that people made by annotations, kept with who, when and why."""
-    deletion: DeletionStatus | None = None
-    """What has left the Kustomization's inventory with the current delivery."""
-    suspended: bool | None = None
-    """The contract is suspended. When it is resumed, failed attempts are counted anew."""
     drift: DriftStatus | None = None
     """How the cluster differed from Git at the last comparison, whenever that was: another one that finds the same
     writes nothing."""
@@ -418,3 +324,5 @@ class Status(Wire):
     """What delivery depends on, in the order in which a delivery meets it."""
     incidents: Annotated[list[IncidentStatus], Field(max_length=INCIDENTS, json_schema_extra=ATOMIC)] | None = None
     """What is broken, and what was lately; people are told of each once when it begins and once when it is over."""
+    memory: MemoryStatus | None = None
+    """What the operator has to remember besides. It is not for people, and may change with every version."""

@@ -6,7 +6,7 @@ Reading is tolerant: a part that makes no sense is forgotten, never a reason to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
@@ -23,8 +23,9 @@ from reconciliation_contract.api.kubernetes.raw import (
     read_words,
 )
 from reconciliation_contract.api.status import validation
+from reconciliation_contract.api.status.apart import is_apart, join
+from reconciliation_contract.api.status.migration import migrated
 from reconciliation_contract.api.status.repetition import said_again
-from reconciliation_contract.core.conditions import transitions
 from reconciliation_contract.core.facts.comparison import Drift, Field, Finding, Kind
 from reconciliation_contract.core.facts.correction import PLACE, Correction
 from reconciliation_contract.core.facts.inventory import entry
@@ -45,21 +46,21 @@ from reconciliation_contract.core.memory.memory import (
     RollbackState,
     Standing,
     Taken,
+    Transition,
 )
 from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, Stages, Witness
 from reconciliation_contract.core.spec.contract import Severity
 from reconciliation_contract.core.spec.requests import NAMES
-from reconciliation_contract.core.values import reasons
 
 E = TypeVar("E", bound=StrEnum)
 
 
 def parse_memory(status: object) -> Memory:
     """Read a status back. Anything but a mapping, or a part that makes no sense, reads as nothing known."""
-    raw = status if isinstance(status, Mapping) else {}
+    given = status if isinstance(status, Mapping) else {}
+    raw = join(given)
     rollback, bad = _read_rollback(read_map(raw, "rollback"))
     delivery = _read_delivery(read_map(raw, "delivery"))
-    told = parse_conditions(raw)
     memory = Memory(
         delivery=delivery,
         judgements=_read_judgements(read_map(raw, "delivery")) if delivery else (),
@@ -70,9 +71,9 @@ def parse_memory(status: object) -> Memory:
         begun=tuple(at for item in _plain(read_map(raw, "rollback"), "begun") if (at := moment(item))),
         taken=tuple(taken for item in read_list(raw, "requests")[: len(NAMES)] if (taken := _read_taken(item))),
         handled={name: found for name in NAMES if (found := read_text(read_map(raw, "handledRequests"), name))},
-        standing=_read_standing(told.get("RolledBack")),
-        transitions=transitions(told),
-        failing_since=_read_failing_since(told.get("DependenciesReady")),
+        standing=_read_standing(read_map(raw, "standing")),
+        transitions=_read_transitions(read_map(raw, "transitions")),
+        failing_since=moment(raw.get("failingSince")),
         dependencies=tuple(_read_dependency(item) for item in read_list(raw, "dependencies")),
         incidents=tuple(i for item in read_list(raw, "incidents")[:INCIDENTS] if (i := _read_incident(item))),
         departures=_read_departures(read_map(raw, "deletion")),
@@ -82,7 +83,8 @@ def parse_memory(status: object) -> Memory:
         observed_generation=read_number(raw, "observedGeneration"),
         handled_request=read_text(raw, "lastHandledReconcileAt"),
     )
-    return said_again(memory, told)
+    memory = said_again(memory)
+    return memory if is_apart(given) else migrated(memory, parse_conditions(given))
 
 
 def parse_conditions(status: object) -> Mapping[str, Condition]:
@@ -91,14 +93,15 @@ def parse_conditions(status: object) -> Mapping[str, Condition]:
     return {read_text(c, "type"): _read_condition(c) for c in read_list(raw, "conditions") if read_text(c, "type")}
 
 
-def _read_standing(told: Condition | None) -> Standing | None:
-    if told is None or told.reason == reasons.RECOVERED:
-        return None
-    return Standing(told.status == "True", told.reason, told.message)
+def _read_standing(raw: Raw) -> Standing | None:
+    reason = read_words(raw, "reason")
+    return Standing(raw.get("rolledBack") is True, reason, read_words(raw, "message")) if reason else None
 
 
-def _read_failing_since(told: Condition | None) -> datetime | None:
-    return told.transitioned_at if told and told.status == "False" else None
+def _read_transitions(raw: Raw) -> Mapping[str, Transition]:
+    found = {name: read_map(raw, name) for name in list(raw)[:LONGEST_LIST]}
+    times = {name: moment(each.get("at")) for name, each in found.items()}
+    return {name: Transition(read_text(found[name], "status"), at) for name, at in times.items() if at}
 
 
 def _member(kind: type[E], text: str) -> E | None:

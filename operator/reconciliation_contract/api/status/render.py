@@ -14,6 +14,7 @@ from typing import Final
 
 from reconciliation_contract.api.duration import format_duration
 from reconciliation_contract.api.status import validation
+from reconciliation_contract.api.status.apart import split
 from reconciliation_contract.api.status.size import Wire, clip, fit, lean
 from reconciliation_contract.core.delivery.statistics import statistics
 from reconciliation_contract.core.facts.comparison import Drift, Field, Finding
@@ -23,7 +24,7 @@ from reconciliation_contract.core.facts.observation import Condition, Dependency
 from reconciliation_contract.core.facts.pruning import Departure, Departures
 from reconciliation_contract.core.incidents.sentences import LONGEST
 from reconciliation_contract.core.memory.budget import Judgement
-from reconciliation_contract.core.memory.memory import Copy, Good, Incident, Memory, Past, Taken
+from reconciliation_contract.core.memory.memory import Copy, Good, Incident, Memory, Past, Standing, Taken, Transition
 from reconciliation_contract.core.memory.timeline import STAGES, Delivery, Failures, Moment, elapsed
 from reconciliation_contract.core.values.text import LIMIT, bounded, cleaned
 
@@ -51,12 +52,12 @@ def render_status(
     kept = memory.history[: len(wire.get("history", []))]
     # The figures are those of the deliveries that are kept, now and when they are read back.
     if kept == memory.history:
-        return wire
+        return split(wire)
     return render_status(replace(memory, history=kept), kustomization, conditions)
 
 
 def whole(memory: Memory, kustomization: Kustomization | None, conditions: Mapping[str, Condition] = _NONE) -> Wire:
-    """Write everything, however large it gets."""
+    """Write everything, however large it gets, and what is for people together with what is not."""
     return lean(
         {
             "observedGeneration": memory.observed_generation,
@@ -78,8 +79,20 @@ def whole(memory: Memory, kustomization: Kustomization | None, conditions: Mappi
             "statistics": _statistics(memory),
             "dependencies": [_dependency(found) for found in memory.dependencies[:_DEPENDENCIES]],
             "incidents": [_incident(incident) for incident in memory.incidents],
+            "standing": _standing(memory.standing) if memory.standing else None,
+            "transitions": {name: _transition(each) for name, each in sorted(memory.transitions.items())},
+            "failingSince": timestamp(memory.failing_since) if memory.failing_since else None,
         }
     )
+
+
+def _standing(standing: Standing) -> Wire:
+    said = {"reason": cleaned(standing.reason, _REASON), "message": bounded(standing.message)}
+    return lean({"rolledBack": standing.rolled_back or None, **said})
+
+
+def _transition(transition: Transition) -> Wire:
+    return {"status": transition.status, "at": timestamp(transition.at)}
 
 
 def timestamp(at: datetime) -> str:

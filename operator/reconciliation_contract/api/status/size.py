@@ -1,7 +1,8 @@
 """Keeps a status small, whatever it has to tell: ten thousand contracts live in one etcd and in every watch cache.
 
-What is said twice goes first, then the length of texts, the oldest deliveries, and only then the words of the
-conditions, which people read first; what they are to be told of an incident goes last. What decisions rest on stays:
+What is said twice goes first, then what is over (old deliveries, incidents that all were told of, requests that stand
+no more), and only then the length of texts: of the conditions, which people read first, after the others, and of what
+they are to be told of an incident last. What decisions rest on stays:
 names, revisions, times, verdicts, and the words in which Flux said why it failed.
 """
 
@@ -11,12 +12,13 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from reconciliation_contract.api.status.repetition import SPOKEN_FOR, is_explained, said_once, without
+from reconciliation_contract.api.status.apart import split
+from reconciliation_contract.api.status.repetition import is_explained, said_once, without
 
 Wire = dict[str, Any]
 
-BUDGET: Final = 6656
-"""Bytes of a status. With metadata, spec and the record of who owns which field an object has 8 KiB at most."""
+BUDGET: Final = 14 << 10
+"""Bytes of a status. With metadata, spec and the record of who owns which field an object has 16 KiB at most."""
 TEXTS: Final = frozenset(
     {
         "message",
@@ -78,7 +80,7 @@ def clip(text: str, limit: int) -> str:
 def fit(wire: Wire) -> Wire:
     """The fullest form of a status that is within the budget, or the barest there is."""
     for form in _forms(wire):
-        if measure(form) <= BUDGET:
+        if measure(split(form)) <= BUDGET:
             break
     return form
 
@@ -91,16 +93,13 @@ def _forms(wire: Wire) -> Iterator[Wire]:
 
 def _shorter(wire: Wire) -> Iterator[Wire]:
     yield wire
-    yield (short := (wire := _with_few_refused(wire)))
+    for form in _forgetting(wire):
+        yield (wire := form)
+    short = wire
     for limit in _READABLE:
         yield (short := _with_messages(_cut(wire, limit) | _told(wire), wire))
     yield (short := short | _told(_cut(wire, _READABLE[0])))
     yield (short := _without_what_is_kept(short))
-    history = short.get("history", [])
-    old = (without(past, "subject", "rolledBackTo", "because") for past in history[_LATEST:])
-    history = [*history[:_LATEST], *old]
-    for kept in range(len(history), _LATEST - 1, -1):
-        yield (short := _with(short, "history", history[:kept]))
     bare = short
     for limit in _TERSE:
         yield (bare := _with_messages(_cut(short, limit) | _told(short), wire))
@@ -123,6 +122,22 @@ def _shorter(wire: Wire) -> Iterator[Wire]:
     yield _decisive(bare)
 
 
+def _forgetting(wire: Wire) -> Iterator[Wire]:
+    """Let go of what is over, step by step, before a word about the present is cut."""
+    history = wire.get("history", [])
+    old = (without(past, "subject", "rolledBackTo", "because") for past in history[_LATEST:])
+    history = [*history[:_LATEST], *old]
+    for kept in range(len(history), _LATEST - 1, -1):
+        yield (wire := _with(wire, "history", history[:kept]))
+    standing = wire.get("handledRequests", {})
+    yield (wire := _with(wire, "requests", [each for each in wire.get("requests", []) if each["name"] in standing]))
+    incidents = wire.get("incidents", [])
+    for over in [each for each in incidents if "closedAt" in each and not _is_owed(each)]:
+        incidents = [each for each in incidents if each is not over]
+        yield (wire := _with(wire, "incidents", incidents))
+    yield _with_few_refused(wire)
+
+
 def _with_few_refused(wire: Wire) -> Wire:
     """Name some refused manifests, and count the others: the first is in the verdict's words as well."""
     validation = wire.get("validation", {})
@@ -131,8 +146,8 @@ def _with_few_refused(wire: Wire) -> Wire:
 
 
 def _told(wire: Wire) -> Wire:
-    """The conditions, which people read first: other texts are cut before theirs."""
-    return {name: part for name, part in wire.items() if name == "conditions"}
+    """The conditions, which people read first, and what one of them is written of: other texts are cut before."""
+    return {name: part for name, part in wire.items() if name in ("conditions", "standing")}
 
 
 def _with_messages(shorter: Wire, wire: Wire) -> Wire:
@@ -173,12 +188,9 @@ def _without_what_is_kept(wire: Wire) -> Wire:
 
 
 def _mute(wire: Wire, chosen: Callable[[Wire], bool] = bool) -> Wire:
-    """Leave promises to verdict, measure and reason. Words that a condition has as well are shortened with it."""
+    """Leave promises to verdict, measure and reason."""
     delivery = wire.get("delivery", {})
-    fewer = [
-        _without_messages(promise) if promise["name"] not in SPOKEN_FOR and chosen(promise) else promise
-        for promise in delivery.get("promises", [])
-    ]
+    fewer = [_without_messages(promise) if chosen(promise) else promise for promise in delivery.get("promises", [])]
     return wire | {"delivery": delivery | {"promises": fewer}} if fewer else wire
 
 
