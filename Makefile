@@ -12,7 +12,7 @@ timed = @echo '$(2)'; SECONDS=0; $(2) && printf '%5d s  %s\n' $$SECONDS '$(1)' >
 end = if [ $(MAKELEVEL) = 0 ]; then echo; cat $(PHASES); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs flux-build check format crds docs playground lock clean
+.PHONY: help demo test programs flux-build check fuzz format crds docs playground lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ check: $(STAMP) ## lint, types, import rules and the fast tests
 	$(call timed,import rules,$(BIN)/lint-imports --no-cache)
 	$(call timed,fast tests,$(BIN)/pytest -q -n 2 -m "not e2e and not slow" tests)
 	@$(end)
+
+fuzz: $(STAMP) ## the parsers of what is hostile, each for TIME=60 seconds, or one: TARGET=status
+	$(BIN)/python -m tests.fuzz.program --seconds $(or $(TIME),60) $(TARGET)
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .
