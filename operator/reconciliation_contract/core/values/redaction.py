@@ -104,7 +104,7 @@ def _without_echoes(line: str) -> str:
     marks = [mark.end() for mark in _ECHO.finditer(line)]
     kept, at = [], 0
     for start, end in pairwise([*marks, len(line)]):
-        kept += [line[at:start], HIDDEN]
+        kept += [line[at:start], HIDDEN] if at < start else []
         at = start + _length(line[start:end])
     return "".join((*kept, line[at:]))
 
