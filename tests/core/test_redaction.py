@@ -54,6 +54,10 @@ ECHOED: dict[str, tuple[str, str]] = {
         'strconv.ParseBool: parsing "s3cr3t": invalid syntax',
         "strconv.ParseBool: parsing ***: invalid syntax",
     ),
+    "one that Python parses": (
+        "invalid literal for int() with base 10: 's3cr3t'",
+        "invalid literal for int() with base 10: ***",
+    ),
     "a duration": ('time: invalid duration "s3cr3t"', "time: invalid duration ***"),
     "an object of kustomize": (
         "missing kind in object {{ } {{x } map[a:s3cr3t] map[]}}",

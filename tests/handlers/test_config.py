@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -150,3 +151,67 @@ def test_a_second_set_up_replaces_the_first(capsys: pytest.CaptureFixture[str]) 
 
     assert len(parsed(capsys)) == 1
     assert logging.getLogger().handlers[0].stream is sys.stderr  # type: ignore[attr-defined]  # a stream handler
+
+
+# Words of others --------------------------------------------------------------------------------------------------
+
+CANARY = "c4n4ry"
+HOSTILE = f'x: Invalid value: "{CANARY}": see https://ann:{CANARY}@example.com/?token={CANARY}\u202e\x1b[31m'
+
+
+def _fail() -> None:
+    raise ValueError(HOSTILE * 2) from OSError(HOSTILE)
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_whatever_is_logged_passes_the_filter(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Message, key-values, an error's words in its traceback and those of what caused it."""
+    logs.set_up("debug", style)
+    try:
+        _fail()
+    except ValueError:
+        OURS.exception("%s failed", HOSTILE, extra={"error": HOSTILE, "at": (HOSTILE, "b"), "what": [HOSTILE]})
+
+    said = capsys.readouterr().err
+    assert "ValueError" in said
+    assert "Invalid value: ***" in said
+    assert CANARY not in said
+    assert "\u202e" not in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aiohttp.client",
+        "urllib3.connectionpool",
+        "dulwich",
+        "paramiko.transport",
+        "kubernetes.client.rest",
+        "opentelemetry",
+        "kopf",
+        "asyncio",
+    ],
+)
+def test_libraries_are_not_heard_at_debug_level(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They say headers, keys and whole objects, in forms that no filter can know."""
+    logs.set_up("debug", "json")
+    logging.getLogger(name).debug("sent %s", CANARY)
+    logging.getLogger(name).info("sent %s", CANARY)
+
+    assert lines(capsys) == []
+
+
+def test_a_fault_that_nothing_caught_passes_the_filter(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also in a thread, and what Python itself warns of."""
+    logs.set_up("info", "json")
+    thread = threading.Thread(target=lambda: int(HOSTILE))
+
+    thread.start()
+    thread.join()
+    error = ValueError(HOSTILE)
+    sys.excepthook(ValueError, error, None)
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+
+    told = parsed(capsys)
+    assert [entry["level"] for entry in told] == ["critical", "critical"]
+    assert CANARY not in json.dumps(told)

@@ -47,7 +47,7 @@ _SPOKEN: Final = tuple(
 _ECHO: Final = re.compile(
     r"(?:Invalid|Duplicate|Unsupported) value: |\bNot found: |\bgot (?=[&{\[\"'`]|map\[)|\bin object (?=\{)"
     r"|cannot unmarshal (?:!!\w{1,32} |number )|\b(?:parsing|duration|quantity|time) (?=\")"
-    r"|(?:patch from|config:) (?=[\[`])"
+    r"|(?:patch from|config:) (?=[\[`])|(?:with base \d{1,2}|to float|isoformat string): (?=')"
 )
 """What stands before a value that is repeated out of a manifest."""
 _PAIRS: Final = {'"': '": ', "'": "': ", "`": "` ", "{": "}: ", "[": "]: "}
