@@ -26,7 +26,7 @@ COPY requirements/dev.txt requirements/
 RUN awk '/^[a-z]/ { keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ } keep' requirements/dev.txt > backend.txt \
     && python -m pip install --require-hashes --only-binary=:all: -r backend.txt
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY operator/reconciliation_contract/ operator/reconciliation_contract/
 RUN python -m pip wheel --no-build-isolation --no-deps --wheel-dir dist . \
     && python -m pip --python /opt/venv/bin/python install --no-index --no-deps dist/*.whl

@@ -12,7 +12,7 @@ timed = @echo '$(2)'; SECONDS=0; $(2) && printf '%5d s  %s\n' $$SECONDS '$(1)' >
 end = if [ $(MAKELEVEL) = 0 ]; then echo; cat $(PHASES); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs flux-build check fuzz format crds docs playground lock clean
+.PHONY: help demo test programs flux-build wheels check fuzz format crds docs playground lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,7 +46,7 @@ check: $(STAMP) ## lint, types, import rules and the fast tests
 fuzz: $(STAMP) ## the parsers of what is hostile, each for TIME=60 seconds, or one: TARGET=status
 	$(BIN)/python -m tests.fuzz.program --seconds $(or $(TIME),60) $(TARGET)
 
-format: $(STAMP) ## format and fix what can be fixed
+format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -55,6 +55,9 @@ crds: $(STAMP) ## write the CRD from the models
 
 docs: $(STAMP) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py
+
+wheels: $(STAMP) ## a wheel for each platform in dist/, with its program that builds manifests
+	@$(BIN)/python -m playground wheels
 
 playground: $(STAMP) ## a local cluster with Flux, kept running until Ctrl-C
 	@$(BIN)/python -m playground up

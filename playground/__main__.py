@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from playground.binaries import BrokenBuildError, open_build, provide
@@ -20,6 +21,7 @@ from playground.progress import Progress
 from playground.toolchain import NoGoError
 from playground.toolset import CLUSTER, FLUX_BUILD, FLUX_OPERATOR, MONITORING
 from playground.waiting import WaitTimeoutError
+from playground.wheels import PLATFORMS, build_wheels
 
 EXPECTED_ERRORS = (
     BuildError,
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     if options.command == "build":
         rest += set(options.toolsets) - TOOLSETS.keys()
+    if options.command == "wheels":
+        rest += set(options.platforms) - PLATFORMS.keys()
     if rest and options.command != "demo":
         parser.error(f"unknown: {' '.join(rest)}")
     # As Ctrl-C does: leave through the `with` blocks, which stop everything.
@@ -52,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "build":
             return _build(options.toolsets)
+        if options.command == "wheels":
+            print(*build_wheels(options.target, Progress(), options.platforms), sep="\n")
+            return 0
         if options.command == "demo":
             return _demo(rest)
         return _up(options)
@@ -93,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
         " those of the cluster, and Prometheus, Alertmanager and Flux Operator, which the tests need.",
     )
     build.add_argument("toolsets", nargs="*", metavar="TOOLSET", help=f"{' or '.join(TOOLSETS)} (default: all)")
+    wheels = commands.add_parser(
+        "wheels",
+        help="build a wheel for each platform",
+        description="Compile flux-build for each platform, and build a wheel with it: one or two minutes each.",
+    )
+    wheels.add_argument("platforms", nargs="*", metavar="OS/ARCH", help=f"{' or '.join(PLATFORMS)} (default: all)")
+    wheels.add_argument("--target", type=Path, default=Path("dist"), metavar="DIR", help="where to (default: dist)")
     # Its options are its own; it shows them itself.
     commands.add_parser(
         "demo",

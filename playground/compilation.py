@@ -42,12 +42,13 @@ class Module:
 
 
 class Compilation:
-    """Runs `go` in the wrapper module, in the foreground."""
+    """Runs `go` in a module, in the foreground; for a platform such as `linux/arm64`, by default for this one."""
 
-    def __init__(self, go: Go, tools: Toolset, progress: Progress) -> None:
+    def __init__(self, go: Go, tools: Toolset, progress: Progress, platform: str = "") -> None:
         self._go = go
         self._tools = tools
         self._progress = progress
+        self._platform = platform
         self._downloaded = 0
         self._compiled = 0
         self._total = 0
@@ -90,8 +91,10 @@ class Compilation:
 
     def _go_output(self, *arguments: str) -> str:
         tags = ",".join(self._tools.tags)
+        system, _, machine = self._platform.partition("/")
         environment = {
             **os.environ,
+            **({"GOOS": system, "GOARCH": machine} if system else {}),
             "CGO_ENABLED": "0",
             "GOTOOLCHAIN": "local",
             "GOWORK": "off",

@@ -541,6 +541,21 @@ async def test_a_build_sees_nothing_of_the_operator_s_environment(
     assert "token" not in (tmp_path / "files").read_text()
 
 
+async def test_how_the_kernel_confines_builds_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A warning where it does not; nothing more while that is so."""
+    lacking = program(tmp_path, """echo '{"confinement":{"landlock":0,"seccomp":true}}'; echo '{"done":""}'""")
+    told: list[tuple[int, bool]] = []
+    builder = Builder(None, lacking, note=lambda landlock, seccomp: told.append((landlock, seccomp)))
+
+    for prefix in ("a", "b"):
+        await build(builder, spec={"namePrefix": prefix})
+
+    assert told == [(0, True)]
+    assert [(found.levelname, found.message) for found in caplog.records] == [
+        ("WARNING", "how the kernel confines builds of manifests")
+    ]
+
+
 async def test_nothing_is_left_on_the_disk(counted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the build succeeds or not."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

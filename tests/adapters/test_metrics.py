@@ -46,6 +46,7 @@ OF_SHOP = {"exported_namespace": "apps", "name": "shop"}
 OF_A_CONTRACT = {"exported_namespace", "name"}
 NAMES = {
     "flux_contract_info": OF_A_CONTRACT | {"kustomization", "rollback_mode", "suspended", "valid", "followed"},
+    "flux_contract_build_confinement_info": {"landlock", "seccomp"},
     "flux_contract_ready": OF_A_CONTRACT,
     "flux_contract_held": OF_A_CONTRACT,
     "flux_contract_feasible": OF_A_CONTRACT,
@@ -178,6 +179,7 @@ def everything() -> Metrics:
     metrics.passed(CONTRACT, Memory(), FULL, TOLD)
     metrics.passed(CONTRACT, FULL, replace(FULL, rollback=undo(RollbackState.ACTIVE, completed=True)), TOLD)
     metrics.passed(replace(CONTRACT, name="other"), Memory(), Memory(rollback=undo(RollbackState.FAILED)), TOLD)
+    metrics.confined(7, seccomp=True)
     metrics.wrote()
     metrics.failed("cluster")
     metrics.notified("flux", "taken")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,13 +24,14 @@ from reconciliation_contract.adapters.kubernetes.resource import Resource
 from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.builder import Builder
-from reconciliation_contract.adapters.manifests.error import BuildFailed, BuildUnknown
+from reconciliation_contract.adapters.manifests.error import BuildError, BuildFailed, BuildUnknown
 from reconciliation_contract.core.facts.inventory import Entry
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.object_key import Manifest
 from reconciliation_contract.errors import Missing
 from tests.e2e.conftest import PODINFO
 from tests.support.flux_objects import PATIENCE, Workspace, condition, config_map, deployment
+from tests.support.hostile_trees import HOSTILE
 
 LOOPBACK = ArtifactServers(named=("127.0.0.1",))
 
@@ -420,6 +422,52 @@ async def test_what_flux_cannot_build_cannot_be_built(workspace: Workspace, buil
         wait_until(failed, PATIENCE, f"Flux to fail building {name}")
         with pytest.raises(BuildFailed):
             await build(builder, workspace, name)
+
+
+async def test_hostile_trees_end_as_they_do_in_flux(
+    workspace: Workspace, builder: Builder, measured: Callable[[str], None]
+) -> None:
+    """What Flux takes is taken, with the same digest; what it refuses is refused, in its words."""
+    repository = workspace.repository("hostile")
+    trees = {f"h{n}": files for n, files in enumerate(HOSTILE.values())}
+    repository.commit({f"{top}/{name}": text for top, files in trees.items() for name, text in files.items()}, "All")
+    workspace.source("hostile", repository.url)
+    for top in trees:
+        workspace.kustomization(top, "hostile", path=f"{top}/app", namePrefix=f"{top}-", wait=False)
+
+    taken = 0
+    for top, title in zip(trees, HOSTILE, strict=True):
+        ready = wait_until(lambda top=top: ended(workspace, top), PATIENCE * 2, f"Flux to end with {title}")
+        history = workspace.get("kustomization", top)["status"].get("history", [])
+        match await outcome(builder, workspace, top):
+            case BuildFailed() as error:
+                assert ready["reason"] == "BuildFailed", (title, ready, error)
+                assert words(error.message)[:100] == words(ready["message"])[:100], title
+            case Built() as built:
+                taken += 1
+                assert [entry["digest"] for entry in history[:1]] == [built.digest], (title, ready)
+            case error:
+                assert error.reason == reasons.REMOTE_BASE, (title, error)
+    measured(f"hostile trees: {len(trees)}, of which Flux and we take {taken}")
+
+
+async def outcome(builder: Builder, workspace: Workspace, name: str) -> Built | BuildError:
+    """What a build comes to."""
+    try:
+        return await build(builder, workspace, name)
+    except BuildError as error:
+        return error
+
+
+def ended(workspace: Workspace, name: str) -> Raw | None:
+    """The condition Ready, once Flux has come to an end with the tree."""
+    ready = condition(workspace.get("kustomization", name), "Ready")
+    return ready if ready.get("status") in ("True", "False") and ready["reason"] not in EARLY else None
+
+
+def words(message: str) -> str:
+    """A message without the folders in which something was built, which differ each time."""
+    return re.sub(r"/tmp/[\w-]+/?|\.\./|\W+", " ", message)
 
 
 async def compare(workspace: Workspace, builder: Builder, name: str, files: Files, paths: list[str]) -> None:

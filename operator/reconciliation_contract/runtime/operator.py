@@ -90,7 +90,7 @@ class Operator:
         self.lookout = Lookout(reader, cluster, self.tell, clock, settings.git_interval, keeper=keeper, timing=timing)
         self.removals = Removals(LiveObjects(cluster, clock, timing), self.tell, clock, keeper, timing)
         servers = ArtifactServers(settings.flux_namespace, settings.artifact_servers)
-        builder = builder or Builder(cluster, settings.flux_build, servers=servers)
+        builder = builder or Builder(cluster, settings.flux_build, servers=servers, note=self.metrics.confined)
         account = (settings.flux_namespace, settings.flux_account)
         trial = Trial(
             cluster, builder, clock, account, lambda: self.surroundings.facts.kustomize, kinds=kinds, timing=timing

@@ -18,7 +18,7 @@ from reconciliation_contract.adapters.manifests.artifact_server import ArtifactS
 from reconciliation_contract.adapters.manifests.build import Artifact, Built
 from reconciliation_contract.adapters.manifests.download import download
 from reconciliation_contract.adapters.manifests.error import BuildUnknown
-from reconciliation_contract.adapters.manifests.program import Limits, Program, Result
+from reconciliation_contract.adapters.manifests.program import Limits, Note, Program, Result
 from reconciliation_contract.adapters.manifests.variable import Reader, read_values
 from reconciliation_contract.api.kubernetes.raw import Raw, read_map, read_text
 
@@ -33,7 +33,8 @@ class Builder:
     """Builds what a Kustomization applies.
 
     ``program`` is the path of `flux-build`, by default the one that `program.find` finds. Without a ``reader`` no
-    ConfigMap or Secret can be substituted from. ``servers`` may be asked for artifacts.
+    ConfigMap or Secret can be substituted from. ``servers`` may be asked for artifacts,
+    ``note`` is told how the kernel confines builds.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class Builder:
         limits: Limits | None = None,
         *,
         servers: ArtifactServers | None = None,
+        note: Note | None = None,
     ) -> None:
         self._reader = reader
         self._servers = servers or ArtifactServers()
         self._limits = limits or Limits()
-        self.program = Program(program, self._limits)
+        self._program = Program(program, self._limits, *([note] if note else []))
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._known: OrderedDict[str, Result] = OrderedDict()
@@ -73,7 +75,7 @@ class Builder:
                     await download(artifact, work / "artifact", self._servers)
                     try:
                         source = (f"-artifact={work / 'artifact'}",)
-                        self._remember(key, await self.program.run(work, source, request))
+                        self._remember(key, await self._program.run(work, source, request))
                     except BuildUnknown as error:
                         self._passing[key] = (asyncio.get_running_loop().time() + self._limits.doubt, error)
                         raise
@@ -84,7 +86,7 @@ class Builder:
         """Build from a checkout in place of an artifact; ``strict`` as in `build`. Raises `BuildError`."""
         request = await self._request(kustomization, "", strict)
         async with self._slots, _directory() as work:
-            return (await self.program.run(work, (f"-checkout={tree}",), request)).built()
+            return (await self._program.run(work, (f"-checkout={tree}",), request)).built()
 
     async def _request(self, kustomization: Raw, user: str, strict: bool | None) -> dict[str, Any]:
         values = await read_values(self._reader, kustomization, user)

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +89,19 @@ def find(named: str = "") -> str | None:
     return shutil.which(named or str(BESIDE)) or (None if named else shutil.which(NAME))
 
 
-class Program:
-    """Runs the program, one process for each build."""
+Note = Callable[[int, bool], None]
+"""Takes how the kernel confines builds: the version of Landlock, 0 without it, and whether it has seccomp."""
 
-    def __init__(self, named: str, limits: Limits) -> None:
+
+class Program:
+    """Runs the program, one process for each build; ``note`` is told how the kernel confines it."""
+
+    def __init__(self, named: str, limits: Limits, note: Note = lambda _landlock, _seccomp: None) -> None:
         self._named = named
         self._limits = limits
-        self.confinement: Mapping[str, Any] | None = None
-        """What the kernel enforced in the last run; None before the first."""
+        self._note = note
+        self._confinement: tuple[int, bool] | None = None
+        """In the last run; None before the first."""
 
     async def run(self, work: Path, source: Sequence[str], request: Mapping[str, Any]) -> Result:
         """Build in a directory that is the run's own, from ``source`` (its options). Raises `BuildUnknown`."""
@@ -149,7 +154,7 @@ class Program:
         # A line that is cut off is not the last word.
         last = json.loads(lines[-1]) if lines and taken.endswith(b"\n") else {}
         if lines and lines[0].startswith(b'{"confinement":'):
-            self._note(json.loads(lines[0])["confinement"])
+            self._tell(json.loads(lines[0])["confinement"])
         if code or not {"done", "failed", "unknown"} & last.keys():
             raise _broken_off(code, (work / "problem").read_bytes()[:_PROBLEM])
         if why := last.get("unknown"):
@@ -157,12 +162,16 @@ class Program:
             raise BuildUnknown(_REASONS.get(why, reasons.BUILD_REFUSED), message)
         return Result(rows, left_out, last.get("done", ""), last.get("failed", ""))
 
-    def _note(self, given: Mapping[str, Any]) -> None:
+    def _tell(self, given: Mapping[str, Any]) -> None:
         """Tell once how builds are confined here."""
-        if given != self.confinement:
-            whole = given.get("landlock") and given.get("seccomp")
-            _log.log(logging.INFO if whole else logging.WARNING, "builds are confined", extra=dict(given))
-        self.confinement = given
+        landlock, seccomp = int(given.get("landlock", 0)), given.get("seccomp") is True
+        if (landlock, seccomp) != self._confinement:
+            self._confinement = (landlock, seccomp)
+            self._note(landlock, seccomp)
+            level = logging.INFO if landlock and seccomp else logging.WARNING
+            _log.log(
+                level, "how the kernel confines builds of manifests", extra={"landlock": landlock, "seccomp": seccomp}
+            )
 
 
 def _left_out(row: dict[str, Any]) -> LeftOut:

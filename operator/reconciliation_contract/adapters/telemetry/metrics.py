@@ -106,6 +106,11 @@ class Metrics:
         self._lag = self._histogram(
             "event_loop_lag_seconds", "How late the event loop is, looked at each second.", buckets=_QUICK
         )
+        self._confinement = self._gauge(
+            "build_confinement_info",
+            "How the kernel confines builds of manifests: Landlock's version, 0 without it, and seccomp; always 1.",
+            ("landlock", "seccomp"),
+        )
         self._gauge("build_info", "The operator's version; always 1.", ("version",)).labels(
             version("reconciliation-contract")
         ).set(1)
@@ -136,6 +141,11 @@ class Metrics:
         return Gauge(f"flux_contract_{name}", text, labels, registry=self.registry)
 
     # Feeding ----------------------------------------------------------------------------------------------------
+
+    def confined(self, landlock: int, seccomp: bool) -> None:
+        """Take how builds are confined; there is one answer at a time."""
+        self._confinement.clear()
+        self._confinement.labels(str(landlock), str(seccomp).lower()).set(1)
 
     def wrote(self) -> None:
         """Count a write of a status."""
