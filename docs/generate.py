@@ -19,6 +19,7 @@ from reconciliation_contract.api.crd import structural
 from reconciliation_contract.api.status.models import Status
 from reconciliation_contract.cli import operator
 from reconciliation_contract.cli.commands import arguments
+from reconciliation_contract.core.rollback.transitions import TRANSITIONS
 from reconciliation_contract.core.values import reasons, timing
 from reconciliation_contract.core.values.duration import spoken
 
@@ -36,6 +37,7 @@ def _pages() -> Iterator[tuple[str, Iterable[str]]]:
     yield "reasons.md", _reasons_page()
     yield "commands.md", _commands_page()
     yield "times.md", _times_page()
+    yield "rollback.md", _rollback_page()
 
 
 # Fields ------------------------------------------------------------------------------------------------------------
@@ -73,6 +75,24 @@ def _type(schema: Mapping[str, Any]) -> str:
     if schema.get("format") == "date-time":
         return "time"
     return str(schema.get("type", "integer or string"))
+
+
+# Rollback ----------------------------------------------------------------------------------------------------------
+
+
+def _rollback_page() -> Iterator[str]:
+    yield from (
+        "# States of a rollback",
+        "",
+        "`.status.rollback.state`, and what leads from one to another. Anything else changes nothing.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+    )
+    for state, events in TRANSITIONS.items():
+        for event, then in events.items():
+            yield f"    {state or '[*]'} --> {then or '[*]'}: {event.value}"
+    yield "```"
 
 
 # Reasons -----------------------------------------------------------------------------------------------------------

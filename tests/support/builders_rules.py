@@ -9,9 +9,11 @@ from hypothesis import event
 from reconciliation_contract.api.flux import kustomization
 from reconciliation_contract.api.status.apart import join
 from reconciliation_contract.core.facts.failure_cause import classify
+from reconciliation_contract.core.memory.memory import RollbackState
 from reconciliation_contract.core.rollback.start import HOLD, MARK
+from reconciliation_contract.core.rollback.transitions import TRANSITIONS
 from tests.support.builders import NAME, Object
-from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Write, claimed, finalized
+from tests.support.builders_api import CONTRACT, KUSTOMIZATION, SOURCE, Write, claimed, finalized, rolled_back
 from tests.support.builders_world import World
 
 ROLLBACKS: Counter[str] = Counter()
@@ -39,6 +41,14 @@ class Rules:
             assert write.place != (SOURCE[0], used), "a pinned source that is in use is not removed"
         if write.place == CONTRACT and self._world.contract is None:
             self._check_gone()
+        if write.place == CONTRACT:
+            self._check_transition(rolled_back(write.before), rolled_back(write.after))
+
+    def _check_transition(self, before: str, after: str) -> None:
+        """Check that the table of states has what was just written."""
+        there = {str(then or "") for then in TRANSITIONS[RollbackState(before) if before else None].values()}
+        assert after in there | {before}, f"no event leads from {before or 'none'} to {after or 'none'}"
+        event(f"{before or 'none'} to {after or 'none'}")
 
     def _check_gone(self) -> None:
         world, raw = self._world, self._world.kustomization

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from reconciliation_contract.core.facts.observation import Kustomization, Observation
 from reconciliation_contract.core.memory.effects import (
@@ -17,8 +16,9 @@ from reconciliation_contract.core.memory.effects import (
     TellLeft,
 )
 from reconciliation_contract.core.memory.memory import Memory, Rollback, Standing
-from reconciliation_contract.core.rollback.report import Step
+from reconciliation_contract.core.rollback.report import Step, leave
 from reconciliation_contract.core.rollback.start import MARK
+from reconciliation_contract.core.rollback.transitions import Event
 from reconciliation_contract.core.spec.contract import Contract
 from reconciliation_contract.core.values import reasons
 
@@ -37,7 +37,7 @@ def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     # A copy may be there that the watch has not shown yet; afterwards nobody would remove it.
     unseen: tuple[Effect, ...] = (DeletePin(rollback.pin, contract.uid),) if contract.deleting else ()
     effects = (*unseen, *((AllowDeletion(),) if contract.finalized else ()))
-    return Step(replace(memory, rollback=None), effects, Standing(False, reasons.RELEASED, rollback.message))
+    return Step(leave(memory, Event.RETURNED), effects, Standing(False, reasons.RELEASED, rollback.message))
 
 
 def _restored(rollback: Rollback) -> Mapping[str, str | None]:
@@ -64,11 +64,11 @@ def abandon(contract: Contract, memory: Memory, seen: Observation) -> Step:
     """Let the contract go, and tell what it leaves behind with the commands that remove it."""
     commands = "; ".join(_left(contract, memory.rollback, seen))
     if not commands:
-        return Step(replace(memory, rollback=None), (AllowDeletion(),))
+        return Step(leave(memory, Event.ABANDONED), (AllowDeletion(),))
     why = seen.refused or ("the API server did not do it" if seen.acts else "the operator runs with --observe-only")
     standing = Standing(False, reasons.LEFT_BEHIND, f"not taken back; run: {commands}")
     told = TellLeft(f"the rollback could not be taken back; run: {commands} ({why})")
-    return Step(replace(memory, rollback=None), (told, AllowDeletion()), standing)
+    return Step(leave(memory, Event.ABANDONED), (told, AllowDeletion()), standing)
 
 
 def orphaned(contract: Contract, memory: Memory, seen: Observation) -> str:

@@ -10,6 +10,7 @@ from reconciliation_contract.core.facts.observation import Kustomization
 from reconciliation_contract.core.memory.effects import Effect
 from reconciliation_contract.core.memory.memory import Memory, Rollback, RollbackState, Standing
 from reconciliation_contract.core.rollback.handled_requests import taken_at
+from reconciliation_contract.core.rollback.transitions import Event, after, has
 from reconciliation_contract.core.values import reasons
 from reconciliation_contract.core.values.duration import spoken
 from reconciliation_contract.core.values.text import bounded
@@ -84,8 +85,21 @@ def waiting(rollback: Rollback, kustomization: Kustomization) -> Standing | None
     return Standing(False, reasons.ROLLING_BACK, message)
 
 
-def enter(memory: Memory, rollback: Rollback, state: RollbackState, message: str = "", reason: str = "") -> Step:
-    """Move to a state; its acts follow in the next pass, when the state has been written."""
+def leave(memory: Memory, event: Event) -> Memory:
+    """Forget the rollback, if the event ends it in its state."""
+    undo = memory.rollback
+    ends = undo is not None and has(undo.state, event) and after(undo.state, event) is None
+    return replace(memory, rollback=None) if ends else memory
+
+
+def enter(memory: Memory, rollback: Rollback, event: Event, message: str = "", reason: str = "") -> Step:
+    """Move to the state to which an event leads; its acts follow in the next pass, when the state has been written.
+
+    An event that leads nowhere from here changes nothing.
+    """
+    state = after(rollback.state, event)
+    if state is None or not has(rollback.state, event):
+        return Step(memory)
     entered = replace(rollback, state=state, message=message or rollback.message)
     standing = standing_of(entered)
     if reason:

@@ -17,7 +17,6 @@ from reconciliation_contract.core.memory.memory import (
     Result,
     Revision,
     Rollback,
-    RollbackState,
     Standing,
     footing_of,
 )
@@ -36,6 +35,7 @@ from reconciliation_contract.core.rollback.guards import (
 from reconciliation_contract.core.rollback.not_undone import remains
 from reconciliation_contract.core.rollback.pinned_copy import pin_of, recorded
 from reconciliation_contract.core.rollback.report import Step, standing_of
+from reconciliation_contract.core.rollback.transitions import BEGINS, Event
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode
 from reconciliation_contract.core.spec.requests import Requests, names
 from reconciliation_contract.core.values import reasons
@@ -81,7 +81,7 @@ def _lost(seen: Observation) -> Rollback | None:
     bad = kustomization.hold.get(MARK, "")
     good = pin.artifact.value
     return Rollback(
-        state=RollbackState.ACTIVE,
+        state=BEGINS[Event.FOUND],
         bad=Revision(f"sha1:{bad}", bad),
         good=Revision(good.revision, good.hash),
         reason=reasons.RECOVERED,
@@ -120,7 +120,7 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
     manual = contract.rollback.mode is RollbackMode.MANUAL
     rollback = replace(
         _intent(contract, delivery, seen, kustomization, Revision(good.revision, good.hash), now=now),
-        state=RollbackState.PROPOSED if manual else RollbackState.INTENDED,
+        state=BEGINS[Event.PROPOSED if manual else Event.PERSISTS],
         reason=failures.reason,
         message=failures.message,
         remains=tuple(remains(kustomization, memory, good.hash)),
@@ -140,7 +140,7 @@ def _intent(
     now: datetime,
 ) -> Rollback:
     return Rollback(
-        state=RollbackState.INTENDED,
+        state=BEGINS[Event.ASKED],
         bad=Revision(delivery.revision, delivery.hash),
         good=good,
         reason=reasons.REQUESTED,

@@ -1,22 +1,55 @@
-"""Rollback: one act per bad revision, from the intent to the release. How one begins is in `onset`.
+"""Rollback: one act per bad revision, from the intent to the release. How one begins is in `start`.
 
 ::
 
-                     persistent failure, no objection
-           ┌──────────────────────┬───────────────────────┐
-           ▼ mode: Manual         │                       ▼ mode: Automatic
-       Proposed ──── approved ────┴──────────────────▶ Intended ── world changed ──▶ (none: Cancelled)
-                                                          │ pin serves the good revision
-                                                          ▼
-        pin Ready late: Intended ◀─┐  good one fails too  Switching
-                  Failed ◀─────────┴──────────────────────┤ Ready at the good revision
-                    │ ▲  good one fails later             ▼
-                    │ └──────────────────────────────── Active ── source changed by others ─┐
-                    │ └── Ready after all: Active         │                                 │
-                    └──────────────▶ Releasing ◀──────────┘ new head, or deletion           │
-                                         │  ▲───────────────────────────────────────────────┘
-                                         ▼
-                                       (none)
+    (none)     ──▶ Intended   a failure persists, mode Automatic
+                 or           a person asks for it
+    (none)     ──▶ Proposed   a failure persists, mode Manual
+    (none)     ──▶ Active     a switch is found that nothing remembers
+    Proposed   ──▶ Intended   a person approves
+                 or           a person asks for it
+    Proposed   ──▶ (none)     the world or people's will changed
+                 or           it cannot be given back, and the contract goes
+    Proposed   ──▶ Releasing  a person releases
+                 or           the contract is deleted
+    Intended   ──▶ Switching  the copy serves the good revision
+    Intended   ──▶ Failed     the copy is not what was decided on
+                 or           the copy does not serve in time
+    Intended   ──▶ (none)     the world or people's will changed
+                 or           it cannot be given back, and the contract goes
+    Intended   ──▶ Releasing  a person releases
+                 or           the contract is deleted
+    Switching  ──▶ Active     Flux is Ready at the good revision
+    Switching  ──▶ Switching  what the switch replaces changed
+                 or           the copy is gone
+    Switching  ──▶ Failed     the copy is not what was decided on
+                 or           the good revision fails too
+    Switching  ──▶ (none)     the world or people's will changed
+                 or           it cannot be given back, and the contract goes
+    Switching  ──▶ Releasing  a new commit is there
+                 or           somebody changed the source
+                 or           the Kustomization is gone
+                 or           a person releases
+                 or           the contract is deleted
+    Active     ──▶ Failed     the good revision fails too
+    Active     ──▶ Releasing  a new commit is there
+                 or           somebody changed the source
+                 or           the Kustomization is gone
+                 or           a person releases
+                 or           the contract is deleted
+    Active     ──▶ (none)     it cannot be given back, and the contract goes
+    Failed     ──▶ Intended   the copy serves the good revision
+                 or           the copy is gone
+    Failed     ──▶ Active     Flux is Ready at the good revision
+    Failed     ──▶ (none)     the world or people's will changed
+                 or           it cannot be given back, and the contract goes
+    Failed     ──▶ Releasing  a new commit is there
+                 or           somebody changed the source
+                 or           the Kustomization is gone
+                 or           a person releases
+                 or           the contract is deleted
+    Releasing  ──▶ (none)     everything is given back
+                 or           it cannot be given back, and the contract goes
 
 A state is written to the contract's status before the acts that belong to it: an act is derived only from the
 memory with which a pass began. The switch leaves a mark on the Kustomization in the same write, so a crash in
@@ -55,8 +88,9 @@ from reconciliation_contract.core.rollback.guards import (
 )
 from reconciliation_contract.core.rollback.pinned_copy import anew, astray, forgotten, recorded, unlike
 from reconciliation_contract.core.rollback.release import abandon, hopeless, release
-from reconciliation_contract.core.rollback.report import Step, enter, proposal, standing_of, waiting
+from reconciliation_contract.core.rollback.report import Step, enter, leave, proposal, standing_of, waiting
 from reconciliation_contract.core.rollback.start import HOLD, MARK, begin, requested
+from reconciliation_contract.core.rollback.transitions import Event
 from reconciliation_contract.core.spec.contract import Contract, RollbackMode
 from reconciliation_contract.core.spec.requests import names
 from reconciliation_contract.core.values import reasons
@@ -102,9 +136,9 @@ def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observa
     if rollback.state is RollbackState.RELEASING:
         return release(contract, memory, rollback, seen)
     if contract.deleting:
-        return enter(memory, rollback, RollbackState.RELEASING, "the contract is being deleted")
+        return enter(memory, rollback, Event.DELETED, "the contract is being deleted")
     if names(contract.requests.release, rollback.bad.hash):
-        return enter(memory, rollback, RollbackState.RELEASING, f"released{contract.requests.signature('release')}")
+        return enter(memory, rollback, Event.RELEASED, f"released{contract.requests.signature('release')}")
     match rollback.state:
         case RollbackState.PROPOSED:
             return _proposed(contract, memory, rollback, seen, now)
@@ -124,7 +158,7 @@ def _go_on(contract: Contract, memory: Memory, rollback: Rollback, seen: Observa
 def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     change = _unwanted(contract, rollback, now) or _as_cancelled(_change(memory, rollback, seen))
     if change:
-        return Step(replace(memory, rollback=None), (), Standing(False, *change))
+        return Step(leave(memory, Event.WITHDRAWN), (), Standing(False, *change))
     other = requested(contract, replace(memory, rollback=None), seen, now)
     if other and other.memory.rollback:
         return other
@@ -135,7 +169,7 @@ def _proposed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
         signed = requests.signature("approve")
         who = f"{signed.by or 'somebody'} (approved)" + (f": {signed.why}" if signed.why else "")
         begun = replace(rollback, started_at=now, asked_by=who)
-        return enter(handled_requests.take(memory, requests, "approve", now), begun, RollbackState.INTENDED)
+        return enter(handled_requests.take(memory, requests, "approve", now), begun, Event.APPROVED)
     # A hold can be left by a rollback that was given up in the same moment; nothing is to be undone yet.
     return Step(memory, (AllowDeletion(),) if contract.finalized else (), proposal(memory, rollback, used=approved))
 
@@ -183,7 +217,7 @@ def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, change: Ob
         return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),), standing)
     bad = tuple(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash)
     begun = tuple(at for at in memory.begun if at != rollback.started_at)
-    return Step(replace(memory, rollback=None, bad=bad, begun=begun), (), standing)
+    return Step(replace(leave(memory, Event.WITHDRAWN), bad=bad, begun=begun), (), standing)
 
 
 def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
@@ -200,7 +234,7 @@ def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     deadline = max(rollback.started_at, seen.pin.created_at or rollback.started_at) + contract.rollback.within
     if now > deadline:
         message = f"the pinned source does not serve {rollback.good.name}, push a fix: {seen.pin.ready.message}"
-        return enter(memory, rollback, RollbackState.FAILED, message, reasons.TARGET_UNREACHABLE)
+        return enter(memory, rollback, Event.UNSERVED, message, reasons.TARGET_UNREACHABLE)
     return Step(memory, hold, recheck_at=deadline)
 
 
@@ -211,7 +245,7 @@ def _made(rollback: Rollback) -> EnsurePin:
 def _differing(memory: Memory, rollback: Rollback, wrong: str) -> Step:
     """Do not switch to what is not the copy that was decided on; people are told, and it is theirs to remove."""
     message = f"GitRepository {rollback.pin.namespace}/{rollback.pin.name} is not the pinned copy that was decided on"
-    return enter(memory, rollback, RollbackState.FAILED, f"{message}: {wrong}; delete it", reasons.COPY_DIFFERS)
+    return enter(memory, rollback, Event.DIFFERS, f"{message}: {wrong}; delete it", reasons.COPY_DIFFERS)
 
 
 def _outdated(contract: Contract, rollback: Rollback, now: datetime) -> str:
@@ -222,7 +256,7 @@ def _outdated(contract: Contract, rollback: Rollback, now: datetime) -> str:
 
 def _ready_to_switch(memory: Memory, rollback: Rollback, seen: Observation) -> Step:
     bad = (*(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash), rollback.bad.hash)[-BAD_REVISIONS:]
-    return enter(replace(memory, bad=bad), _decided_on(rollback, seen), RollbackState.SWITCHING)
+    return enter(replace(memory, bad=bad), _decided_on(rollback, seen), Event.SERVED)
 
 
 def _decided_on(rollback: Rollback, seen: Observation) -> Rollback:
@@ -292,24 +326,24 @@ def _kept(kustomization: Kustomization) -> Mapping[str, str]:
 def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
-        return enter(memory, rollback, RollbackState.RELEASING, GONE)
+        return enter(memory, rollback, Event.GONE, GONE)
     if kustomization.source == rollback.pin:
         return _arriving(contract, memory, rollback, seen, now)
     undone = kustomization.hold.get(MARK) == rollback.bad.hash or kustomization.source != rollback.source
     if undone or _changed_twice(kustomization, rollback):
-        return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
+        return enter(memory, rollback, Event.UNDONE, RESPECTED, reasons.UNDONE)
     withdrawn = _reconsidered(contract, memory, rollback, seen, now)
     if withdrawn:
         return withdrawn
     if wrong := unlike(contract, rollback, seen):
         return _differing(memory, rollback, wrong)
     if seen.pin is None and rollback.copy.uid:
-        return enter(memory, anew(contract, rollback, seen), RollbackState.SWITCHING)
+        return enter(memory, anew(contract, rollback, seen), Event.LOST)
     if not _serves(seen, rollback.good.hash):
         return Step(memory, (_made(rollback),))
     decided = _decided_on(rollback, seen)
     if decided != rollback:
-        return enter(memory, decided, RollbackState.SWITCHING)
+        return enter(memory, decided, Event.REVISED)
     hold: Mapping[str, str | None] = {MARK: rollback.bad.hash} | dict.fromkeys(rollback.kept_annotations, _LEFT_ALONE)
     version, good = kustomization.resource_version, rollback.good.hash
     return Step(memory, (SwitchSource(kustomization.uid, version, rollback.pin, hold, good, rollback.copy),))
@@ -324,12 +358,12 @@ def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     """The Kustomization is switched: wait until it is Ready at the good revision."""
     kustomization, head = seen.kustomization, _fresh_head(contract, memory, rollback, seen)
     if kustomization is None or head:
-        return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
+        return enter(memory, rollback, Event.HEAD, f"a new commit arrived: {head[:12]}")
     if wrong := astray(rollback, seen):
         return Step(memory, (), Standing(False, reasons.COPY_DIFFERS, wrong))
     arrived = _arrived(rollback, kustomization)
     if arrived:
-        return enter(memory, arrived, RollbackState.ACTIVE)
+        return enter(memory, arrived, Event.ARRIVED)
     took = _persevere(contract, memory, rollback, kustomization, now)
     return replace(took, standing=took.standing or waiting(rollback, kustomization))
 
@@ -354,7 +388,7 @@ def _persevere(
     due = failures[0].at + policy.duration
     if len(failures) >= policy.failures or now >= due:
         message = f"{rollback.good.name} fails too: {failures[-1].message}"
-        return enter(memory, rollback, RollbackState.FAILED, message)
+        return enter(memory, rollback, Event.TARGET_FAILS, message)
     return Step(memory, recheck_at=due)
 
 
@@ -372,12 +406,12 @@ def _fresh_head(contract: Contract, memory: Memory, rollback: Rollback, seen: Ob
 def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
-        return enter(memory, rollback, RollbackState.RELEASING, GONE)
+        return enter(memory, rollback, Event.GONE, GONE)
     if kustomization.source != rollback.pin:
-        return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
+        return enter(memory, rollback, Event.UNDONE, RESPECTED, reasons.UNDONE)
     head = _fresh_head(contract, memory, rollback, seen)
     if head:
-        return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
+        return enter(memory, rollback, Event.HEAD, f"a new commit arrived: {head[:12]}")
     stands = _persevere(contract, memory, rollback, kustomization, now)
     if stands.memory.rollback != rollback:
         return stands
@@ -412,16 +446,16 @@ def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     """Leave it to people, unless what failed has come right since."""
     kustomization = seen.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
-        return enter(memory, rollback, RollbackState.RELEASING, GONE)
+        return enter(memory, rollback, Event.GONE, GONE)
     head = _fresh_head(contract, memory, rollback, seen)
     if head:
-        return enter(memory, rollback, RollbackState.RELEASING, f"a new commit arrived: {head[:12]}")
+        return enter(memory, rollback, Event.HEAD, f"a new commit arrived: {head[:12]}")
     if kustomization.source == rollback.pin:
         arrived = _arrived(rollback, kustomization)
         right = arrived is not None and not astray(arrived, seen)
-        return enter(memory, arrived, RollbackState.ACTIVE) if arrived and right else Step(memory)
+        return enter(memory, arrived, Event.ARRIVED) if arrived and right else Step(memory)
     if MARK in kustomization.hold or kustomization.source != rollback.source:
-        return enter(memory, rollback, RollbackState.RELEASING, RESPECTED, reasons.UNDONE)
+        return enter(memory, rollback, Event.UNDONE, RESPECTED, reasons.UNDONE)
     # It failed before the act, so it can still be given up.
     change = _unwanted(contract, rollback, now) or _as_cancelled(_change(memory, rollback, seen))
     if change:
@@ -434,5 +468,5 @@ def _resumed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obser
     if _outdated(contract, rollback, now) or unlike(contract, rollback, seen):
         return Step(memory)
     if seen.pin is None:
-        return enter(memory, anew(contract, rollback, seen), RollbackState.INTENDED)
-    return enter(memory, rollback, RollbackState.INTENDED) if _serves(seen, rollback.good.hash) else Step(memory)
+        return enter(memory, anew(contract, rollback, seen), Event.LOST)
+    return enter(memory, rollback, Event.SERVED) if _serves(seen, rollback.good.hash) else Step(memory)
