@@ -28,7 +28,7 @@ from reconciliation_contract.api.contract.annotations import parse_requests
 from reconciliation_contract.api.contract.parse import parse_contract
 from reconciliation_contract.api.duration import InvalidDuration, format_duration, parse_duration
 from reconciliation_contract.api.flux.apply_options import account, forces, ignore_rules
-from reconciliation_contract.api.flux.controller import started
+from reconciliation_contract.api.flux.controller import controllers
 from reconciliation_contract.api.flux.kustomization import kustomization, revision_hash
 from reconciliation_contract.api.flux.source import source
 from reconciliation_contract.api.kubernetes.labelled import member
@@ -138,7 +138,7 @@ def flux(data: bytes) -> None:
     assert len(second.failures) <= 16
     seen = source(raw, NOW, live=True, before=None)
     source(raw, NOW, live=False, before=seen)
-    started([raw])
+    controllers([raw]).serving("shard")
     account(raw), forces(raw)
     for rule in ignore_rules(raw):
         rule.matches(raw)
