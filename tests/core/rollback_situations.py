@@ -50,7 +50,7 @@ TOLD = Requests(rollback_from=sha("B"), rollback_to=sha("A"))
 """What people ask for stands in an annotation until the switch."""
 OTHER = OWN.__class__("GitRepository", "apps", "other")
 WEBHOOK_DOWN = 'dry-run failed (InternalError): failed calling webhook "policy.example.org": connection refused'
-AT_B = failing().seen.kustomization
+AT_B = failing().seen.flux.kustomization
 OUTAGE = (Failure(at(98), "ReconciliationFailed", WEBHOOK_DOWN, sha("A")),)
 STRUCK = {"kustomization__failures": (*AT_B.failures, replace(OUTAGE[0], hash=sha("B")))} if AT_B else {}
 A_FAILS = (Failure(at(98), "HealthCheckFailed", "still not healthy", sha("A")),)
@@ -91,7 +91,7 @@ SITUATIONS: dict[str, Situation] = {
         PROPOSED, {"kustomization__delivered": since("B", 95)}, NONE, says=reasons.CANCELLED
     ),
     "a proposal ends when a new commit arrives": Situation(
-        PROPOSED, {"seen__source": source("C", 95)}, NONE, says=reasons.CANCELLED
+        PROPOSED, {"seen__flux__source": source("C", 95)}, NONE, says=reasons.CANCELLED
     ),
     "a proposal ends when the Kustomization has another source": Situation(
         PROPOSED, {"kustomization__source": OTHER}, NONE, says=reasons.CANCELLED
@@ -191,7 +191,11 @@ SITUATIONS: dict[str, Situation] = {
     "an active rollback outlives a pause": Situation(ACTIVE, {"contract__requests": PAUSED}, ACTIVE),
     "a rollback that failed before its act ends when nobody wants rollbacks": Situation(
         FAILED,
-        {"seen__kustomization": AT_B, "seen__pin": None, "contract__rollback__mode": RollbackMode.DISABLED},
+        {
+            "seen__flux__kustomization": AT_B,
+            "seen__flux__pin": None,
+            "contract__rollback__mode": RollbackMode.DISABLED,
+        },
         NONE,
         says=reasons.ROLLBACK_DISABLED,
     ),
@@ -199,12 +203,14 @@ SITUATIONS: dict[str, Situation] = {
     "the intent holds the deletion first": Situation(
         INTENDED, {"contract__finalized": False}, INTENDED, (HELD, MAKE)
     ),
-    "a pin that serves nothing yet is waited for": Situation(INTENDED, {"seen__pin": pin(artifact=None)}, INTENDED),
+    "a pin that serves nothing yet is waited for": Situation(
+        INTENDED, {"seen__flux__pin": pin(artifact=None)}, INTENDED
+    ),
     "a pin that serves another commit is waited for": Situation(
-        INTENDED, {"seen__pin": pin("C"), "pin__ref": {"commit": sha("A")}}, INTENDED
+        INTENDED, {"seen__flux__pin": pin("C"), "pin__ref": {"commit": sha("A")}}, INTENDED
     ),
     "an object that has the copy's name before it is made is not used": Situation(
-        INTENDED, {"seen__claimed": True}, FAILED, says=reasons.COPY_DIFFERS
+        INTENDED, {"seen__flux__claimed": True}, FAILED, says=reasons.COPY_DIFFERS
     ),
     "an intent is given up when the source's own spec changes": Situation(
         INTENDED,
@@ -212,21 +218,23 @@ SITUATIONS: dict[str, Situation] = {
         NONE,
         says=reasons.CANCELLED,
     ),
-    "a pin that is being deleted is waited for": Situation(INTENDED, {"seen__pin": pin(deleting=True)}, INTENDED),
+    "a pin that is being deleted is waited for": Situation(
+        INTENDED, {"seen__flux__pin": pin(deleting=True)}, INTENDED
+    ),
     "a pin that serves leads on, without an act": Situation(
-        INTENDED, {"seen__pin": pin()}, SWITCHING, says=reasons.ROLLING_BACK
+        INTENDED, {"seen__flux__pin": pin()}, SWITCHING, says=reasons.ROLLING_BACK
     ),
     "without the finalizer nothing leads on": Situation(
-        INTENDED, {"seen__pin": pin(), "contract__finalized": False}, INTENDED, (HELD,)
+        INTENDED, {"seen__flux__pin": pin(), "contract__finalized": False}, INTENDED, (HELD,)
     ),
     "exactly on the deadline the pin is still waited for": Situation(
-        INTENDED, {"seen__pin": pin(artifact=None), "now": at(210)}, INTENDED
+        INTENDED, {"seen__flux__pin": pin(artifact=None), "now": at(210)}, INTENDED
     ),
     "a pin that never serves fails after the promised time": Situation(
-        INTENDED, {"seen__pin": pin(artifact=None), "now": at(210.1)}, FAILED, says=reasons.TARGET_UNREACHABLE
+        INTENDED, {"seen__flux__pin": pin(artifact=None), "now": at(210.1)}, FAILED, says=reasons.TARGET_UNREACHABLE
     ),
     "a pin that was made late has the promised time from then on": Situation(
-        INTENDED, {"seen__pin": pin(artifact=None, created_at=at(200)), "now": at(320)}, INTENDED
+        INTENDED, {"seen__flux__pin": pin(artifact=None, created_at=at(200)), "now": at(320)}, INTENDED
     ),
     "a pin that cannot be made is tried beyond the promised time": Situation(
         INTENDED, {"now": at(210.1)}, INTENDED, (MAKE,)
@@ -235,19 +243,19 @@ SITUATIONS: dict[str, Situation] = {
         INTENDED, {"now": at(90 + 3600.1)}, NONE, says=reasons.CANCELLED
     ),
     "a switch that cannot be done for too long is left to people": Situation(
-        SWITCHING, {"now": at(90 + 3600.1), "seen__pin": None}, NONE, says=reasons.CANCELLED
+        SWITCHING, {"now": at(90 + 3600.1), "seen__flux__pin": None}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when a person suspends": Situation(
         INTENDED, {"kustomization__suspended": True}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when a new commit arrives": Situation(
-        INTENDED, {"seen__source": source("C", 95)}, NONE, says=reasons.CANCELLED
+        INTENDED, {"seen__flux__source": source("C", 95)}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when the source is suspended": Situation(
         INTENDED, {"source__suspended": True}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when the source is gone": Situation(
-        INTENDED, {"seen__source": None}, NONE, says=reasons.CANCELLED
+        INTENDED, {"seen__flux__source": None}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when the revision becomes healthy": Situation(
         INTENDED, {"kustomization__delivered": since("B", 95)}, NONE, says=reasons.CANCELLED
@@ -256,10 +264,10 @@ SITUATIONS: dict[str, Situation] = {
         INTENDED, {"kustomization__attempted": since("C", 95)}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when another contract acts": Situation(
-        INTENDED, {"seen__rival": "shop-b"}, NONE, says=reasons.CANCELLED
+        INTENDED, {"seen__operator__rival": "shop-b"}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when the Kustomization is gone": Situation(
-        INTENDED, {"seen__kustomization": None}, NONE, says=reasons.CANCELLED
+        INTENDED, {"seen__flux__kustomization": None}, NONE, says=reasons.CANCELLED
     ),
     "an intent is given up when the Kustomization is being deleted": Situation(
         INTENDED, {"kustomization__deleting": True}, NONE, says=reasons.CANCELLED
@@ -295,7 +303,7 @@ SITUATIONS: dict[str, Situation] = {
         INTENDED, {"kustomization__source": OTHER}, NONE, says=reasons.CANCELLED
     ),
     "giving up removes the pin before forgetting": Situation(
-        INTENDED, {"kustomization__suspended": True, "seen__pin": pin()}, INTENDED, (DROP,), reasons.CANCELLED
+        INTENDED, {"kustomization__suspended": True, "seen__flux__pin": pin()}, INTENDED, (DROP,), reasons.CANCELLED
     ),
     "what a person asked for may leave a healthy revision": Situation(
         INTENDED,
@@ -303,7 +311,7 @@ SITUATIONS: dict[str, Situation] = {
             "rollback__reason": reasons.REQUESTED,
             "contract__requests": TOLD,
             "kustomization__delivered": since("B", 95),
-            "seen__pin": pin(),
+            "seen__flux__pin": pin(),
         },
         SWITCHING,
     ),
@@ -328,10 +336,10 @@ SITUATIONS: dict[str, Situation] = {
         SWITCHING,
     ),
     "a pin that is lost before the switch is made again": Situation(
-        SWITCHING, {"seen__pin": None, "rollback__copy": Copy()}, SWITCHING, (MAKE,)
+        SWITCHING, {"seen__flux__pin": None, "rollback__copy": Copy()}, SWITCHING, (MAKE,)
     ),
     "a pin that is lost before the switch gets another name first": Situation(
-        SWITCHING, {"seen__pin": None, "seen__token": TOKEN}, SWITCHING
+        SWITCHING, {"seen__flux__pin": None, "seen__operator__token": TOKEN}, SWITCHING
     ),
     "a copy that is not what was decided on is never switched to": Situation(
         SWITCHING, {"pin__uid": "another"}, FAILED, says=reasons.COPY_DIFFERS
@@ -339,17 +347,17 @@ SITUATIONS: dict[str, Situation] = {
     "switched to a copy that was exchanged it does not say that the good one runs": Situation(
         SWITCHING,
         {
-            "seen__kustomization": standing("A", 97, source=PIN, hold={MARK: sha("B")}),
+            "seen__flux__kustomization": standing("A", 97, source=PIN, hold={MARK: sha("B")}),
             "pin__uid": "another",
         },
         SWITCHING,
         says=reasons.COPY_DIFFERS,
     ),
     "before the switch a suspension cancels it": Situation(
-        SWITCHING, {"kustomization__suspended": True, "seen__pin": None}, NONE, says=reasons.CANCELLED
+        SWITCHING, {"kustomization__suspended": True, "seen__flux__pin": None}, NONE, says=reasons.CANCELLED
     ),
     "before the switch a healthy revision cancels it": Situation(
-        SWITCHING, {"kustomization__delivered": since("B", 95), "seen__pin": None}, NONE, says=reasons.CANCELLED
+        SWITCHING, {"kustomization__delivered": since("B", 95), "seen__flux__pin": None}, NONE, says=reasons.CANCELLED
     ),
     "before the switch another path cancels it": Situation(
         SWITCHING, {"kustomization__path": "./elsewhere"}, SWITCHING, (DROP,), reasons.CANCELLED
@@ -365,7 +373,12 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "before the switch another spec cancels it": Situation(
         SWITCHING,
-        {"rollback__spec": "old", "kustomization__spec": "new", "kustomization__generation": 2, "seen__pin": None},
+        {
+            "rollback__spec": "old",
+            "kustomization__spec": "new",
+            "kustomization__generation": 2,
+            "seen__flux__pin": None,
+        },
         NONE,
         says=reasons.CANCELLED,
     ),
@@ -373,14 +386,14 @@ SITUATIONS: dict[str, Situation] = {
     "a third source is respected": Situation(
         SWITCHING, {"kustomization__source": OTHER}, RELEASING, says=reasons.UNDONE
     ),
-    "a Kustomization that is gone ends it": Situation(SWITCHING, {"seen__kustomization": None}, RELEASING),
+    "a Kustomization that is gone ends it": Situation(SWITCHING, {"seen__flux__kustomization": None}, RELEASING),
     "another Kustomization of the same name ends it": Situation(
         SWITCHING, {"kustomization__uid": "another"}, RELEASING
     ),
     "switched and at work it waits": Situation(SWITCHING, arriving(), SWITCHING),
     "switched and Ready at the good one it is done": Situation(
         SWITCHING,
-        {"seen__kustomization": standing("A", 97, source=PIN, hold={MARK: sha("B")})},
+        {"seen__flux__kustomization": standing("A", 97, source=PIN, hold={MARK: sha("B")})},
         ACTIVE,
         says=reasons.PERSISTENT_FAILURE,
     ),
@@ -409,7 +422,7 @@ SITUATIONS: dict[str, Situation] = {
         SWITCHING, arriving() | {"now": at(5000)}, SWITCHING
     ),
     "a fix that arrives during the switch releases": Situation(
-        SWITCHING, arriving() | {"seen__source": source("C", 99)}, RELEASING
+        SWITCHING, arriving() | {"seen__flux__source": source("C", 99)}, RELEASING
     ),
     # Active
     "an active rollback does nothing": Situation(ACTIVE, to=ACTIVE, says=reasons.PERSISTENT_FAILURE),
@@ -417,37 +430,41 @@ SITUATIONS: dict[str, Situation] = {
     "a good revision that fails later ends it": Situation(
         ACTIVE, {"kustomization__failures": A_FAILS * 3}, FAILED, says=reasons.TARGET_FAILED
     ),
-    "a lost pin is made again": Situation(ACTIVE, {"seen__pin": None, "rollback__copy": Copy()}, ACTIVE, (MAKE,)),
-    "a lost pin is another object from then on": Situation(ACTIVE, {"seen__pin": None}, ACTIVE),
+    "a lost pin is made again": Situation(
+        ACTIVE, {"seen__flux__pin": None, "rollback__copy": Copy()}, ACTIVE, (MAKE,)
+    ),
+    "a lost pin is another object from then on": Situation(ACTIVE, {"seen__flux__pin": None}, ACTIVE),
     "a name that was taken when the pin was lost is told": Situation(
-        ACTIVE, {"seen__pin": None, "seen__claimed": True}, ACTIVE, says=reasons.COPY_DIFFERS
+        ACTIVE, {"seen__flux__pin": None, "seen__flux__claimed": True}, ACTIVE, says=reasons.COPY_DIFFERS
     ),
     "a copy that is no more what was decided is told": Situation(
         ACTIVE, {"pin__ref": {"commit": sha("C")}}, ACTIVE, says=reasons.COPY_DIFFERS
     ),
-    "a new commit releases": Situation(ACTIVE, {"seen__source": source("C", 99)}, RELEASING, says=reasons.RELEASING),
-    "a known bad commit does not release": Situation(
-        ACTIVE, {"seen__source": source("C", 99), "memory__bad": (sha("B"), sha("C"))}, ACTIVE
+    "a new commit releases": Situation(
+        ACTIVE, {"seen__flux__source": source("C", 99)}, RELEASING, says=reasons.RELEASING
     ),
-    "the good commit as head releases": Situation(ACTIVE, {"seen__source": source("A", 99)}, RELEASING),
+    "a known bad commit does not release": Situation(
+        ACTIVE, {"seen__flux__source": source("C", 99), "memory__bad": (sha("B"), sha("C"))}, ACTIVE
+    ),
+    "the good commit as head releases": Situation(ACTIVE, {"seen__flux__source": source("A", 99)}, RELEASING),
     "a new commit is held back by a person": Situation(
         ACTIVE,
         {
-            "seen__source": source("C", 99),
+            "seen__flux__source": source("C", 99),
             "contract__requests": Requests(hold="freeze", signatures={"hold": Signature("ann")}),
         },
         ACTIVE,
         says=reasons.HELD,
     ),
     "a source without artifact does not release": Situation(
-        ACTIVE, {"seen__source": source("B", artifact=None)}, ACTIVE
+        ACTIVE, {"seen__flux__source": source("B", artifact=None)}, ACTIVE
     ),
     "a person's undo is respected": Situation(ACTIVE, {"kustomization__source": OWN}, RELEASING, says=reasons.UNDONE),
     "another source is respected": Situation(
         ACTIVE, {"kustomization__source": OTHER}, RELEASING, says=reasons.UNDONE
     ),
     "an active rollback of a Kustomization that is gone ends": Situation(
-        ACTIVE, {"seen__kustomization": None}, RELEASING
+        ACTIVE, {"seen__flux__kustomization": None}, RELEASING
     ),
     "an active rollback of another Kustomization ends": Situation(
         ACTIVE, {"kustomization__uid": "another"}, RELEASING
@@ -498,14 +515,19 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "releasing ends when nothing is left": Situation(
         RELEASING,
-        {"kustomization__source": OWN, "kustomization__hold": {}, "seen__pin": None},
+        {"kustomization__source": OWN, "kustomization__hold": {}, "seen__flux__pin": None},
         NONE,
         (LET_GO,),
         reasons.RELEASED,
     ),
     "releasing without finalizer ends all the same": Situation(
         RELEASING,
-        {"kustomization__source": OWN, "kustomization__hold": {}, "seen__pin": None, "contract__finalized": False},
+        {
+            "kustomization__source": OWN,
+            "kustomization__hold": {},
+            "seen__flux__pin": None,
+            "contract__finalized": False,
+        },
         NONE,
     ),
     "releasing leaves a Kustomization that is being deleted": Situation(
@@ -521,11 +543,11 @@ SITUATIONS: dict[str, Situation] = {
         (SwitchSource("another", "7", OWN, {MARK: None}),),
     ),
     "releasing needs no Kustomization": Situation(
-        RELEASING, {"seen__kustomization": None, "seen__pin": None}, NONE, (LET_GO,)
+        RELEASING, {"seen__flux__kustomization": None, "seen__flux__pin": None}, NONE, (LET_GO,)
     ),
     "a deletion looks for a copy that nobody has seen": Situation(
         RELEASING,
-        {"seen__kustomization": AT_B, "seen__pin": None, "contract__deleting": True},
+        {"seen__flux__kustomization": AT_B, "seen__flux__pin": None, "contract__deleting": True},
         NONE,
         (DROP, LET_GO),
     ),
@@ -533,27 +555,31 @@ SITUATIONS: dict[str, Situation] = {
     "a failed rollback waits for a person": Situation(
         FAILED, {"kustomization__delivered": None, "kustomization__failures": A_FAILS * 3}, FAILED
     ),
-    "a failed rollback is released by a new commit": Situation(FAILED, {"seen__source": source("C", 99)}, RELEASING),
-    "a failed rollback ends with its Kustomization": Situation(FAILED, {"seen__kustomization": None}, RELEASING),
+    "a failed rollback is released by a new commit": Situation(
+        FAILED, {"seen__flux__source": source("C", 99)}, RELEASING
+    ),
+    "a failed rollback ends with its Kustomization": Situation(
+        FAILED, {"seen__flux__kustomization": None}, RELEASING
+    ),
     "a failed rollback of another Kustomization ends": Situation(
         FAILED, {"kustomization__uid": "another"}, RELEASING
     ),
     "a failed rollback is active once the good revision is Ready": Situation(
         FAILED,
-        {"seen__kustomization": standing("A", 99, source=PIN, hold={MARK: sha("B")})},
+        {"seen__flux__kustomization": standing("A", 99, source=PIN, hold={MARK: sha("B")})},
         ACTIVE,
         says=reasons.PERSISTENT_FAILURE,
     ),
     "a copy that is Ready late is used all the same": Situation(
         FAILED,
-        {"seen__kustomization": AT_B},
+        {"seen__flux__kustomization": AT_B},
         INTENDED,
         says=reasons.ROLLING_BACK,
     ),
     "a copy that is Ready much too late is left to people": Situation(
         FAILED,
         {
-            "seen__kustomization": AT_B,
+            "seen__flux__kustomization": AT_B,
             "now": at(2 * 3600),
         },
         FAILED,
@@ -563,7 +589,7 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "a rollback that failed before its act ends when the revision heals": Situation(
         FAILED,
-        {"seen__kustomization": standing("B", 98), "seen__pin": None},
+        {"seen__flux__kustomization": standing("B", 98), "seen__flux__pin": None},
         NONE,
         says=reasons.CANCELLED,
     ),

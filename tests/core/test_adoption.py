@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.facts.observation import Artifact, Observation, Since, Source
+from reconciliation_contract.core.facts.observation import Artifact, FluxFacts, Observation, Since, Source
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.spec.contract import Contract
 
@@ -31,7 +31,7 @@ def test_what_was_there_before_is_adopted(parent: str, later: int, adopted: bool
     artifact = Since(Artifact(f"main@sha1:{HASH}", HASH, NOW), NOW, exact=False)
     source = Source("apps", "shop", "s", "1", "http://git/shop", artifact=artifact)
 
-    delivery = evaluate(contract, Memory(), Observation(source=source), NOW).memory.delivery
+    delivery = evaluate(contract, Memory(), Observation(flux=FluxFacts(source=source)), NOW).memory.delivery
 
     assert delivery
     assert delivery.adopted is adopted

@@ -32,7 +32,7 @@ EMPTY = Since(Inventory.of([]), at(6), exact=True)
 def case(rollout: Rollout | None, stages: Stages = HEALTHY, **changes: Any) -> Case:
     """A delivery that began at 0, with what was found of its workloads."""
     known = failing().but(memory__delivery=delivery(stages=stages, failures=None, started_at=at(0)))
-    return known.but(seen__rollout=rollout, kustomization=standing("B", 9), **changes)
+    return known.but(seen__live__rollout=rollout, kustomization=standing("B", 9), **changes)
 
 
 def judged(known: Case) -> Judgement | None:

@@ -11,7 +11,13 @@ import pytest
 from reconciliation_contract.core import conditions
 from reconciliation_contract.core.evaluation import evaluate
 from reconciliation_contract.core.facts.attention import attention
-from reconciliation_contract.core.facts.observation import Condition, Kustomization, Observation
+from reconciliation_contract.core.facts.observation import (
+    Condition,
+    FluxFacts,
+    Kustomization,
+    Observation,
+    OperatorFacts,
+)
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.effects import AllowDeletion
 from reconciliation_contract.core.memory.memory import Memory, Past, Result, RollbackState, Standing, Transition
@@ -48,7 +54,7 @@ def told(
     memory: Memory, seen: Observation | None = None, standing_: Standing | None = None, **contract: Any
 ) -> dict[str, Condition]:
     """Derive the conditions from a memory and facts."""
-    facts = seen or Observation(kustomization=standing("B"), source=source("B"))
+    facts = seen or Observation(flux=FluxFacts(kustomization=standing("B"), source=source("B")))
     declared = replace(CONTRACT, **contract)
     memory = replace(memory, standing=remembered(Step(memory, standing=standing_)))
     return dict(conditions.derive(declared, memory, facts, attention(declared, facts), at(100)))
@@ -58,22 +64,40 @@ def under_way(*history: Past) -> Memory:
     return Memory(delivery=FINISHED, judgements=(OPEN,), history=history)
 
 
-HERE = Observation(kustomization=standing("B"), source=source("B"))
+HERE = Observation(flux=FluxFacts(kustomization=standing("B"), source=source("B")))
 DONE = Memory(delivery=FINISHED, judgements=(KEPT,))
 OTHER = replace(OWN, kind="ExternalArtifact")
 ACTIVE = Standing(True, reasons.PERSISTENT_FAILURE, "runs A instead of B")
 LADDER: dict[str, tuple[Memory, Observation, Standing | None, str, str]] = {
-    "the watches are dead": (DONE, replace(HERE, fresh=False), None, "Unknown", reasons.STALE),
-    "Flux is not installed": (DONE, replace(HERE, flux_installed=False), None, "False", reasons.FLUX_MISSING),
+    "the watches are dead": (
+        DONE,
+        replace(HERE, operator=replace(HERE.operator, fresh=False)),
+        None,
+        "Unknown",
+        reasons.STALE,
+    ),
+    "Flux is not installed": (
+        DONE,
+        replace(HERE, flux=replace(HERE.flux, installed=False)),
+        None,
+        "False",
+        reasons.FLUX_MISSING,
+    ),
     "there is no Kustomization": (DONE, Observation(), None, "False", reasons.KUSTOMIZATION_MISSING),
     "the source is of another kind": (
         DONE,
-        replace(HERE, kustomization=standing("B", source=OTHER)),
+        replace(HERE, flux=replace(HERE.flux, kustomization=standing("B", source=OTHER))),
         None,
         "False",
         reasons.SOURCE_UNSUPPORTED,
     ),
-    "there is no source": (DONE, replace(HERE, source=None), None, "False", reasons.SOURCE_MISSING),
+    "there is no source": (
+        DONE,
+        replace(HERE, flux=replace(HERE.flux, source=None)),
+        None,
+        "False",
+        reasons.SOURCE_MISSING,
+    ),
     "a rollback is in force": (DONE, HERE, ACTIVE, "False", reasons.PERSISTENT_FAILURE),
     "a rollback is under way": (DONE, HERE, Standing(False, reasons.ROLLING_BACK, ""), "False", reasons.ROLLING_BACK),
     "a rollback failed": (DONE, HERE, Standing(False, reasons.TARGET_FAILED, ""), "False", reasons.TARGET_FAILED),
@@ -86,14 +110,19 @@ LADDER: dict[str, tuple[Memory, Observation, Standing | None, str, str]] = {
     ),
     "nothing is delivered, and the source fails": (
         Memory(),
-        replace(HERE, source=source("B", artifact=None, ready=Condition("False", "GitOperationFailed", "denied"))),
+        replace(
+            HERE,
+            flux=replace(
+                HERE.flux, source=source("B", artifact=None, ready=Condition("False", "GitOperationFailed", "denied"))
+            ),
+        ),
         None,
         "False",
         reasons.SOURCE_WITHOUT_ARTIFACT,
     ),
     "nothing is delivered yet": (
         Memory(),
-        replace(HERE, source=source("B", artifact=None)),
+        replace(HERE, flux=replace(HERE.flux, source=source("B", artifact=None))),
         None,
         "Unknown",
         reasons.SOURCE_WITHOUT_ARTIFACT,
@@ -202,7 +231,9 @@ def test_the_ladder_of_ready(row: str) -> None:
 
 def test_a_suspended_contract_says_nothing_else() -> None:
     """Suspended comes before everything."""
-    ready = told(replace(DONE, judgements=(BROKEN,)), Observation(fresh=False), suspended=True)["Ready"]
+    ready = told(
+        replace(DONE, judgements=(BROKEN,)), Observation(operator=OperatorFacts(fresh=False)), suspended=True
+    )["Ready"]
 
     assert (ready.status, ready.reason) == ("Unknown", reasons.SUSPENDED)
 
@@ -249,7 +280,7 @@ def test_how_the_cluster_stands(name: str) -> None:
     """Healthy is about now, whatever was promised."""
     memory, found, status, reason = HEALTH[name]
 
-    healthy = told(memory, Observation(kustomization=found, source=source("B")))["Healthy"]
+    healthy = told(memory, Observation(flux=FluxFacts(kustomization=found, source=source("B"))))["Healthy"]
 
     assert (healthy.status, healthy.reason) == (status, reason)
 
@@ -314,7 +345,8 @@ def test_messages_are_bounded_and_hold_no_secret(text: str) -> None:
     failures = replace(delivery().failures or FINISHED.failures, message=text)  # type: ignore[type-var]
 
     found = told(
-        Memory(delivery=delivery(failures=failures)), Observation(kustomization=kustomization(), source=source())
+        Memory(delivery=delivery(failures=failures)),
+        Observation(flux=FluxFacts(kustomization=kustomization(), source=source())),
     )
 
     assert all(len(c.message) <= 300 and "\n" not in c.message for c in found.values())

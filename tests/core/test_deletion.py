@@ -28,7 +28,7 @@ def case(departures: Departures | None, stages: Stages = HEALTHY, **changes: Any
     """A delivery that began at 0, with what has left."""
     known = failing().but(memory__delivery=delivery(stages=stages, failures=None, started_at=at(0)))
     known = known.but(contract__promises__deletion=MINUTE, **changes)
-    return known.but(seen__departures=departures and replace(departures, delivery=at(0)))
+    return known.but(seen__live__departures=departures and replace(departures, delivery=at(0)))
 
 
 def judged(known: Case) -> Judgement | None:

@@ -12,10 +12,12 @@ from reconciliation_contract.core.facts.observation import (
     Condition,
     Dependency,
     Failure,
+    FluxFacts,
     Git,
     Head,
     Kustomization,
     Observation,
+    OperatorFacts,
 )
 from reconciliation_contract.core.memory.timeline import Moment, Stages, Witness
 from reconciliation_contract.core.promises.dependencies import DEEPEST, WAITS, blame, dependencies, root_cause
@@ -107,21 +109,19 @@ HEAD = Head(sha("A"), at(0), None, at(0))
 DEAD = Dependency("source-controller", False, "source-controller is scaled to zero; scale it up")
 FACTS: dict[str, tuple[Observation, list[tuple[str, bool | None]]]] = {
     "nothing is known": (Observation(), []),
-    "the API server is out of sight": (Observation(fresh=False), []),
+    "the API server is out of sight": (Observation(operator=OperatorFacts(fresh=False)), []),
     "Git answers": (Observation(git=Git(head=HEAD)), [("Git", True)]),
     "Git does not answer us": (Observation(git=Git(head=HEAD, problem="no route")), [("Git", None)]),
-    "the source is well": (Observation(source=source(ready=HEALTHY)), [("GitRepository", True)]),
-    "the source fails": (Observation(source=source(ready=BROKEN)), [("GitRepository", False)]),
-    "the source is at work": (Observation(source=source(ready=Condition())), []),
-    "the source is suspended": (Observation(source=source(ready=BROKEN, suspended=True)), []),
-    "a right is lacking": (Observation(lacking="grant it"), [("Rights", False)]),
+    "the source is well": (Observation(flux=FluxFacts(source=source(ready=HEALTHY))), [("GitRepository", True)]),
+    "the source fails": (Observation(flux=FluxFacts(source=source(ready=BROKEN))), [("GitRepository", False)]),
+    "the source is at work": (Observation(flux=FluxFacts(source=source(ready=Condition()))), []),
+    "the source is suspended": (Observation(flux=FluxFacts(source=source(ready=BROKEN, suspended=True))), []),
+    "a right is lacking": (Observation(operator=OperatorFacts(lacking="grant it")), [("Rights", False)]),
     "in the order in which a delivery meets them": (
         Observation(
             git=Git(head=HEAD),
-            controllers=(DEAD,),
-            source=source(ready=HEALTHY),
-            blocked_by="apps/a is not Ready",
-            lacking="grant it",
+            flux=FluxFacts(controllers=(DEAD,), source=source(ready=HEALTHY), blocked_by="apps/a is not Ready"),
+            operator=OperatorFacts(lacking="grant it"),
         ),
         [
             ("Git", True),
@@ -139,15 +139,20 @@ def test_how_each_dependency_stands(name: str) -> None:
     """What cannot be told is unknown, and what says nothing is not there."""
     seen, expected = FACTS[name]
 
-    assert [(found.name, found.ready) for found in dependencies(seen)] == [("API server", seen.fresh), *expected]
+    assert [(found.name, found.ready) for found in dependencies(seen)] == [
+        ("API server", seen.operator.fresh),
+        *expected,
+    ]
 
 
 ALL_FAIL = Observation(
     git=Git(problem="no route"),
-    controllers=(DEAD, replace(DEAD, name="kustomize-controller", message="no pod")),
-    source=source(ready=BROKEN),
-    blocked_by="apps/a is not Ready",
-    lacking="grant it",
+    flux=FluxFacts(
+        controllers=(DEAD, replace(DEAD, name="kustomize-controller", message="no pod")),
+        source=source(ready=BROKEN),
+        blocked_by="apps/a is not Ready",
+    ),
+    operator=OperatorFacts(lacking="grant it"),
 )
 DETECTED = replace(delivery(failures=None), stages=Stages(detected=Moment(at(0), Witness.WATCH)))
 BLAMED = {

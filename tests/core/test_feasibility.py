@@ -14,7 +14,7 @@ from reconciliation_contract.api.flux import kustomization as project
 from reconciliation_contract.api.flux.source import source
 from reconciliation_contract.core.conditions import derive
 from reconciliation_contract.core.facts.attention import Attention
-from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.facts.observation import FluxFacts, Observation
 from reconciliation_contract.core.facts.source_kind import GIT_REPOSITORY, OCI_REPOSITORY
 from reconciliation_contract.core.feasibility import OBSTACLES, REMARKS, explain, summary
 from reconciliation_contract.core.spec.contract import RollbackMode
@@ -39,7 +39,7 @@ def sound() -> Case:
         kustomization__timeout=2 * MINUTE,
         source__interval=30 * SECOND,
         source__webhook=False,
-        seen__cancels_health_checks=False,
+        seen__flux__cancels_health_checks=False,
     )
 
 
@@ -61,8 +61,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         f"flux resume kustomization {NAME}",
     ),
     reasons.NOT_WATCHED: (
-        {"seen__selectors": SHARDS, "source__shard": "shard2"},
-        {"seen__selectors": SHARDS, "source__shard": "shard1", "kustomization__shard": "shard2"},
+        {"seen__flux__selectors": SHARDS, "source__shard": "shard2"},
+        {"seen__flux__selectors": SHARDS, "source__shard": "shard1", "kustomization__shard": "shard2"},
         "mend the label or start a controller for it",
     ),
     reasons.SOURCE_INTERVAL: (
@@ -71,8 +71,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "shorten it or add a Receiver",
     ),
     reasons.KUSTOMIZATION_TIMEOUT: (
-        {"kustomization__timeout": 5 * MINUTE + SECOND, "seen__cancels_health_checks": True},
-        {"kustomization__timeout": 5 * MINUTE, "seen__cancels_health_checks": True},
+        {"kustomization__timeout": 5 * MINUTE + SECOND, "seen__flux__cancels_health_checks": True},
+        {"kustomization__timeout": 5 * MINUTE, "seen__flux__cancels_health_checks": True},
         "shorten spec.timeout",
     ),
     reasons.ROLLBACK_DELAY: (
@@ -80,8 +80,16 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"kustomization__timeout": 2 * MINUTE},
         "set CancelHealthCheckOnNewRevision",
     ),
-    reasons.OBSERVE_ONLY: ({"seen__acts": False}, {"seen__acts": True}, "give it the role to act"),
-    reasons.ANOTHER_CONTRACT: ({"seen__rival": "shop-b"}, {"seen__rival": ""}, "delete one of the two"),
+    reasons.OBSERVE_ONLY: (
+        {"seen__operator__acts": False},
+        {"seen__operator__acts": True},
+        "give it the role to act",
+    ),
+    reasons.ANOTHER_CONTRACT: (
+        {"seen__operator__rival": "shop-b"},
+        {"seen__operator__rival": ""},
+        "delete one of the two",
+    ),
     reasons.NO_HEALTH_CHECKS: (
         {"kustomization__checks_health": False},
         {"kustomization__checks_health": True},
@@ -98,8 +106,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "set spec.retryInterval",
     ),
     reasons.LOOK_INTERVAL: (
-        {"seen__looks_every": MINUTE + SECOND},
-        {"seen__looks_every": MINUTE},
+        {"seen__git__looks_every": MINUTE + SECOND},
+        {"seen__git__looks_every": MINUTE},
         "promise more or set --git-interval",
     ),
     reasons.FIXED_REF: (
@@ -163,8 +171,8 @@ OTHERS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a range wins over a tag": ({"source__ref": {"semver": "1.x", "tag": "v1"}}, [reasons.SEMVER_RANGE]),
     "a Receiver makes the interval idle": ({"source__interval": 30 * MINUTE, "source__webhook": True}, []),
     "whether there is a Receiver is not known": ({"source__interval": 30 * MINUTE, "source__webhook": None}, []),
-    "the gate is open": ({"kustomization__timeout": 3 * MINUTE, "seen__cancels_health_checks": True}, []),
-    "the gate is not known": ({"kustomization__timeout": 3 * MINUTE, "seen__cancels_health_checks": None}, []),
+    "the gate is open": ({"kustomization__timeout": 3 * MINUTE, "seen__flux__cancels_health_checks": True}, []),
+    "the gate is not known": ({"kustomization__timeout": 3 * MINUTE, "seen__flux__cancels_health_checks": None}, []),
     "nothing is to be rolled back": (
         {
             "kustomization__timeout": 3 * MINUTE,
@@ -182,16 +190,16 @@ OTHERS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "Flux's shortest timeout": ({"kustomization__timeout": timedelta(0), "kustomization__interval": SECOND}, []),
     "where no commit is dated nobody looks at Git": (
-        {"seen__looks_every": 5 * MINUTE, "source__kind": OCI_REPOSITORY},
+        {"seen__git__looks_every": 5 * MINUTE, "source__kind": OCI_REPOSITORY},
         [reasons.NO_COMMIT_TIME],
     ),
-    "no controller could be looked at": ({"source__shard": "shard9", "seen__selectors": {}}, []),
+    "no controller could be looked at": ({"source__shard": "shard9", "seen__flux__selectors": {}}, []),
     "a Kustomization that nobody watches": (
-        {"seen__selectors": SHARDS, "kustomization__shard": "shard3"},
+        {"seen__flux__selectors": SHARDS, "kustomization__shard": "shard3"},
         [reasons.NOT_WATCHED],
     ),
     "all controllers are shards, and the source is in none": (
-        {"seen__selectors": {"source-controller": (f"{KEY}=shard1",)}},
+        {"seen__flux__selectors": {"source-controller": (f"{KEY}=shard1",)}},
         [reasons.NOT_WATCHED],
     ),
     "obstacles come before remarks": (
@@ -255,10 +263,12 @@ def test_no_rule_fires_falsely_on_public_repositories(public: dict[str, Any]) ->
     own = kustomization(wait=False, timeout=None, retryInterval=None)
     own["spec"] |= public["kustomization"]
     seen = Observation(
-        kustomization=project.kustomization(own, at(0), live=False, before=None),
-        source=replace(served, webhook=public.get("receiver", False)),
-        cancels_health_checks=False,
-        selectors={"source-controller": ("",), "kustomize-controller": ("",)},
+        flux=FluxFacts(
+            kustomization=project.kustomization(own, at(0), live=False, before=None),
+            source=replace(served, webhook=public.get("receiver", False)),
+            cancels_health_checks=False,
+            selectors={"source-controller": ("",), "kustomize-controller": ("",)},
+        )
     )
 
     fired = [finding.reason for finding in explain(CONTRACT, seen)]

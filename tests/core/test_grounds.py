@@ -36,11 +36,11 @@ def failed(**changes: Any) -> dict[str, Any]:
 
 OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "the mode is Disabled": ({"contract__rollback__mode": RollbackMode.DISABLED}, reasons.ROLLBACK_DISABLED),
-    "another contract acts": ({"seen__rival": "shop-b"}, reasons.ANOTHER_CONTRACT),
-    "the operator only observes": ({"seen__acts": False}, reasons.ROLLBACK_DISABLED),
+    "another contract acts": ({"seen__operator__rival": "shop-b"}, reasons.ANOTHER_CONTRACT),
+    "the operator only observes": ({"seen__operator__acts": False}, reasons.ROLLBACK_DISABLED),
     "a person paused": ({"contract__requests": Requests(paused_until=at(101))}, reasons.PAUSED),
     "a person released this revision": ({"contract__requests": Requests(release=sha("B"))}, reasons.RELEASED),
-    "the Kustomization is gone": ({"seen__kustomization": None}, reasons.CANCELLED),
+    "the Kustomization is gone": ({"seen__flux__kustomization": None}, reasons.CANCELLED),
     "the Kustomization is being deleted": ({"kustomization__deleting": True}, reasons.CANCELLED),
     "the Kustomization is suspended": ({"kustomization__suspended": True}, reasons.CANCELLED),
     "the source is suspended": ({"source__suspended": True}, reasons.CANCELLED),
@@ -48,7 +48,7 @@ OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "Flux has attempted nothing": ({"kustomization__attempted": None}, reasons.RECOVERED),
     "it was rolled back once": ({"memory__bad": (sha("B"),)}, reasons.ALREADY_ROLLED_BACK),
     "a controller is dead": (
-        {"seen__controllers": (Dependency("kustomize-controller", False, "kustomize-controller has no pod"),)},
+        {"seen__flux__controllers": (Dependency("kustomize-controller", False, "kustomize-controller has no pod"),)},
         reasons.NOT_CURABLE,
     ),
     "a right is missing": (failed(reason="ReconciliationFailed", message=FORBIDDEN), reasons.NOT_CURABLE),
@@ -73,7 +73,7 @@ OBJECTIONS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "it has failed for too long": ({"now": at(90) + timedelta(hours=1, seconds=1)}, reasons.TOO_OLD),
     "the budget is spent": ({"memory__begun": (at(-30), at(-20), at(-10))}, reasons.BUDGET_SPENT),
-    "the fleet is braked": ({"seen__brake": "4 of 5 repositories fail"}, reasons.FLEET_BRAKE),
+    "the fleet is braked": ({"seen__operator__brake": "4 of 5 repositories fail"}, reasons.FLEET_BRAKE),
 }
 
 
@@ -102,7 +102,10 @@ def test_without_an_objection_it_begins() -> None:
 
 
 FAVOURABLE: dict[str, dict[str, Any]] = {
-    "a source in another namespace, for an account": {"source__namespace": "infra", "seen__account": "deployer"},
+    "a source in another namespace, for an account": {
+        "source__namespace": "infra",
+        "seen__operator__account": "deployer",
+    },
     "a pause that has ended": {"contract__requests": Requests(paused_until=at(100))},
     "a release of another revision": {"contract__requests": Requests(release=sha("C"))},
     "rollbacks of long ago": {"memory__begun": (at(-90000),) * 3},
@@ -179,7 +182,7 @@ def test_an_automatic_rollback_costs_budget() -> None:
 def test_an_objection_that_passes_with_time_is_looked_at_again(wakes: str) -> None:
     """Nobody sends an event when a pause ends or the brake comes off."""
     paused = {"contract__requests": Requests(paused_until=at(160))}
-    case = failing().but(**(paused if wakes == reasons.PAUSED else {"seen__brake": "many"}))
+    case = failing().but(**(paused if wakes == reasons.PAUSED else {"seen__operator__brake": "many"}))
 
     due = case.decide().next_look.at
 

@@ -30,21 +30,21 @@ ROWS = [
 TESTS = [found for row in ROWS for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)(?:\[([^\]]+)\])?`", row[-1])]
 ALONE: dict[str, dict[str, Any]] = {
     "_disabled": {"contract__rollback__mode": RollbackMode.DISABLED},
-    "_observing": {"seen__acts": False},
-    "_rivalled": {"seen__rival": "shop-b"},
+    "_observing": {"seen__operator__acts": False},
+    "_rivalled": {"seen__operator__rival": "shop-b"},
     "_paused": {"contract__requests": Requests(paused_until=at(101))},
     "_repeated": {"memory__bad": (sha("B"),)},
     "_released": {"contract__requests": Requests(release=sha("B"))},
     "_moved": {"kustomization__suspended": True},
     "_unpinnable": {"source__kind": OCI_REPOSITORY},
-    "_dead": {"seen__controllers": (Dependency("kustomize-controller", False, "it has no pod"),)},
+    "_dead": {"seen__flux__controllers": (Dependency("kustomize-controller", False, "it has no pod"),)},
     "_elsewhere": {"failed__message": "failed calling webhook"},
     "_unreached": {"failed__reason": "BuildFailed"},
     "_unfit": {"memory__good": None},
     "_same": {"memory__good": good(manifests="1"), "kustomization__manifests": {sha("B"): "1"}},
     "_old": {"now": at(90) + timedelta(hours=1, seconds=1)},
     "_spent": {"memory__begun": (at(-30), at(-20), at(-10))},
-    "_braked": {"seen__brake": "4 of 5 repositories fail"},
+    "_braked": {"seen__operator__brake": "4 of 5 repositories fail"},
 }
 """What is changed in a world that speaks for a rollback, so that only this guard objects."""
 

@@ -65,7 +65,7 @@ def status_of(replay: Replay) -> dict[str, Any]:
 
 def written(decision: Decision, seen: Observation) -> dict[str, Any]:
     """The status as the API server would store it."""
-    return dict(json.loads(json.dumps(render_status(decision.memory, seen.kustomization, decision.conditions))))
+    return dict(json.loads(json.dumps(render_status(decision.memory, seen.flux.kustomization, decision.conditions))))
 
 
 def told_in(decision: Decision) -> str:

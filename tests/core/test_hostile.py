@@ -111,7 +111,7 @@ def _passes(store: Store) -> Told:
     for seconds in (2, 400, 800):
         seen = store.observe(contract, memory, acts=True, refused="")
         decision = evaluate(contract, memory, seen, at(seconds))
-        memory = read_back(render_status(decision.memory, seen.kustomization, decision.conditions))
+        memory = read_back(render_status(decision.memory, seen.flux.kustomization, decision.conditions))
     return memory
 
 
@@ -171,7 +171,7 @@ def _told(store: Store) -> tuple[Told, list[str]]:
         seen = store.observe(contract, memory, acts=True, refused="")
         decision = evaluate(contract, memory, seen, at(seconds))
         texts += [effect.message for effect in decision.effects if isinstance(effect, EmitEvent)]
-        written = render_status(decision.memory, seen.kustomization, decision.conditions)
+        written = render_status(decision.memory, seen.flux.kustomization, decision.conditions)
         assert measure(written) <= BUDGET
         texts += _strings(written)
         before, memory = memory, read_back(written)

@@ -16,7 +16,7 @@ from reconciliation_contract.core.facts.attention import attention
 from reconciliation_contract.core.facts.comparison import Drift, Finding
 from reconciliation_contract.core.facts.comparison import Kind as Difference
 from reconciliation_contract.core.facts.inventory import Entry
-from reconciliation_contract.core.facts.observation import Dependency, Observation
+from reconciliation_contract.core.facts.observation import Dependency, FluxFacts, NotificationFacts, Observation
 from reconciliation_contract.core.facts.pruning import Departure, Departures
 from reconciliation_contract.core.incidents import lifecycle
 from reconciliation_contract.core.incidents.message import Kind, identity, notice, owed
@@ -49,7 +49,10 @@ BAD = Memory(delivery=delivery(), judgements=(BROKEN,))
 WELL = Memory(delivery=HEALTHY)
 WAITING = delivery(failures=None, stages=replace(delivery().stages, detected=None, attempted=None, applied=None))
 STUCK = Memory(delivery=WAITING, judgements=(replace(BROKEN, promise=PromiseName.DETECTION),))
-SEEN = Observation(kustomization=kustomization(), source=source(), sinks=("one", "two"))
+SEEN = Observation(
+    flux=FluxFacts(kustomization=kustomization(), source=source()),
+    notifications=NotificationFacts(sinks=("one", "two")),
+)
 ALIVE = Dependency("source-controller", ready=True, message="")
 DEAD = Dependency("source-controller", ready=False, message="source-controller is scaled to zero; scale it up")
 
@@ -148,7 +151,7 @@ def test_what_is_over_is_forgotten_when_every_sink_has_it() -> None:
     """It stays for an hour, to tell a relapse, and as long as a sink lacks a message, though no longer than a day."""
     over = [(0, BAD), (100, WELL), (160, WELL)]
     name = identity(CONTRACT.uid, live((0, BAD))[0])
-    told = replace(SEEN, told={name: {"one": 2, "two": 2}})
+    told = replace(SEEN, notifications=replace(SEEN.notifications, told={name: {"one": 2, "two": 2}}))
 
     assert len(live(*over, (3600, WELL))) == 1
     assert len(live(*over, (3699, WELL), seen=told)) == 1
@@ -201,7 +204,9 @@ def test_suspended_alerts_forget() -> None:
     ("contract", "seen"),
     [
         pytest.param(replace(CONTRACT, suspended=True), SEEN, id="the contract is suspended"),
-        pytest.param(CONTRACT, replace(SEEN, fresh=False), id="the watches are lost"),
+        pytest.param(
+            CONTRACT, replace(SEEN, operator=replace(SEEN.operator, fresh=False)), id="the watches are lost"
+        ),
         pytest.param(replace(CONTRACT, deleting=True), SEEN, id="the contract is being deleted"),
     ],
 )
@@ -243,11 +248,25 @@ def dependent(*found: Dependency, since: float = -300) -> Memory:
         pytest.param(DRIFTED, replace(NEXT, drift=DRIFTED.drift), SEEN, id="a new commit is not compared yet"),
         pytest.param(UNDELETED, replace(NEXT, departures=UNDELETED.departures.kept()), SEEN, id="it is still there"),
         pytest.param(dependent(DEAD), dependent(UNREADABLE), SEEN, id="a controller cannot be looked at any more"),
-        pytest.param(dependent(DEAD), dependent(), replace(SEEN, complete=False), id="nothing was looked at yet"),
+        pytest.param(
+            dependent(DEAD),
+            dependent(),
+            replace(SEEN, git=replace(SEEN.git, looked=False)),
+            id="nothing was looked at yet",
+        ),
         pytest.param(dependent(KUBE_DEAD), dependent(DEAD, KUBE_DEAD), SEEN, id="another controller dies, too"),
-        pytest.param(BAD, BAD, replace(SEEN, kustomization=None), id="the Kustomization is gone"),
-        pytest.param(BAD, BAD, replace(SEEN, kustomization=kustomization(suspended=True)), id="it was suspended"),
-        pytest.param(BAD, WELL, replace(SEEN, kustomization=None), id="it had arrived, and is gone"),
+        pytest.param(
+            BAD, BAD, replace(SEEN, flux=replace(SEEN.flux, kustomization=None)), id="the Kustomization is gone"
+        ),
+        pytest.param(
+            BAD,
+            BAD,
+            replace(SEEN, flux=replace(SEEN.flux, kustomization=kustomization(suspended=True))),
+            id="it was suspended",
+        ),
+        pytest.param(
+            BAD, WELL, replace(SEEN, flux=replace(SEEN.flux, kustomization=None)), id="it had arrived, and is gone"
+        ),
         pytest.param(BAD, replace(BAD, delivery=None), SEEN, id="nothing is known of a delivery"),
     ],
 )
@@ -268,8 +287,13 @@ def test_what_cannot_be_seen_is_not_well(before: Memory, after: Memory, seen: Ob
     ("bad", "hidden", "seen"),
     [
         pytest.param(DRIFTED, replace(WELL, drift=Drift(HEALTHY.hash, paused="suspended")), SEEN, id="drift"),
-        pytest.param(BAD, BAD, replace(SEEN, kustomization=kustomization(suspended=True)), id="a failing revision"),
-        pytest.param(BAD, BAD, replace(SEEN, source=None), id="a source that is gone"),
+        pytest.param(
+            BAD,
+            BAD,
+            replace(SEEN, flux=replace(SEEN.flux, kustomization=kustomization(suspended=True))),
+            id="a failing revision",
+        ),
+        pytest.param(BAD, BAD, replace(SEEN, flux=replace(SEEN.flux, source=None)), id="a source that is gone"),
     ],
 )
 def test_what_is_unclear_is_not_reminded_of(bad: Memory, hidden: Memory, seen: Observation) -> None:
@@ -324,10 +348,17 @@ def test_what_is_seen_to_be_well_is_over(before: Memory, after: Memory) -> None:
     ("seen", "key", "severity"),
     [
         pytest.param(
-            replace(SEEN, kustomization=None), "Dependency/Kustomization", Severity.CRITICAL, id="no target"
+            replace(SEEN, flux=replace(SEEN.flux, kustomization=None)),
+            "Dependency/Kustomization",
+            Severity.CRITICAL,
+            id="no target",
         ),
-        pytest.param(replace(SEEN, source=None), "Dependency/Source", Severity.WARNING, id="no source"),
-        pytest.param(replace(SEEN, flux_installed=False), "Dependency/Flux", Severity.WARNING, id="no Flux"),
+        pytest.param(
+            replace(SEEN, flux=replace(SEEN.flux, source=None)), "Dependency/Source", Severity.WARNING, id="no source"
+        ),
+        pytest.param(
+            replace(SEEN, flux=replace(SEEN.flux, installed=False)), "Dependency/Flux", Severity.WARNING, id="no Flux"
+        ),
     ],
 )
 def test_what_is_to_be_followed_and_is_gone_is_told(seen: Observation, key: str, severity: Severity) -> None:
@@ -783,7 +814,7 @@ class World:
             case ["crash"]:
                 self.acks = {}
             case ["gone"]:
-                self.seen = replace(SEEN, kustomization=None)
+                self.seen = replace(SEEN, flux=replace(SEEN.flux, kustomization=None))
             case [scene] if scene in SCENES:
                 self.seen = SEEN
                 self.commit = (self.commit + (scene == "commit")) % 26
@@ -794,7 +825,12 @@ class World:
     def look(self) -> None:
         known = parse_memory(self.status)
         before = {found.key: found for found in known.incidents}
-        memory = follow(CONTRACT, carried(known, self.memory), replace(self.seen, told=self.acks), self.now)
+        memory = follow(
+            CONTRACT,
+            carried(known, self.memory),
+            replace(self.seen, notifications=replace(self.seen.notifications, told=self.acks)),
+            self.now,
+        )
         for found in memory.incidents:
             self.judge(found, before.get(found.key))
         self.status = render_status(memory, None)

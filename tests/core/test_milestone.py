@@ -10,7 +10,7 @@ import pytest
 from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.delivery.milestone import Milestone, acknowledge, milestones, unannounced
-from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.facts.observation import NotificationFacts, Observation
 from reconciliation_contract.core.memory.memory import HISTORY, Memory, Past, Result, RollbackState
 from reconciliation_contract.core.values.timing import TIMING
 from tests.support.builders import at, revision, sha
@@ -79,18 +79,22 @@ def test_a_rollback_tells_what_runs_now() -> None:
 def test_what_was_taken_is_not_announced_again_after_any_restart() -> None:
     """The status keeps it, of the delivery and of the rollback by itself."""
     there, back = found(BACK)
-    memory = acknowledge(CONTRACT, BACK, Observation(announced=frozenset({there.id})))
+    memory = acknowledge(
+        CONTRACT, BACK, Observation(notifications=NotificationFacts(announced=frozenset({there.id})))
+    )
     restarted = parse_memory(render_status(memory, None))
     assert found(restarted) == [back]
 
-    memory = acknowledge(CONTRACT, restarted, Observation(announced=frozenset({back.id})))
+    memory = acknowledge(
+        CONTRACT, restarted, Observation(notifications=NotificationFacts(announced=frozenset({back.id})))
+    )
     assert found(parse_memory(render_status(memory, None))) == []
 
 
 def test_another_rollback_of_the_same_revision_is_another_milestone() -> None:
     """That the first was taken says nothing of it."""
     there, back = found(BACK)
-    taken = Observation(announced=frozenset({there.id, back.id}))
+    taken = Observation(notifications=NotificationFacts(announced=frozenset({there.id, back.id})))
     memory = acknowledge(CONTRACT, BACK, taken)
     again = replace(memory, rollback=replace(UNDONE, started_at=at(80), completed_at=at(90)))
 

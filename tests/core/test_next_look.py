@@ -52,11 +52,11 @@ def sight(seen: Observation, what: str) -> Observation:
     """An observation of which something is missing."""
     match what:
         case "nothing new":
-            return replace(seen, fresh=False)
+            return replace(seen, operator=replace(seen.operator, fresh=False))
         case "no Kustomization":
-            return replace(seen, kustomization=None)
+            return replace(seen, flux=replace(seen.flux, kustomization=None))
         case "no source":
-            return replace(seen, source=None, pin=None)
+            return replace(seen, flux=replace(seen.flux, source=None, pin=None))
         case "nothing":
             return Observation()
         case _:
@@ -77,7 +77,7 @@ def test_the_next_look_lies_ahead(remembered: Tale, seen_tale: Tale, clock: floa
         decision = evaluate(contract, memory, seen, now)
         assert decision.next_look.late == ()
         assert decision.next_look.at is None or decision.next_look.at >= now
-        memory = parse_memory(render_status(decision.memory, seen.kustomization))
+        memory = parse_memory(render_status(decision.memory, seen.flux.kustomization))
         if decision.settled:
             return
     raise AssertionError("pass after pass has work to do, though nothing happens")

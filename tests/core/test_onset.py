@@ -32,7 +32,7 @@ from tests.support.builders_core import (
 
 def test_a_stray_pin_is_removed() -> None:
     """A pinned source that no rollback needs is left from a crash."""
-    case = failing().but(seen__strays=(pin(),), memory__good=None)
+    case = failing().but(seen__flux__strays=(pin(),), memory__good=None)
 
     effects = case.decide().effects
 
@@ -42,7 +42,9 @@ def test_a_stray_pin_is_removed() -> None:
 def test_a_stray_pin_in_use_is_left() -> None:
     """What the Kustomization takes its manifests from is never removed."""
     case = failing().but(
-        seen__strays=(pin(artifact=None),), seen__kustomization=standing("A", source=PIN), memory__delivery=None
+        seen__flux__strays=(pin(artifact=None),),
+        seen__flux__kustomization=standing("A", source=PIN),
+        memory__delivery=None,
     )
 
     effects = case.decide().effects
@@ -52,7 +54,7 @@ def test_a_stray_pin_in_use_is_left() -> None:
 
 def test_an_observing_operator_removes_no_stray() -> None:
     """It has no right to, and being refused would keep a deletion from ending."""
-    case = failing().but(seen__strays=(pin(),), seen__acts=False, contract__deleting=True)
+    case = failing().but(seen__flux__strays=(pin(),), seen__operator__acts=False, contract__deleting=True)
 
     effects = [e for e in case.decide().effects if not isinstance(e, EmitEvent)]
 
@@ -61,7 +63,7 @@ def test_an_observing_operator_removes_no_stray() -> None:
 
 def test_a_deletion_without_a_rollback_cleans_up_first() -> None:
     """Strays go before the contract does, because afterwards nobody knows whose they are."""
-    case = failing().but(seen__strays=(pin(),), contract__deleting=True)
+    case = failing().but(seen__flux__strays=(pin(),), contract__deleting=True)
 
     effects = [e for e in case.decide().effects if not isinstance(e, EmitEvent)]
 
@@ -82,8 +84,10 @@ def test_a_finalizer_that_nothing_needs_is_taken_off() -> None:
 def _wiped() -> Any:
     held = standing("A", 97, source=PIN, hold={"reconciliation.dev/rolled-back-from": sha("B")}, parent="a/b")
     strays = (pin(original="shop"),)
-    case = failing().but(seen__kustomization=held, seen__strays=strays, memory__delivery=None, memory__good=None)
-    return case.but(seen__source=None)
+    case = failing().but(
+        seen__flux__kustomization=held, seen__flux__strays=strays, memory__delivery=None, memory__good=None
+    )
+    return case.but(seen__flux__source=None)
 
 
 def test_a_rollback_is_found_again_after_the_status_was_lost() -> None:
@@ -115,7 +119,9 @@ ANN = Signature("ann", "wrong prices")
 def _asking(**changes: Any) -> Any:
     ask = Requests(rollback_from=sha("B")[:8], rollback_to=sha("A")[:8], signatures={"rollback": ANN})
     before = Past(revision("A"), sha("A"), Result.HEALTHY, at(-300), footing=footing_of(good()))
-    case = failing().but(seen__kustomization=standing("B", 50), memory__history=(before,), contract__requests=ask)
+    case = failing().but(
+        seen__flux__kustomization=standing("B", 50), memory__history=(before,), contract__requests=ask
+    )
     return case.but(**(changes if "memory__delivery" in changes else {"delivery__failures": None} | changes))
 
 
@@ -139,7 +145,7 @@ def test_what_it_does_not_undo_is_said_of_its_own_target(older: bool, spec: str)
     case = _asking(
         memory__good=good("Z" if older else "A", spec="old"),
         memory__delivery=fails.memory.delivery,
-        seen__kustomization=fails.seen.kustomization,
+        seen__flux__kustomization=fails.seen.flux.kustomization,
         kustomization__spec="new",
         kustomization__failures=(),
         delivery__failures__reason="ReconciliationFailed",
@@ -181,15 +187,15 @@ REFUSED_REQUESTS: dict[str, dict[str, Any]] = {
     "the last good one came from another path": {"kustomization__path": "./elsewhere"},
     "it was done before": {"memory__bad": (sha("B"),)},
     "the Kustomization is suspended": {"kustomization__suspended": True},
-    "the operator only observes": {"seen__acts": False},
+    "the operator only observes": {"seen__operator__acts": False},
     "rollbacks are disabled": {"contract__rollback__mode": RollbackMode.DISABLED},
-    "another contract acts": {"seen__rival": "shop-b"},
+    "another contract acts": {"seen__operator__rival": "shop-b"},
     "the source is no GitRepository": {"source__kind": OCI_REPOSITORY},
     "the same person released it": {
         "contract__requests": Requests(rollback_from=sha("B"), rollback_to=sha("A"), release=sha("B"))
     },
-    "there is no Kustomization": {"seen__kustomization": None},
-    "nothing is delivered": {"memory__delivery": None, "seen__source": source("B", artifact=None)},
+    "there is no Kustomization": {"seen__flux__kustomization": None},
+    "nothing is delivered": {"memory__delivery": None, "seen__flux__source": source("B", artifact=None)},
 }
 
 

@@ -59,23 +59,25 @@ def test_the_phases_fit_in_one_order_only() -> None:
 
 HEALTHY = delivery("A", failures=None, stages=replace(delivery("A").stages, healthy=moment(50)))
 DRIFTED = Drift(sha("A"), 3, 1, (Finding("ConfigMap/apps/shop", Kind.CHANGED),))
-MOVED = Case(memory=Memory(delivery=HEALTHY)).but(seen__kustomization=standing("A", 50), seen__source=source("B", 99))
+MOVED = Case(memory=Memory(delivery=HEALTHY)).but(
+    seen__flux__kustomization=standing("A", 50), seen__flux__source=source("B", 99)
+)
 WAY_BACK = Judgement(PromiseName.ROLLBACK, Verdict.KEPT, CONTRACT.rollback.within, "WithinBudget")
 BAD = delivery("A", failures=None)
 ORDERED: dict[tuple[str, str], Case] = {
     ("take up", "forget"): failing().but(contract__requests=Requests(hold="audit", forget=sha("Z"))),
-    ("compare", "follow"): MOVED.but(seen__drift=DRIFTED),
+    ("compare", "follow"): MOVED.but(seen__manifests__drift=DRIFTED),
     ("follow", "forget"): MOVED.but(
         memory=Memory(delivery=BAD, judgements=(WAY_BACK,), bad=(sha("A"),)),
         contract__requests=Requests(forget=sha("A")),
     ),
     ("follow", "prove"): MOVED,
-    ("follow", "count departures"): MOVED.but(seen__departures=Departures(delivery=at(0), spared=2)),
+    ("follow", "count departures"): MOVED.but(seen__live__departures=Departures(delivery=at(0), spared=2)),
     ("follow", "name refused"): MOVED.but(
         memory__refusals=Refusals(sha("A"), 9, 1, (Refusal("ConfigMap/apps/shop", "", "no"),))
     ),
     ("forget", "prove"): MOVED.but(
-        seen__source=source("A", 0), memory__bad=(sha("A"),), contract__requests=Requests(forget=sha("A"))
+        seen__flux__source=source("A", 0), memory__bad=(sha("A"),), contract__requests=Requests(forget=sha("A"))
     ),
 }
 """Of two that do not commute, in their order, a case in which it shows."""
@@ -148,17 +150,17 @@ def test_a_revision_that_is_forgotten_as_the_next_comes_was_rolled_back() -> Non
 )
 def test_whether_a_pass_looks(suspended: bool, fresh: bool, looks: Attention) -> None:
     """A person's wish comes first."""
-    case = failing().but(contract__suspended=suspended, seen__fresh=fresh)
+    case = failing().but(contract__suspended=suspended, seen__operator__fresh=fresh)
 
     assert attention(case.contract, case.seen) is looks
 
 
 def test_a_suspension_ends_once_the_cluster_is_seen() -> None:
     """What came meanwhile would else be judged as if the contract had been awake."""
-    resumed = MOVED.but(memory__suspended=True, seen__fresh=False)
+    resumed = MOVED.but(memory__suspended=True, seen__operator__fresh=False)
 
     blind = resumed.decide().memory
-    seen = resumed.but(memory=blind, seen__fresh=True, now=at(101)).decide().memory
+    seen = resumed.but(memory=blind, seen__operator__fresh=True, now=at(101)).decide().memory
 
     assert blind.suspended
     assert not seen.suspended
@@ -170,9 +172,9 @@ def test_a_suspended_contract_asks_flux_for_nothing() -> None:
     """A correction that was written down before is not made."""
     drift = replace(DRIFTED, correction=None)
     case = Case(memory=Memory(delivery=HEALTHY)).but(
-        seen__kustomization=standing("A", 50),
-        seen__source=source("A", 0),
-        seen__drift=drift,
+        seen__flux__kustomization=standing("A", 50),
+        seen__flux__source=source("A", 0),
+        seen__manifests__drift=drift,
         contract__promises=replace(CONTRACT.promises, drift_mode=DriftMode.CORRECT),
     )
     written = case.decide().memory

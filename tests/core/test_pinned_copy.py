@@ -35,7 +35,7 @@ def served(digest: str, commit: str = "A") -> Since[Artifact]:
 def exactly(state: RollbackState) -> Case:
     """A rollback whose copy is in everything as it was decided."""
     there = pin(content="same", generation=1, artifact=served(GOOD))
-    case = rolling_back(state, seen__pin=there, source__content="same", rollback__copy=DECIDED)
+    case = rolling_back(state, seen__flux__pin=there, source__content="same", rollback__copy=DECIDED)
     return case.but(rollback__copy=Copy("same")) if state is INTENDED else case
 
 
@@ -50,7 +50,7 @@ BEFORE: dict[str, dict[str, Any]] = {
     "it is pinned to another commit": {"pin__ref": {"commit": sha("C")}},
     "it is pinned to nothing": {"pin__ref": {"branch": "main"}},
     "it has a tag beside the commit": {"pin__ref": {"commit": sha("A"), "tag": "v1"}},
-    "another object has its name": {"seen__pin": None, "seen__claimed": True},
+    "another object has its name": {"seen__flux__pin": None, "seen__flux__claimed": True},
 }
 """How what bears the copy's name can differ when it was just made."""
 SINCE: dict[str, dict[str, Any]] = {
@@ -62,7 +62,7 @@ IN_FORCE: dict[str, dict[str, Any]] = SINCE | {
     "its spec was changed": {"pin__content": "with an include"},
     "its ref was changed": {"pin__ref": {"commit": sha("C")}},
     "it serves another commit": {"pin__artifact": served(GOOD, "C")},
-    "it is gone and another object has its name": {"seen__pin": None, "seen__claimed": True},
+    "it is gone and another object has its name": {"seen__flux__pin": None, "seen__flux__claimed": True},
     "Flux has tried another revision": {"kustomization__attempted": Since(sha("C"), at(98), exact=True)},
     "Flux has applied another revision": {"kustomization__applied": Since(sha("C"), at(98), exact=True)},
     "the Kustomization's own spec was changed": {"rollback__spec": "then", "kustomization__spec": "now"},
@@ -148,7 +148,7 @@ def test_a_copy_that_was_put_right_ends_its_incident() -> None:
 @pytest.mark.parametrize("state", [SWITCHING, ACTIVE])
 def test_a_copy_that_was_lost_is_made_anew_and_looked_at_anew(state: RollbackState) -> None:
     """Before the switch under another name; afterwards under the one that the Kustomization has."""
-    lost = exactly(state).but(seen__pin=None, seen__token="f" * 16)
+    lost = exactly(state).but(seen__flux__pin=None, seen__operator__token="f" * 16)
 
     undo = lost.decide().memory.rollback
 
@@ -189,10 +189,12 @@ def test_a_rollback_of_an_earlier_version_is_noted_as_it_is_found() -> None:
 
 def test_a_person_who_removes_what_was_not_ours_lets_the_rollback_go_on() -> None:
     """Under another name."""
-    claimed = exactly(INTENDED).but(seen__pin=None, seen__claimed=True)
+    claimed = exactly(INTENDED).but(seen__flux__pin=None, seen__flux__claimed=True)
     failed = claimed.decide().memory
 
-    undo = claimed.but(memory=failed, seen__claimed=False, seen__token="f" * 16).decide().memory.rollback
+    undo = (
+        claimed.but(memory=failed, seen__flux__claimed=False, seen__operator__token="f" * 16).decide().memory.rollback
+    )
 
     assert undo is not None
     assert undo.state is INTENDED
@@ -216,11 +218,11 @@ def test_what_was_noted_of_it_is_read_back_whole() -> None:
 
 def test_the_name_is_drawn_once_and_kept() -> None:
     """Each intent has a name that no other has; the passes after it do not draw again."""
-    first = failing().but(seen__token="a" * 16)
+    first = failing().but(seen__operator__token="a" * 16)
     decided = first.decide().memory
-    other = failing().but(seen__token="b" * 16).decide().memory
+    other = failing().but(seen__operator__token="b" * 16).decide().memory
 
-    again = first.but(memory=decided, seen__token="c" * 16).decide()
+    again = first.but(memory=decided, seen__operator__token="c" * 16).decide()
 
     assert decided.rollback is not None
     assert other.rollback is not None

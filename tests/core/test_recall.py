@@ -22,7 +22,7 @@ from tests.support.stories_replay import KEY
 CASES: dict[str, Case] = {
     "nothing is known": Case(),
     "a failing delivery": failing(),
-    "a delivery that stands": failing().but(seen__kustomization=standing("B", 20), delivery__failures=None),
+    "a delivery that stands": failing().but(seen__flux__kustomization=standing("B", 20), delivery__failures=None),
     **{f"a rollback is {state}": rolling_back(state) for state in RollbackState},
     "annotations are to be restored": rolling_back(RollbackState.ACTIVE, rollback__kept_annotations={HOLD: "Merge"}),
     "an absent annotation is to be restored": rolling_back(
@@ -38,7 +38,7 @@ def through_the_status(decision: Decision, case: Case) -> Told:
 
 def written(decision: Decision, case: Case) -> dict[str, Any]:
     """Write what a pass decided."""
-    return render_status(decision.memory, case.seen.kustomization, decision.conditions)
+    return render_status(decision.memory, case.seen.flux.kustomization, decision.conditions)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -63,7 +63,7 @@ def test_what_was_written_is_read_back(name: str) -> None:
 
     again = through_the_status(decision, case)
 
-    assert status_of(again, case.seen.kustomization) == written(decision, case)
+    assert status_of(again, case.seen.flux.kustomization) == written(decision, case)
 
 
 @given(TALES)

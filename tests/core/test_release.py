@@ -18,8 +18,8 @@ from tests.support.builders_core import HOLD, MARK, OWN, PIN, Case, pin, rolling
 
 LATE: dict[str, Any] = {
     "contract__deleting": True,
-    "seen__failed_for": TIMING.deletion_patience,
-    "seen__refused": "forbidden",
+    "seen__operator__failed_for": TIMING.deletion_patience,
+    "seen__operator__refused": "forbidden",
 }
 
 
@@ -49,7 +49,7 @@ def test_a_contract_goes_although_its_rollback_cannot_be_taken_back(state: Rollb
     assert acts(case)[-1] == AllowDeletion()
     left = any(isinstance(act, TellLeft) for act in acts(case))
     assert (decision.conditions["RolledBack"].reason == reasons.LEFT_BEHIND) == left
-    assert left == (case.seen.pin is not None)
+    assert left == (case.seen.flux.pin is not None)
 
 
 def test_what_is_left_is_told_with_the_commands_that_remove_it() -> None:
@@ -85,14 +85,16 @@ def test_only_what_is_left_is_told() -> None:
 
 def test_nothing_left_is_nothing_told() -> None:
     """A contract without anything to give back just goes."""
-    case = leaving(kustomization__source=OWN, kustomization__hold={}, seen__pin=None)
+    case = leaving(kustomization__source=OWN, kustomization__hold={}, seen__flux__pin=None)
 
     assert acts(case) == [AllowDeletion()]
 
 
 def test_a_stray_copy_that_cannot_be_removed_is_told() -> None:
     """Without a rollback in force a copy can be left over as well."""
-    case = leaving(memory__rollback=None, seen__pin=None, seen__strays=(pin(),), kustomization__source=OWN)
+    case = leaving(
+        memory__rollback=None, seen__flux__pin=None, seen__flux__strays=(pin(),), kustomization__source=OWN
+    )
 
     assert PIN.name in told(case)
 
@@ -100,10 +102,12 @@ def test_a_stray_copy_that_cannot_be_removed_is_told() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"seen__failed_for": TIMING.deletion_patience / 2}, id="it has failed for a short time"),
-        pytest.param({"seen__failed_for": timedelta(0)}, id="it has not failed, or not just now"),
+        pytest.param(
+            {"seen__operator__failed_for": TIMING.deletion_patience / 2}, id="it has failed for a short time"
+        ),
+        pytest.param({"seen__operator__failed_for": timedelta(0)}, id="it has not failed, or not just now"),
         pytest.param({"contract__deleting": False}, id="nobody waits for the end"),
-        pytest.param({"seen__fresh": False}, id="nothing is seen"),
+        pytest.param({"seen__operator__fresh": False}, id="nothing is seen"),
     ],
 )
 def test_it_is_not_given_up_lightly(changes: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciliation_contract.core.evaluation import evaluate
-from reconciliation_contract.core.facts.observation import Artifact, Git, Observation, Since, Source
+from reconciliation_contract.core.facts.observation import Artifact, FluxFacts, Git, Observation, Since, Source
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.memory.timeline import Delivery
 from reconciliation_contract.core.spec.contract import Contract
@@ -24,7 +24,7 @@ def test_what_flux_has_not_detected_is_not_given_up_before_git_is_looked_at(look
     artifact = Since(Artifact(f"main@sha1:{OLD}", OLD, NOW - timedelta(hours=1)), NOW, exact=False)
     source = Source("apps", "shop", "s", "1", "http://git/shop", artifact=artifact)
 
-    decision = evaluate(contract, memory, Observation(source=source, git=Git(looked=looked)), NOW)
+    decision = evaluate(contract, memory, Observation(git=Git(looked=looked), flux=FluxFacts(source=source)), NOW)
 
     assert decision.memory.delivery
     assert decision.memory.delivery.hash == followed

@@ -88,7 +88,7 @@ def test_nothing_is_done_while_suspended(state: RollbackState) -> None:
 @pytest.mark.parametrize("state", RollbackState)
 def test_nothing_is_done_on_stale_facts(state: RollbackState) -> None:
     """Without living watches no state moves, not even towards a deletion."""
-    case = rolling_back(state, seen__fresh=False, contract__deleting=True)
+    case = rolling_back(state, seen__operator__fresh=False, contract__deleting=True)
 
     decision = case.decide()
 
@@ -99,7 +99,7 @@ def test_nothing_is_done_on_stale_facts(state: RollbackState) -> None:
 @pytest.mark.parametrize("state", RollbackState)
 def test_an_observing_operator_does_nothing_but_let_go(state: RollbackState) -> None:
     """Without the rights to act nothing can be given back; the deletion does not wait for it."""
-    case = rolling_back(state, seen__acts=False)
+    case = rolling_back(state, seen__operator__acts=False)
 
     leaving = case.but(contract__deleting=True)
 
@@ -110,7 +110,7 @@ def test_an_observing_operator_does_nothing_but_let_go(state: RollbackState) -> 
 @pytest.mark.parametrize("state", [INTENDED, SWITCHING, ACTIVE, RELEASING])
 def test_a_refusal_is_told(state: RollbackState) -> None:
     """While the API server refuses an act the condition says so, and does not claim that nothing is rolled back."""
-    case = rolling_back(state, seen__refused="cannot change Kustomization: forbidden")
+    case = rolling_back(state, seen__operator__refused="cannot change Kustomization: forbidden")
 
     told = case.decide().conditions["RolledBack"]
 
@@ -129,7 +129,7 @@ def test_an_act_never_comes_with_the_entry_into_its_state() -> None:
 
 def test_the_revision_is_remembered_as_bad_before_the_switch() -> None:
     """The state that switches is entered together with the memory that there is no second act."""
-    case = rolling_back(INTENDED, seen__pin=pin())
+    case = rolling_back(INTENDED, seen__flux__pin=pin())
 
     entered = case.decide().memory
 
@@ -138,7 +138,7 @@ def test_the_revision_is_remembered_as_bad_before_the_switch() -> None:
 
 def test_giving_up_forgets_that_the_revision_was_bad() -> None:
     """A revision that was not rolled back from may be rolled back later, when it still fails."""
-    case = rolling_back(SWITCHING, kustomization__suspended=True, seen__pin=None)
+    case = rolling_back(SWITCHING, kustomization__suspended=True, seen__flux__pin=None)
 
     memory = case.decide().memory
 
@@ -159,7 +159,7 @@ def test_the_bad_revisions_are_bounded() -> None:
     """The oldest of too many bad revisions is forgotten, never the newest."""
     many = tuple(sha(f"old-{n}") for n in range(20))
 
-    bad = rolling_back(INTENDED, seen__pin=pin(), memory__bad=many).decide().memory.bad
+    bad = rolling_back(INTENDED, seen__flux__pin=pin(), memory__bad=many).decide().memory.bad
 
     assert len(bad) == BAD_REVISIONS
     assert bad[-1] == sha("B")
@@ -169,7 +169,7 @@ def test_the_bad_revisions_are_bounded() -> None:
 def test_the_way_back_is_measured_from_the_decision() -> None:
     """The rollback's own promise counts from the intent to Ready at the good revision."""
     ready = standing("A", 97, source=PIN, hold={MARK: sha("B")})
-    case = rolling_back(SWITCHING, seen__kustomization=ready)
+    case = rolling_back(SWITCHING, seen__flux__kustomization=ready)
 
     told = case.decide().memory.judgement("Rollback")
 
@@ -183,7 +183,7 @@ def test_the_way_back_says_how_long_flux_let_it_wait(seconds: float, note: str) 
     """As when it was checking the health of the bad revision; a few seconds are not worth a word."""
     ready = standing("A", 145, source=PIN, hold={MARK: sha("B")}, attempted=since("A", seconds))
 
-    told = rolling_back(SWITCHING, seen__kustomization=ready, now=at(150)).decide().memory.judgement("Rollback")
+    told = rolling_back(SWITCHING, seen__flux__kustomization=ready, now=at(150)).decide().memory.judgement("Rollback")
 
     assert told is not None
     assert told.message.partition("of 2m")[2] == note
@@ -212,7 +212,7 @@ def test_what_was_given_up_is_not_judged() -> None:
     waiting = rolling_back(SWITCHING)
     begun = waiting.decide().memory
 
-    memory = waiting.but(memory=begun, kustomization__suspended=True, seen__pin=None).decide().memory
+    memory = waiting.but(memory=begun, kustomization__suspended=True, seen__flux__pin=None).decide().memory
 
     assert begun.judgement("Rollback") is not None
     assert memory.judgement("Rollback") is None
@@ -231,7 +231,7 @@ def test_the_promises_break_with_the_switch_and_not_before() -> None:
 
 def test_the_way_back_is_not_judged_in_the_dark() -> None:
     """A deadline that passes while nothing can be seen breaks no promise."""
-    case = rolling_back(SWITCHING, seen__fresh=False, now=at(5000))
+    case = rolling_back(SWITCHING, seen__operator__fresh=False, now=at(5000))
 
     told = case.decide().memory.judgement("Rollback")
 
@@ -268,7 +268,7 @@ def acts(case: Case) -> tuple[Effect, ...]:
 )
 def test_the_history_says_where_a_rollback_went_and_why(asked_by: str, because: str) -> None:
     """After the fix is there nothing else in the status tells of it."""
-    case = rolling_back(ACTIVE, seen__source=source("C", 99), rollback__asked_by=asked_by)
+    case = rolling_back(ACTIVE, seen__flux__source=source("C", 99), rollback__asked_by=asked_by)
 
     (past, *_) = case.decide().memory.history
 
@@ -278,7 +278,7 @@ def test_the_history_says_where_a_rollback_went_and_why(asked_by: str, because: 
 
 def test_what_was_not_rolled_back_went_nowhere() -> None:
     """A proposal that the next commit overtook leaves no trace in the history."""
-    case = rolling_back(RollbackState.PROPOSED, seen__source=source("C", 99))
+    case = rolling_back(RollbackState.PROPOSED, seen__flux__source=source("C", 99))
 
     (past, *_) = case.decide().memory.history
 

@@ -11,7 +11,7 @@ import pytest
 from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.evaluation import Decision, evaluate
-from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.facts.observation import FluxFacts, NotificationFacts, Observation
 from reconciliation_contract.core.incidents.message import identity, notice
 from reconciliation_contract.core.memory.effects import AllowDeletion, EmitEvent
 from reconciliation_contract.core.memory.memory import Incident, Memory
@@ -28,8 +28,10 @@ from tests.support.builders_core import CONTRACT, delivery, source, standing
 
 PROBLEM = "spec.promises.detection.within is 'soon'; write a duration like 90s"
 INVALID = InvalidContract("apps", "shop", CONTRACT.uid, 7, PROBLEM, kustomization="shop")
-SEEN = Observation(kustomization=standing("B"), source=source(), sinks=("one",))
-BLIND = Observation(sinks=("one",))
+SEEN = Observation(
+    flux=FluxFacts(kustomization=standing("B"), source=source()), notifications=NotificationFacts(sinks=("one",))
+)
+BLIND = Observation(notifications=NotificationFacts(sinks=("one",)))
 """What is known around a contract that makes no sense."""
 OPEN = Incident("Delivery", "Reconciliation", "HealthCheckFailed", Severity.WARNING, at(-60), "broken", count=1)
 
@@ -112,7 +114,9 @@ def test_what_a_sink_took_is_noted() -> None:
     first = evaluate(INVALID, Memory(incidents=(OPEN,)), BLIND, at(0)).memory
     told = {identity(CONTRACT.uid, each): {"one": 1} for each in first.incidents}
 
-    second = evaluate(INVALID, first, replace(BLIND, told=told), at(1)).memory
+    second = evaluate(
+        INVALID, first, replace(BLIND, notifications=replace(BLIND.notifications, told=told)), at(1)
+    ).memory
 
     assert [dict(each.told) for each in second.incidents] == [{"one": 1}] * 2
 

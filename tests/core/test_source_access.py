@@ -31,17 +31,19 @@ def seen(source: SourceRef, says: str, account: str) -> Case:
         kustomization__denied=says.startswith("denied"),
         kustomization__reached=source if says in ("ready", "failing") else None,
         good__source=source,
-        seen__account=account,
+        seen__operator__account=account,
     )
     words = Condition("False", "GitOperationFailed", SECRET)
-    there = replace(case.seen.source, namespace=source.namespace, ready=words) if case.seen.source else None
+    there = replace(case.seen.flux.source, namespace=source.namespace, ready=words) if case.seen.flux.source else None
     commits = {sha("A"): Commit(at(-400), SECRET), sha("B"): Commit(at(-5), SECRET), sha("X"): Unreadable(SECRET)}
     checks = Check(KEY, SECRET, refused=SECRET, dropped=(SECRET,))
     return case.but(
-        seen__source=there,
+        seen__flux__source=there,
         seen__git=Git(Head(sha("B"), at(0), None, at(0)), commits, SECRET),
-        seen__validation=Validation(sha("B"), at(1), 3, checks, (checks,), 1, 1, SECRET, invalid="", remark=SECRET),
-        seen__drift=Drift(
+        seen__manifests__validation=Validation(
+            sha("B"), at(1), 3, checks, (checks,), 1, 1, SECRET, invalid="", remark=SECRET
+        ),
+        seen__manifests__drift=Drift(
             sha("B"), 1, 1, (Finding("ConfigMap/apps/applied", Kind.CHANGED, (Field(SECRET, SECRET, SECRET),)),)
         ),
     )
@@ -68,15 +70,15 @@ def test_nothing_exceeds_what_flux_may_read_and_the_kustomization_tells(
     decision = replace(case, seen=shown).decide()
 
     allowed = may(source, crosses, says)
-    assert (shown.source is not None) is allowed
-    assert bool(shown.denied) is not allowed
+    assert (shown.flux.source is not None) is allowed
+    assert bool(shown.flux.denied) is not allowed
     assert (SECRET in repr(decision)) is (allowed and source == OWN)
     acts = [each for each in decision.effects if isinstance(each, EnsurePin | SwitchSource)]
     begun = decision.memory.rollback is not None
     assert acts == []  # the intent is written first
     assert begun is (allowed and (source == OWN or bool(account)))
     if not allowed:
-        assert (shown.git, shown.validation, shown.drift) == (Git(), None, None)
+        assert (shown.git, shown.manifests.validation, shown.manifests.drift) == (Git(), None, None)
         assert decision.conditions["Ready"].reason == reasons.SOURCE_DENIED
         assert sha("B")[:7] not in decision.conditions["Ready"].message
 
@@ -98,7 +100,10 @@ def test_that_a_source_exists_is_not_told() -> None:
     """Denied is denied, whether there is anything or not."""
     case = seen(FOREIGN, "denied", "")
 
-    there, absent = (withheld(replace(case.seen, source=found), False) for found in (case.seen.source, None))
+    there, absent = (
+        withheld(replace(case.seen, flux=replace(case.seen.flux, source=found)), False)
+        for found in (case.seen.flux.source, None)
+    )
 
     assert there == absent
 
@@ -109,7 +114,12 @@ def test_what_is_known_of_the_own_problems_is_told() -> None:
     problem = Validation(sha("B"), at(1), problem="grant it", ours=True)
     theirs = Validation(sha("B"), at(1), problem=SECRET)
 
-    told = [withheld(replace(case.seen, validation=found), True).validation for found in (problem, theirs)]
+    told = [
+        withheld(
+            replace(case.seen, manifests=replace(case.seen.manifests, validation=found)), True
+        ).manifests.validation
+        for found in (problem, theirs)
+    ]
 
     own, other = told
     assert own is not None

@@ -55,14 +55,14 @@ def world(case: Case) -> Store:
     store = Store()
     store.fresh = True
     key = (NAMESPACE, NAME)
-    if case.seen.kustomization:
-        store.kustomizations[key] = case.seen.kustomization
+    if case.seen.flux.kustomization:
+        store.kustomizations[key] = case.seen.flux.kustomization
     victims = (source("X", namespace="victim"), pin("X", namespace="victim", name="orphan", contract_uid="gone"))
-    own = [each for each in (case.seen.source, case.seen.pin) if each]
+    own = [each for each in (case.seen.flux.source, case.seen.flux.pin) if each]
     for record in (*own, *victims):
         store.sources[record.kind.name][record.namespace, record.name] = record
-    if case.seen.pin:
-        store._pins[case.contract.uid].add(case.seen.pin.reference)
+    if case.seen.flux.pin:
+        store._pins[case.contract.uid].add(case.seen.flux.pin.reference)
     return store
 
 
@@ -88,7 +88,7 @@ def put(status: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, 
 def status_of(case: Case) -> dict[str, Any]:
     """A status as this case has it, with objects that have left."""
     memory = replace(case.memory, departures=Departures("d", None, 1, pending=(ELSEWHERE,), overdue=(ELSEWHERE,)))
-    found: dict[str, Any] = json.loads(json.dumps(render_status(memory, case.seen.kustomization)))
+    found: dict[str, Any] = json.loads(json.dumps(render_status(memory, case.seen.flux.kustomization)))
     return found
 
 
@@ -97,9 +97,9 @@ def assert_harmless(case: Case, status: Any) -> Memory:
     store = world(case)
     memory: Memory = parse_memory(status)
     for seconds in (100, 130):
-        memory = within_bounds(case.contract, memory, case.seen.kustomization)
+        memory = within_bounds(case.contract, memory, case.seen.flux.kustomization)
         seen = store.observe(case.contract, memory, acts=True, refused="")
-        followed = [each for each in (seen.source, seen.pin, *seen.strays) if each]
+        followed = [each for each in (seen.flux.source, seen.flux.pin, *seen.flux.strays) if each]
         assert {each.namespace for each in followed} <= {NAMESPACE}
         assert {each.entry.key.namespace for each in memory.departures.pending} <= {NAMESPACE}
         assert {each.entry.key.namespace for each in memory.departures.overdue} <= {NAMESPACE}
@@ -163,7 +163,7 @@ def test_what_was_forged_can_be_written_again() -> None:
         for stamp in ("9999-12-31T23:59:59Z", "8999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
             memory = assert_harmless(case, put(status_of(case), path, stamp))
 
-            assert isinstance(render_status(memory, case.seen.kustomization), dict)
+            assert isinstance(render_status(memory, case.seen.flux.kustomization), dict)
 
 
 @pytest.mark.parametrize("state", RollbackState)
@@ -175,7 +175,7 @@ def test_references_forged_together_lead_nowhere(state: RollbackState, namespace
     status = status_of(case)
     status["rollback"] |= {"sourceRef": {**there, "name": NAME}, "pinRef": {**there, "name": "orphan"}}
 
-    assert within_bounds(case.contract, parse_memory(status), case.seen.kustomization).rollback is None
+    assert within_bounds(case.contract, parse_memory(status), case.seen.flux.kustomization).rollback is None
     assert_harmless(case, status)
 
 
@@ -192,7 +192,7 @@ def test_what_was_ours_is_believed(state: RollbackState) -> None:
             kustomization__source=other,
         ),
     ):
-        assert within_bounds(case.contract, case.memory, case.seen.kustomization) == case.memory
+        assert within_bounds(case.contract, case.memory, case.seen.flux.kustomization) == case.memory
 
 
 def test_an_object_that_another_holds_is_not_held_by_us() -> None:

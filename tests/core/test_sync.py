@@ -13,7 +13,7 @@ from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.core.facts.comparison import Drift, Finding, Kind, changed, found_in
 from reconciliation_contract.core.facts.correction import Correction
 from reconciliation_contract.core.facts.field_owners import Author
-from reconciliation_contract.core.facts.observation import Observation
+from reconciliation_contract.core.facts.observation import FluxFacts, ManifestFacts, Observation
 from reconciliation_contract.core.memory.budget import PromiseName, Verdict
 from reconciliation_contract.core.memory.effects import RequestReconcile
 from reconciliation_contract.core.memory.memory import Memory
@@ -37,7 +37,9 @@ CORRECT = replace(CONTRACT, promises=Promises(drift_mode=DriftMode.CORRECT))
 def stands(drift: Drift | None, contract: Any = CONTRACT, **changes: Any) -> Case:
     """A stands Ready, and was compared."""
     memory = Memory(delivery=delivery("A", failures=None))
-    seen = Observation(kustomization=standing("A"), source=source("A"), drift=drift)
+    seen = Observation(
+        flux=FluxFacts(kustomization=standing("A"), source=source("A")), manifests=ManifestFacts(drift=drift)
+    )
     return Case(contract, memory, seen).but(**changes)
 
 
@@ -160,27 +162,29 @@ def test_flux_is_asked_once_the_intent_is_written() -> None:
     """First the status, then the request, which names the version that it was decided on."""
     first = stands(DRIFTED, CORRECT)
     decision = first.decide()
-    written = parse_memory(render_status(decision.memory, first.seen.kustomization, decision.conditions))
+    written = parse_memory(render_status(decision.memory, first.seen.flux.kustomization, decision.conditions))
 
     assert not decision.settled
     assert requests(first) == []
     assert requests(stands(DRIFTED, CORRECT, memory=written)) == [
         RequestReconcile(
-            first.seen.kustomization.uid if first.seen.kustomization else "", "7", "2026-03-01T12:01:40.000Z"
+            first.seen.flux.kustomization.uid if first.seen.flux.kustomization else "",
+            "7",
+            "2026-03-01T12:01:40.000Z",
         )
     ]
 
 
 def test_one_of_several_contracts_has_drift_corrected() -> None:
     """The others write no intent down, and say who does, and how to change that."""
-    decision = stands(DRIFTED, CORRECT, seen__corrector="shop-b").decide()
+    decision = stands(DRIFTED, CORRECT, seen__operator__corrector="shop-b").decide()
 
     assert decision.memory.drift is not None
     assert decision.memory.drift.correction is None
     feasible = decision.conditions["Feasible"]
     assert feasible.reason == reasons.ANOTHER_CONTRACT
     assert "contract shop-b has drift corrected already; set spec.promises.drift.mode: Detect" in feasible.message
-    assert "shop-b" not in stands(DRIFTED, seen__corrector="shop-b").decide().conditions["Feasible"].message
+    assert "shop-b" not in stands(DRIFTED, seen__operator__corrector="shop-b").decide().conditions["Feasible"].message
 
 
 def asked(**changes: Any) -> Case:
@@ -197,11 +201,11 @@ def asked(**changes: Any) -> Case:
         {"kustomization__suspended": True},
         {"kustomization__deleting": True},
         {"kustomization__delivered": None},
-        {"seen__acts": False},
-        {"seen__fresh": False},
-        {"seen__corrector": "shop-b"},
+        {"seen__operator__acts": False},
+        {"seen__operator__fresh": False},
+        {"seen__operator__corrector": "shop-b"},
         {"now": at(100) + timedelta(minutes=6)},
-        {"seen__drift": Drift(sha("A"), 4)},
+        {"seen__manifests__drift": Drift(sha("A"), 4)},
     ],
 )
 def test_flux_is_not_asked_when_the_world_has_moved_on(changes: dict[str, Any]) -> None:

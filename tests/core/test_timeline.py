@@ -13,6 +13,7 @@ from reconciliation_contract.core.facts.observation import (
     Artifact,
     Commit,
     Failure,
+    FluxFacts,
     Git,
     Head,
     Kustomization,
@@ -34,8 +35,8 @@ def head(commit: str = "B", seconds: float = 0, absent: float | None = None, loo
     return Head(sha(commit), at(seconds), None if absent is None else at(absent), at(last))
 
 
-def seen(**changes: Any) -> Observation:
-    return Observation(**changes)
+def seen(git: Git | None = None, **flux: Any) -> Observation:
+    return Observation(flux=FluxFacts(**flux), git=git or Git())
 
 
 def git(commit: Commit | Unreadable | None = None, look: Head | None = None) -> Git:

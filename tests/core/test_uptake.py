@@ -38,7 +38,7 @@ def asking(**written: str) -> Requests:
 
 def again(case: Case, decision: Decision, **changes: Any) -> Case:
     """The same world in the next pass, with the memory as the status has it."""
-    memory = parse_memory(render_status(decision.memory, case.seen.kustomization, decision.conditions))
+    memory = parse_memory(render_status(decision.memory, case.seen.flux.kustomization, decision.conditions))
     return replace(case, memory=memory).but(**changes)
 
 
@@ -212,6 +212,6 @@ def test_of_each_kind_the_last_is_kept() -> None:
 @pytest.mark.parametrize(("fresh", "answer"), [(True, "now"), (False, "")])
 def test_whoever_sees_nothing_answers_no_request_to_look(fresh: bool, answer: str) -> None:
     """Who waits for the answer reads the status that came with it."""
-    case = failing().but(contract__requested_at="now", seen__fresh=fresh)
+    case = failing().but(contract__requested_at="now", seen__operator__fresh=fresh)
 
     assert case.decide().memory.handled_request == answer

@@ -41,7 +41,9 @@ def validated(*checks: Check) -> Validation:
 
 
 def judged(found: Validation | None, **changes: Any) -> Judgement | None:
-    case = Case(memory=Memory(delivery=delivery("B", failures=None))).but(seen__validation=found, **changes)
+    case = Case(memory=Memory(delivery=delivery("B", failures=None))).but(
+        seen__manifests__validation=found, **changes
+    )
     return case.decide().memory.judgement(PromiseName.VALIDATION)
 
 
@@ -130,9 +132,9 @@ def test_what_nobody_looks_at_is_not_judged() -> None:
 
 def test_a_verdict_is_not_reopened() -> None:
     """A later look, after a restart for instance, changes nothing."""
-    first = Case(memory=Memory(delivery=delivery("B"))).but(seen__validation=validated(check())).decide()
+    first = Case(memory=Memory(delivery=delivery("B"))).but(seen__manifests__validation=validated(check())).decide()
 
-    second = Case(memory=first.memory).but(seen__validation=validated(check(refused="no"))).decide()
+    second = Case(memory=first.memory).but(seen__manifests__validation=validated(check(refused="no"))).decide()
 
     judgement = second.memory.judgement(PromiseName.VALIDATION)
     assert judgement is not None
@@ -155,7 +157,7 @@ def test_a_verdict_is_not_reopened() -> None:
 )
 def test_the_time_when_all_had_passed_is_a_stage(found: Validation, stamped: bool) -> None:
     """The operator is its own witness."""
-    after = failing().but(seen__validation=found).decide().memory.delivery
+    after = failing().but(seen__manifests__validation=found).decide().memory.delivery
 
     assert after is not None
     assert after.stages.validated == (Moment(at(3), Witness.OPERATOR) if stamped else None)
@@ -164,7 +166,7 @@ def test_the_time_when_all_had_passed_is_a_stage(found: Validation, stamped: boo
 def test_every_refused_manifest_is_remembered() -> None:
     """By name as far as there is room, with all counted; also when nobody looks any more, as after a restart."""
     found = validated(check(), *(check(f"w{n}", refused=f"no {n}") for n in range(NAMED + 2)))
-    first = failing().but(seen__validation=found).decide().memory
+    first = failing().but(seen__manifests__validation=found).decide().memory
 
     refused = Case(memory=first).decide().memory.refusals
 
@@ -185,7 +187,7 @@ def test_the_condition_says_what_the_verdict_does() -> None:
     """Without a verdict there is no condition."""
     case = failing()
 
-    conditions = case.but(seen__validation=validated(check(refused="no"))).decide().conditions
+    conditions = case.but(seen__manifests__validation=validated(check(refused="no"))).decide().conditions
 
     assert (conditions["Validated"].status, conditions["Validated"].reason) == ("False", reasons.REFUSED)
     assert "Validated" not in case.decide().conditions

@@ -18,7 +18,7 @@ from reconciliation_contract.core.facts.correction import Correction
 from reconciliation_contract.core.facts.dry_run import Validation
 from reconciliation_contract.core.facts.inventory import Inventory
 from reconciliation_contract.core.facts.metadata_scan import Census
-from reconciliation_contract.core.facts.observation import Observation, Since
+from reconciliation_contract.core.facts.observation import FluxFacts, Observation, Since
 from reconciliation_contract.core.memory.budget import Judgement, PromiseName, Verdict
 from reconciliation_contract.core.memory.memory import Memory
 from reconciliation_contract.core.promises.drift import mark
@@ -34,8 +34,8 @@ pytestmark = pytest.mark.looptime
 
 KEY = (CONTRACT.namespace, CONTRACT.name)
 QUICK = replace(CONTRACT, promises=Promises(drift_interval=timedelta(minutes=5)))
-STANDS = Observation(kustomization=standing("A"), source=source("A"))
-DETECTED = Observation(kustomization=standing("A", delivered=None), source=source("B"))
+STANDS = Observation(flux=FluxFacts(kustomization=standing("A"), source=source("A")))
+DETECTED = Observation(flux=FluxFacts(kustomization=standing("A", delivered=None), source=source("B")))
 ADOPTED = Memory(delivery=delivery("A", adopted=True))
 NEW = Memory(delivery=delivery("B"))
 MADE = Since(Inventory.of([("apps_a__ConfigMap", "v1")]), at(1), exact=True)
@@ -124,9 +124,9 @@ async def test_a_revision_is_validated_once() -> None:
         (Memory(), DETECTED),
         (Memory(delivery=delivery("B", adopted=True)), DETECTED),
         (Memory(delivery=delivery("C")), DETECTED),
-        (NEW, replace(DETECTED, source=None)),
-        (NEW, replace(DETECTED, fresh=False)),
-        (NEW, replace(DETECTED, kustomization=None)),
+        (NEW, replace(DETECTED, flux=replace(DETECTED.flux, source=None))),
+        (NEW, replace(DETECTED, operator=replace(DETECTED.operator, fresh=False))),
+        (NEW, replace(DETECTED, flux=replace(DETECTED.flux, kustomization=None))),
         (
             replace(
                 NEW,
@@ -169,7 +169,11 @@ async def test_a_revision_that_is_overtaken_is_left() -> None:
     async with inspecting(Validation(sha("C"), at(3))) as desk:
         desk.inspection.attend(KEY, CONTRACT, NEW, DETECTED)
         await passing(0.5)
-        await desk.attend(CONTRACT, Memory(delivery=delivery("C")), replace(DETECTED, source=source("C")))
+        await desk.attend(
+            CONTRACT,
+            Memory(delivery=delivery("C")),
+            replace(DETECTED, flux=replace(DETECTED.flux, source=source("C"))),
+        )
 
         assert desk.script.asked == [f"validate {sha('B')}", f"validate {sha('C')}"]
         assert desk.told == [{KEY}]
@@ -198,11 +202,11 @@ async def test_drift_is_looked_at_again_sooner() -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        replace(STANDS, kustomization=standing("A", 50)),
-        replace(STANDS, kustomization=standing("B")),
-        replace(STANDS, kustomization=standing("A", generation=2)),
-        replace(STANDS, kustomization=standing("A", uid="another")),
-        replace(STANDS, kustomization=standing("A", inventory=MADE)),
+        replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", 50))),
+        replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("B"))),
+        replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", generation=2))),
+        replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", uid="another"))),
+        replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", inventory=MADE))),
     ],
 )
 async def test_another_occasion_is_compared_at_once(seen: Observation) -> None:
@@ -227,7 +231,7 @@ async def test_a_correction_that_flux_took_up_is_looked_at() -> None:
     """Not when it is asked for, but when it is done."""
     asked = Correction(("0123",), at(50))
     memory = replace(ADOPTED, drift=replace(DRIFTED, correction=asked))
-    done = replace(STANDS, kustomization=standing("A", handled_request=mark(asked)))
+    done = replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", handled_request=mark(asked))))
     async with inspecting(IN_SYNC) as desk:
         await desk.attend(QUICK, ADOPTED, STANDS)
         await desk.attend(QUICK, memory, STANDS)
@@ -244,9 +248,9 @@ async def test_a_correction_that_flux_took_up_is_looked_at() -> None:
         (replace(QUICK, promises=Promises(drift_mode=DriftMode.IGNORE)), STANDS),
         (replace(QUICK, suspended=True), STANDS),
         (replace(QUICK, deleting=True), STANDS),
-        (QUICK, replace(STANDS, kustomization=standing("A", suspended=True))),
-        (QUICK, replace(STANDS, kustomization=standing("A", delivered=None))),
-        (QUICK, replace(STANDS, kustomization=standing("A", deleting=True))),
+        (QUICK, replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", suspended=True)))),
+        (QUICK, replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", delivered=None)))),
+        (QUICK, replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", deleting=True)))),
     ],
 )
 async def test_what_is_not_to_be_compared_is_not(contract: Contract, seen: Observation) -> None:
@@ -275,7 +279,9 @@ async def test_a_comparison_that_flux_overtakes_is_not_told() -> None:
     async with inspecting(IN_SYNC) as desk:
         desk.inspection.attend(KEY, QUICK, ADOPTED, STANDS)
         await passing(0.5)
-        await desk.attend(QUICK, ADOPTED, replace(STANDS, kustomization=standing("A", delivered=None)))
+        await desk.attend(
+            QUICK, ADOPTED, replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", delivered=None)))
+        )
         assert (desk.inspection.drift(KEY), desk.told) == (None, [])
 
         await desk.attend(QUICK, ADOPTED, STANDS)
@@ -288,7 +294,11 @@ async def test_a_comparison_that_flux_overtakes_is_not_told() -> None:
     ("answer", "seen", "told"),
     [
         (Unavailable("read", "it", "no route"), STANDS, "cannot read it: no route"),
-        (IN_SYNC, replace(STANDS, kustomization=standing("A", delivered=None)), "Flux is at work, or fails at it"),
+        (
+            IN_SYNC,
+            replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", delivered=None))),
+            "Flux is at work, or fails at it",
+        ),
     ],
 )
 async def test_a_comparison_that_is_too_old_is_not_believed(answer: Any, seen: Observation, told: str) -> None:
@@ -357,9 +367,9 @@ async def test_an_outage_ends_no_census() -> None:
     [
         (replace(QUICK, promises=Promises(drift_mode=DriftMode.IGNORE)), STANDS),
         (replace(QUICK, suspended=True), STANDS),
-        (QUICK, replace(STANDS, kustomization=standing("A", suspended=True))),
-        (QUICK, replace(STANDS, kustomization=standing("A", delivered=None))),
-        (QUICK, replace(STANDS, kustomization=standing("A", requested_at="2"))),
+        (QUICK, replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", suspended=True)))),
+        (QUICK, replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", delivered=None)))),
+        (QUICK, replace(STANDS, flux=replace(STANDS.flux, kustomization=standing("A", requested_at="2")))),
     ],
 )
 async def test_no_census_of_what_is_not_to_be_compared(contract: Contract, seen: Observation) -> None:
@@ -390,13 +400,13 @@ async def test_a_contract_that_is_gone_costs_nothing() -> None:
 # When the next comparison is due -----------------------------------------------------------------------------------
 
 
-SUSPENDED = replace(STANDS, kustomization=replace(standing("A"), suspended=True))
+SUSPENDED = replace(STANDS, flux=replace(STANDS.flux, kustomization=replace(standing("A"), suspended=True)))
 WORLDS = {
     "stands": (QUICK, ADOPTED, STANDS),
     "is being delivered": (QUICK, NEW, DETECTED),
     "is gone": (QUICK, ADOPTED, Observation()),
     "is suspended": (QUICK, ADOPTED, SUSPENDED),
-    "is unseen": (QUICK, ADOPTED, replace(STANDS, fresh=False)),
+    "is unseen": (QUICK, ADOPTED, replace(STANDS, operator=replace(STANDS.operator, fresh=False))),
     "has a suspended contract": (replace(QUICK, suspended=True), ADOPTED, STANDS),
     "has a contract that is being deleted": (replace(QUICK, deleting=True), ADOPTED, STANDS),
     "is not compared": (replace(QUICK, promises=Promises(drift_mode=DriftMode.IGNORE)), ADOPTED, STANDS),

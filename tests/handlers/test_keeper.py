@@ -134,7 +134,7 @@ async def test_what_left_is_looked_for_again(count: Count) -> None:
     full = Inventory.of([("apps_web_apps_Deployment", "v1"), ("apps_web__Service", "v1")])
     less = Inventory.of([("apps_web_apps_Deployment", "v1")])
     case = failing().but(memory__delivery=delivery(failures=None, started_at=at(0)))
-    found = case.seen.kustomization
+    found = case.seen.flux.kustomization
     assert found is not None
     prunes = replace(found, prunes=True)
 

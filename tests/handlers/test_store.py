@@ -91,7 +91,7 @@ def test_the_oldest_that_may_has_drift_corrected(elder: dict[str, Any], correcto
     raw["spec"] |= elder
     store.put_contract(raw)
 
-    assert look(store).corrector == corrector
+    assert look(store).operator.corrector == corrector
 
 
 def rolled_back(pin: str) -> Memory:
@@ -143,7 +143,7 @@ def test_a_contract_made_anew_is_taken() -> None:
     assert told == {KEY}
     assert store.contracts[KEY].contract.uid == "uid-2"
     assert store.put_source(source("pin", owner="uid-1", uid="s-2"), START, live=True) == set()
-    assert look(store).strays == ()
+    assert look(store).flux.strays == ()
 
 
 OUTDATED = {
@@ -310,8 +310,8 @@ def test_during_a_rollback_the_source_is_still_the_original_one() -> None:
 
     seen = look(store, rolled_back("pin"))
 
-    assert seen.source is not None
-    assert seen.source.name == "shop"
+    assert seen.flux.source is not None
+    assert seen.flux.source.name == "shop"
     assert store.put_source(suspended(source()), START, live=True) == {KEY}
 
 
@@ -347,7 +347,7 @@ def test_what_is_dropped_is_told_once() -> None:
 
     assert [store.drop_kustomization(KEY) for _ in range(2)] == [{KEY}, set()]
     assert [store.drop_source(KEY) for _ in range(2)] == [{KEY}, set()]
-    assert look(store).source is None
+    assert look(store).flux.source is None
 
 
 # Pinned copies ----------------------------------------------------------------------------------------------------
@@ -362,9 +362,9 @@ def test_a_pinned_copy_belongs_to_the_contract_of_its_uid() -> None:
     seen = look(store, rolled_back("pin"))
 
     assert told == [{KEY}, {KEY}]
-    assert seen.pin is not None
-    assert seen.pin.name == "pin"
-    assert [stray.name for stray in seen.strays] == ["left"]
+    assert seen.flux.pin is not None
+    assert seen.flux.pin.name == "pin"
+    assert [stray.name for stray in seen.flux.strays] == ["left"]
 
 
 @pytest.mark.parametrize("owner", ["", "uid-9"], ids=["no owner any more", "another owner"])
@@ -377,7 +377,7 @@ def test_a_pinned_copy_that_changes_hands_is_not_ours_any_more(owner: str) -> No
     store.drop_source(("apps", "pin"))
 
     assert told == {KEY}
-    assert look(store).strays == ()
+    assert look(store).flux.strays == ()
 
 
 def test_a_pinned_copy_that_goes_is_told_to_its_owner() -> None:
@@ -386,4 +386,4 @@ def test_a_pinned_copy_that_goes_is_told_to_its_owner() -> None:
     store.put_source(source("pin", owner="uid-1", uid="p"), START, live=True)
 
     assert store.drop_source(("apps", "pin")) == {KEY}
-    assert look(store, rolled_back("pin")).pin is None
+    assert look(store, rolled_back("pin")).flux.pin is None

@@ -16,8 +16,10 @@ from reconciliation_contract.core.facts.observation import (
     Artifact,
     Condition,
     Failure,
+    FluxFacts,
     Kustomization,
     Observation,
+    OperatorFacts,
     Since,
     Source,
     SourceRef,
@@ -162,7 +164,7 @@ class Case:
     def _with(self, path: list[str], value: Any) -> Case:
         roots = {"contract", "memory", "now", "seen"}
         if path[0] in ("kustomization", "source", "pin"):
-            path = ["seen", *path]
+            path = ["seen", "flux", *path]
         elif path[0] in ("rollback", "delivery", "good"):
             path = ["memory", *path]
         if path[0] not in roots:
@@ -183,24 +185,30 @@ def _replaced(thing: Any, path: list[str], value: Any) -> Any:
 def failing() -> Case:
     """B has failed three times and A is known to be good: everything speaks for a rollback."""
     memory = Memory(delivery=delivery(), good=good())
-    return Case(CONTRACT, memory, Observation(kustomization=kustomization(), source=source(), token=TOKEN))
+    return Case(
+        CONTRACT,
+        memory,
+        Observation(
+            flux=FluxFacts(kustomization=kustomization(), source=source()), operator=OperatorFacts(token=TOKEN)
+        ),
+    )
 
 
 def rolling_back(state: RollbackState, **changes: Any) -> Case:
     """A rollback in a state, with the world as that state expects it."""
-    case = failing().but(memory__rollback=rollback(state), seen__pin=pin())
+    case = failing().but(memory__rollback=rollback(state), seen__flux__pin=pin())
     bad = (sha("B"),)
     held = {"kustomization__source": PIN, "kustomization__hold": {MARK: sha("B")}, "memory__bad": bad}
     match state:
         case RollbackState.INTENDED:
-            return case.but(seen__pin=None).but(**changes)
+            return case.but(seen__flux__pin=None).but(**changes)
         case RollbackState.PROPOSED:
-            return case.but(seen__pin=None, contract__rollback__mode=RollbackMode.MANUAL).but(**changes)
+            return case.but(seen__flux__pin=None, contract__rollback__mode=RollbackMode.MANUAL).but(**changes)
         case RollbackState.SWITCHING:
             return case.but(memory__bad=bad).but(**changes)
         case _:
             at_good = standing("A", 97, source=PIN, hold={MARK: sha("B")})
-            case = case.but(seen__kustomization=at_good, rollback__completed_at=at(97)).but(**held)
+            case = case.but(seen__flux__kustomization=at_good, rollback__completed_at=at(97)).but(**held)
             return case.but(**changes)
 
 

@@ -183,7 +183,7 @@ class Replay:
 
     def _pass(self, store: Store, now: datetime, refusal: str) -> tuple[bool, str]:
         record, decision, seen = self.decide(store, now, refusal)
-        status = json.loads(json.dumps(render_status(decision.memory, seen.kustomization, decision.conditions)))
+        status = json.loads(json.dumps(render_status(decision.memory, seen.flux.kustomization, decision.conditions)))
         written = status != record.status
         if written and self.stage.contract:
             meta = self.stage.contract["metadata"]
@@ -207,13 +207,19 @@ class Replay:
             )
             seen = (
                 replace(seen, git=self.stage.git(now, self._since))
-                if seen.source and seen.source.kind.commits
+                if seen.flux.source and seen.flux.source.kind.commits
                 else seen
             )
             found, around = self.stage.inspected, self.stage.around
-            seen = replace(seen, controllers=around.controllers, lacking=around.lacking)
-            seen = replace(seen, departures=self.stage.live.departures, rollout=self.stage.live.rollout)
-            seen = replace(seen, validation=found.validation, drift=found.drift)
+            seen = replace(
+                seen,
+                flux=replace(seen.flux, controllers=around.controllers),
+                operator=replace(seen.operator, lacking=around.lacking),
+            )
+            seen = replace(
+                seen, live=replace(seen.live, departures=self.stage.live.departures, rollout=self.stage.live.rollout)
+            )
+            seen = replace(seen, manifests=replace(seen.manifests, validation=found.validation, drift=found.drift))
         decision = evaluate(record.contract, memory, seen, now)
         self.passes.append((memory, decision))
         self.times.append(now)

@@ -137,7 +137,7 @@ def _ready(
 
 
 def _without_artifact(seen: Observation) -> Condition:
-    said = seen.source.ready if seen.source else Condition()
+    said = seen.flux.source.ready if seen.flux.source else Condition()
     message = (
         f"the source has no artifact yet; {said.reason}: {said.message}"
         if said.reason
@@ -199,7 +199,7 @@ def _detected(contract: Contract, memory: Memory, seen: Observation) -> Conditio
 
 def _undetectable(seen: Observation) -> str:
     """Why Flux would miss a commit that is pushed now; empty where nothing says so."""
-    source = seen.source
+    source = seen.flux.source
     if seen.git.refless:
         return seen.git.problem
     if source is None or source.suspended or source.ready.status != FALSE:
@@ -209,7 +209,7 @@ def _undetectable(seen: Observation) -> str:
 
 def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition:
     """How the cluster stands now at the newest revision, whatever was promised."""
-    missing, delivery, kustomization = obstacle(contract, seen), memory.delivery, seen.kustomization
+    missing, delivery, kustomization = obstacle(contract, seen), memory.delivery, seen.flux.kustomization
     if missing or delivery is None or kustomization is None:
         return Condition(UNKNOWN, missing.reason if missing else reasons.WAITING, missing.message if missing else "")
     if kustomization.suspended:
@@ -227,7 +227,11 @@ def _healthy(contract: Contract, memory: Memory, seen: Observation) -> Condition
     if kustomization.ready.status == FALSE and kustomization.ready.reason:
         return Condition(FALSE, reasons.FAILING, f"{kustomization.ready.reason}: {kustomization.ready.message}")
     if delivery.stages.detected is None:
-        waits = "its source is suspended" if seen.source and seen.source.suspended else "Flux has not detected it yet"
+        waits = (
+            "its source is suspended"
+            if seen.flux.source and seen.flux.source.suspended
+            else "Flux has not detected it yet"
+        )
         return Condition(UNKNOWN, reasons.PROGRESSING, f"{delivery.revision} is waiting: {waits}")
     return Condition(UNKNOWN, reasons.PROGRESSING, f"Flux is at work on {delivery.revision}")
 

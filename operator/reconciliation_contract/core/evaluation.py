@@ -107,7 +107,7 @@ class Judged(_Known):
 def observe(given: Given) -> Observed:
     """Ask once whether this pass looks, and note how all that delivery depends on stands."""
     memory = replace(given.memory, observed_generation=given.contract.generation)
-    if given.seen.complete:
+    if given.seen.git.looked:
         memory = replace(memory, dependencies=dependencies(given.seen))
     memory = replace(memory, failing_since=failing_since(memory, given.now))
     return Observed(given, attention(given.contract, given.seen), memory)
@@ -147,7 +147,7 @@ def report(judged: Judged) -> Decision:
     memory = replace(memory, transitions=conditions.transitions(told))
     settled = memory.rollback == before.rollback and drift.is_written(before, memory)
     asked = drift.requests(contract, memory, seen, now) if settled and looks is Attention.FULL else ()
-    effects = (*judged.step.effects, *announcements(before, memory, seen.kustomization), *asked)
+    effects = (*judged.step.effects, *announcements(before, memory, seen.flux.kustomization), *asked)
     return Decision(memory, told, effects, _next(judged, memory), settled)
 
 

@@ -49,7 +49,7 @@ Rule = Callable[[Setup], str]
 
 def explain(contract: Contract, seen: Observation) -> tuple[Finding, ...]:
     """Every rule that fires, obstacles first; none while there is nothing to look at."""
-    kustomization, source = seen.kustomization, seen.source
+    kustomization, source = seen.flux.kustomization, seen.flux.source
     if kustomization is None or source is None:
         return ()
     setup = Setup(contract, kustomization, source, seen)
@@ -92,7 +92,7 @@ def _retry_interval(setup: Setup) -> str:
 
 
 def _look_interval(setup: Setup) -> str:
-    pause, within = setup.seen.looks_every, setup.contract.promises.detection
+    pause, within = setup.seen.git.looks_every, setup.contract.promises.detection
     if pause is None or pause <= within or not setup.source.kind.commits:
         return ""
     return (
@@ -104,7 +104,7 @@ def _look_interval(setup: Setup) -> str:
 def _rollback_timeout(setup: Setup) -> str:
     timeout, within = effective_timeout(setup.kustomization), setup.contract.rollback.within
     idle = setup.contract.rollback.mode is RollbackMode.DISABLED or not setup.kustomization.checks_health
-    if idle or timeout <= within or setup.seen.cancels_health_checks is not False:
+    if idle or timeout <= within or setup.seen.flux.cancels_health_checks is not False:
         return ""
     return (
         f"health checks may delay a rollback by {spoken(timeout)}, over its {spoken(within)}: shorten "
@@ -179,7 +179,7 @@ def _unwatched(setup: Setup) -> str:
         ("source-controller", setup.source.kind.name, setup.source),
         ("kustomize-controller", "Kustomization", setup.kustomization),
     ):
-        selectors = setup.seen.selectors.get(controller, ())
+        selectors = setup.seen.flux.selectors.get(controller, ())
         if selectors and not any(sharding.may_watch(selector, thing.shard) for selector in selectors):
             label = f"label {sharding.KEY}={thing.shard}" if thing.shard else f"no label {sharding.KEY}"
             return (
@@ -190,7 +190,7 @@ def _unwatched(setup: Setup) -> str:
 
 
 def _observing(setup: Setup) -> str:
-    if setup.seen.acts or setup.contract.rollback.mode is RollbackMode.DISABLED:
+    if setup.seen.operator.acts or setup.contract.rollback.mode is RollbackMode.DISABLED:
         return ""
     return (
         "the operator only observes, so nothing is rolled back; give it the role to act, or set spec.rollback.mode: "
@@ -200,10 +200,11 @@ def _observing(setup: Setup) -> str:
 
 def _rivalled(setup: Setup) -> str:
     contract, seen = setup.contract, setup.seen
-    if seen.rival and contract.rollback.mode is not RollbackMode.DISABLED:
+    if seen.operator.rival and contract.rollback.mode is not RollbackMode.DISABLED:
         return rivalled(seen)
-    if seen.corrector and contract.promises.drift_mode is DriftMode.CORRECT:
-        return f"contract {seen.corrector} has drift corrected already; set spec.promises.drift.mode: Detect in one"
+    if seen.operator.corrector and contract.promises.drift_mode is DriftMode.CORRECT:
+        corrects = f"contract {seen.operator.corrector} has drift corrected already"
+        return f"{corrects}; set spec.promises.drift.mode: Detect in one"
     return ""
 
 

@@ -106,10 +106,10 @@ class Inspection:
         """Begin what is due for a contract as it stands."""
         post = self._posts.setdefault(key, _Post())
         post.found, post.waits = None, True
-        if contract.suspended or contract.deleting or not seen.fresh or seen.kustomization is None:
+        if contract.suspended or contract.deleting or not seen.operator.fresh or seen.flux.kustomization is None:
             return
         self._attend_validation(key, post, contract, memory, seen)
-        if contract.promises.drift_mode is DriftMode.IGNORE or seen.kustomization.suspended:
+        if contract.promises.drift_mode is DriftMode.IGNORE or seen.flux.kustomization.suspended:
             post.drift = post.occasion = post.due = post.census = None
         else:
             self._attend_drift(key, post, contract, memory, seen)
@@ -150,7 +150,7 @@ class Inspection:
     def _attend_validation(
         self, key: Key, post: _Post, contract: Contract, memory: Memory, seen: Observation
     ) -> None:
-        delivery, artifact = memory.delivery, seen.source.artifact if seen.source else None
+        delivery, artifact = memory.delivery, seen.flux.source.artifact if seen.flux.source else None
         if delivery is None or artifact is None or artifact.value.hash != delivery.hash:
             return
         if delivery.adopted or delivery.resumed:
@@ -159,8 +159,8 @@ class Inspection:
         if (said and said.concluded) or (post.validation and post.validation.hash == delivery.hash):
             return
         post.validation = Validation(delivery.hash)
-        if seen.source:
-            work = self._validate(key, post, contract, seen.source.reference, delivery.hash)
+        if seen.flux.source:
+            work = self._validate(key, post, contract, seen.flux.source.reference, delivery.hash)
             self._begin(post, PromiseName.VALIDATION, work, key)
 
     async def _validate(self, key: Key, post: _Post, contract: Contract, source: SourceRef, hash_: str) -> None:
@@ -194,10 +194,10 @@ class Inspection:
             task.cancel()
             post.tasks.pop(PromiseName.DRIFT)
             post.due = None
-        if occasion is None or seen.kustomization is None:
+        if occasion is None or seen.flux.kustomization is None:
             self._age(post, contract, "Flux is at work, or fails at it")
             return
-        found, post.waits = seen.kustomization, False
+        found, post.waits = seen.flux.kustomization, False
         asked = found.requested_at not in ("", found.handled_request)
         post.found = None if asked else found  # Flux is about to work
         task = post.tasks.get(PromiseName.DRIFT)

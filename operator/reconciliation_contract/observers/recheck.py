@@ -16,7 +16,7 @@ from reconciliation_contract.observers.store import Key, Store
 async def look_closely(cluster: Cluster, store: Store, seen: Observation, now: datetime) -> set[Key]:
     """Bring what a contract follows up to date; return all contracts that this concerns. Raises `ClusterError`."""
     concerned: set[Key] = set()
-    if source := seen.source:
+    if source := seen.flux.source:
         key = (source.namespace, source.name)
         raw = await cluster.find(resource_of(source.kind), *key)
         concerned |= (
@@ -24,7 +24,7 @@ async def look_closely(cluster: Cluster, store: Store, seen: Observation, now: d
             if raw
             else store.drop_source(key, source.uid, source.kind)
         )
-    if kustomization := seen.kustomization:
+    if kustomization := seen.flux.kustomization:
         key = (kustomization.namespace, kustomization.name)
         raw = await cluster.find(KUSTOMIZATIONS, *key)
         concerned |= (

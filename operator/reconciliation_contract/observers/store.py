@@ -17,9 +17,11 @@ from reconciliation_contract.api.flux import source as source_api
 from reconciliation_contract.api.kubernetes.raw import read_map, read_text
 from reconciliation_contract.api.status.fleet import is_at_rest
 from reconciliation_contract.core.facts.observation import (
+    FluxFacts,
     Git,
     Kustomization,
     Observation,
+    OperatorFacts,
     Outage,
     Source,
     SourceRef,
@@ -253,21 +255,25 @@ class Store:
         used = kustomization.source if kustomization and not rival and _may_roll_back(contract) else None
         pins += [orphan for where in {used, needed} if (orphan := self._orphan(where))]
         return Observation(
-            kustomization=kustomization,
-            blocked_by=root_cause(kustomization, self._named) if kustomization else "",
-            source=source,
-            source_kinds=self.kinds,
-            pin=next((pin for pin in pins if pin.reference == needed), None),
-            claimed=self._is_claimed(needed, pins),
-            strays=tuple(pin for pin in pins if pin.reference != needed),
             git=Git(),
-            flux_installed=self.flux_installed,
-            fresh=self.fresh,
-            outages=tuple(each for known in self.outages.values() for each in known),
-            acts=acts,
-            rival=rival,
-            corrector=self._elder(contract, _may_correct),
-            refused=refused,
+            flux=FluxFacts(
+                kustomization=kustomization,
+                blocked_by=root_cause(kustomization, self._named) if kustomization else "",
+                source=source,
+                source_kinds=self.kinds,
+                pin=next((pin for pin in pins if pin.reference == needed), None),
+                claimed=self._is_claimed(needed, pins),
+                strays=tuple(pin for pin in pins if pin.reference != needed),
+                installed=self.flux_installed,
+            ),
+            operator=OperatorFacts(
+                fresh=self.fresh,
+                outages=tuple(each for known in self.outages.values() for each in known),
+                acts=acts,
+                rival=rival,
+                corrector=self._elder(contract, _may_correct),
+                refused=refused,
+            ),
         )
 
     def _is_claimed(self, needed: SourceRef | None, pins: Sequence[Source]) -> bool:

@@ -103,7 +103,7 @@ class Rollouts:
 
     def attend(self, key: Key, contract: Contract, memory: Memory, seen: Observation) -> None:
         """Begin, go on or end after a pass."""
-        case, delivery, kustomization = self._cases.get(key), memory.delivery, seen.kustomization
+        case, delivery, kustomization = self._cases.get(key), memory.delivery, seen.flux.kustomization
         wanted = in_flight(contract, memory, seen, self._clock())
         if case and not (wanted and delivery and case.delivery == delivery.started_at):
             self.forget(key)

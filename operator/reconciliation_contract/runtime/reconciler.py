@@ -29,7 +29,13 @@ from reconciliation_contract.api.status.parse import parse_memory
 from reconciliation_contract.api.status.render import render_status
 from reconciliation_contract.config import Settings
 from reconciliation_contract.core.evaluation import Decision, evaluate
-from reconciliation_contract.core.facts.observation import Observation, SourceRef
+from reconciliation_contract.core.facts.observation import (
+    LiveFacts,
+    ManifestFacts,
+    NotificationFacts,
+    Observation,
+    SourceRef,
+)
 from reconciliation_contract.core.facts.source_access import withheld
 from reconciliation_contract.core.memory.effects import (
     AllowDeletion,
@@ -178,8 +184,8 @@ class Reconciler:
             if self._settings.manifests:
                 self._reach.inspection.attend(key, record.contract, decision.memory, seen)
             self._reach.rollouts.attend(key, record.contract, decision.memory, seen)
-            self._reach.notifier.announce(record.contract, memory, decision.memory, seen.source, now)
-        uid = seen.kustomization.uid if seen.kustomization else ""
+            self._reach.notifier.announce(record.contract, memory, decision.memory, seen.flux.source, now)
+        uid = seen.flux.kustomization.uid if seen.flux.kustomization else ""
         self._reach.notifier.note(record.contract, uid, memory.incidents, decision.memory.incidents)
         self._reach.metrics.passed(record.contract, memory, decision.memory, decision.conditions)
         if memory.rollback is None and decision.memory.rollback is not None:
@@ -223,49 +229,54 @@ class Reconciler:
         refused = trouble.refused if trouble else ""
         seen = self._store.observe(contract, memory, acts=self._settings.acts, refused=refused)
         around = self._reach.surroundings.facts
-        flux = around.kustomize.serving(seen.kustomization.shard if seen.kustomization else "")
+        flux = around.kustomize.serving(seen.flux.kustomization.shard if seen.flux.kustomization else "")
         seen = withheld(seen, flux.crosses_namespaces)
-        artifact = seen.source.artifact if seen.source else None
-        dated = seen.source if seen.source and seen.source.kind.commits else None
+        artifact = seen.flux.source.artifact if seen.flux.source else None
+        dated = seen.flux.source if seen.flux.source and seen.flux.source.kind.commits else None
         git = self._reach.lookout.facts(key, dated, artifact.value.hash if artifact else "")
-        if seen.source:
-            hooked = around.hooked_at(seen.source.reference)
-            seen = replace(seen, source=replace(seen.source, webhook=hooked))
-        seen = replace(
-            seen,
-            git=git,
-            token=self._reach.token(),
-            departures=self._reach.removals.facts(key, seen.kustomization, memory),
-            failed_for=trouble.refused_for(now, self._timing) if trouble else timedelta(0),
-            validation=self._reach.inspection.validation(key),
-            drift=self._reach.inspection.drift(key),
-            rollout=self._reach.rollouts.facts(key),
-            complete=git.looked,
-            looks_every=self._settings.git_interval,
-            account=contract.service_account or self._settings.default_service_account,
-            controllers=around.controllers,
-            cancels_health_checks=flux.cancels_health_checks,
-            selectors=around.selectors,
-            lacking=self._reach.surroundings.lacking(contract),
-        )
-        seen = withheld(seen, flux.crosses_namespaces)
+        source = seen.flux.source
         self._fleet.note(key)
-        return self._heard(key, replace(seen, brake=self._fleet.brake(key, now)))
+        seen = Observation(
+            flux=replace(
+                seen.flux,
+                source=replace(source, webhook=around.hooked_at(source.reference)) if source else None,
+                controllers=around.controllers,
+                cancels_health_checks=flux.cancels_health_checks,
+                selectors=around.selectors,
+            ),
+            git=replace(git, looks_every=self._settings.git_interval),
+            live=LiveFacts(
+                departures=self._reach.removals.facts(key, seen.flux.kustomization, memory),
+                rollout=self._reach.rollouts.facts(key),
+            ),
+            manifests=ManifestFacts(
+                validation=self._reach.inspection.validation(key), drift=self._reach.inspection.drift(key)
+            ),
+            operator=replace(
+                seen.operator,
+                token=self._reach.token(),
+                failed_for=trouble.refused_for(now, self._timing) if trouble else timedelta(0),
+                account=contract.service_account or self._settings.default_service_account,
+                lacking=self._reach.surroundings.lacking(contract),
+                brake=self._fleet.brake(key, now),
+            ),
+        )
+        return self._heard(key, withheld(seen, flux.crosses_namespaces))
 
     def _heard(self, key: Key, seen: Observation) -> Observation:
         """Add what the sinks took."""
         notifier = self._reach.notifier
-        return replace(
-            seen,
+        taken = NotificationFacts(
             sinks=notifier.sinks,
             told=notifier.told(key),
             storms=notifier.storms(key),
             announced=notifier.announced(key),
         )
+        return replace(seen, notifications=taken)
 
     async def _write(self, key: Key, record: Record, decision: Decision, seen: Observation) -> Record:
         """Write the status if it changed, on the version that it was decided on."""
-        status = render_status(decision.memory, seen.kustomization, decision.conditions)
+        status = render_status(decision.memory, seen.flux.kustomization, decision.conditions)
         if status == record.status:
             return record
         self._reach.metrics.wrote()

@@ -28,7 +28,7 @@ def resumed(memory: Memory, looks: Attention, now: datetime) -> Memory:
 
 def respecified(memory: Memory, seen: Observation) -> bool:
     """Whether the failed attempts were those of another spec of the Kustomization's own."""
-    failures, kustomization = memory.delivery.failures if memory.delivery else None, seen.kustomization
+    failures, kustomization = memory.delivery.failures if memory.delivery else None, seen.flux.kustomization
     if failures is None or kustomization is None or memory.rollback is not None:
         return False
     return bool(failures.spec and kustomization.spec) and failures.spec != kustomization.spec

@@ -97,8 +97,8 @@ def unannounced(contract: Contract, memory: Memory, source: Source | None, now: 
 
 def acknowledge(contract: Contract, memory: Memory, seen: Observation) -> Memory:
     """Note which of them were taken since."""
-    for each in milestones(contract, memory) if seen.announced else ():
-        if each.id not in seen.announced:
+    for each in milestones(contract, memory) if seen.notifications.announced else ():
+        if each.id not in seen.notifications.announced:
             continue
         if each.step is Step.ROLLED_BACK and memory.rollback:
             memory = replace(memory, rollback=replace(memory.rollback, announced=True))

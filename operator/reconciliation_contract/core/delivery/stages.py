@@ -85,8 +85,8 @@ def _with_commit(delivery: Delivery, commit: Commit | Unreadable | None, skew: t
 
 
 def _commit(delivery: Delivery, seen: Observation) -> Commit | Unreadable | None:
-    if seen.source is not None and not seen.source.kind.commits:
-        return Unreadable(f"a source of kind {seen.source.kind.name} keeps no time of a commit")
+    if seen.flux.source is not None and not seen.flux.source.kind.commits:
+        return Unreadable(f"a source of kind {seen.flux.source.kind.name} keeps no time of a commit")
     return seen.git.commits.get(delivery.hash)
 
 
@@ -99,8 +99,8 @@ def _with_sightings(delivery: Delivery, seen: Observation, lag: timedelta) -> De
     head = seen.git.head
     if stages.seen is None and head and head.hash == delivery.hash:
         stages = replace(stages, seen=Moment(head.seen_at, Witness.GIT, head.absent_at))
-    if stages.detected is None and seen.source:
-        stages = replace(stages, detected=_detected(seen.source.artifact, delivery.hash, lag))
+    if stages.detected is None and seen.flux.source:
+        stages = replace(stages, detected=_detected(seen.flux.source.artifact, delivery.hash, lag))
     return replace(delivery, stages=stages)
 
 
@@ -168,7 +168,7 @@ def follow(delivery: Delivery, seen: Observation, timing: Timing) -> Delivery:
     """Record what the observation shows of this delivery; what is recorded already stays as it is."""
     delivery = _with_sightings(delivery, seen, timing.watch_lag)
     delivery = _with_commit(delivery, _commit(delivery, seen), timing.clock_skew)
-    return _with_validation(_with_attempts(delivery, seen.kustomization), seen.validation)
+    return _with_validation(_with_attempts(delivery, seen.flux.kustomization), seen.manifests.validation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +181,16 @@ class Target:
 
 def target(seen: Observation, timing: Timing) -> Target | None:
     """The newest revision known: Git's own head where Flux has not detected it yet, else the artifact."""
-    artifact = seen.source.artifact if seen.source else None
+    artifact = seen.flux.source.artifact if seen.flux.source else None
     head = seen.git.head
     if head and (artifact is None or _overtakes(head, artifact.value, timing.clock_skew)):
-        return Target(_named(seen.source, head.hash), head.hash)
+        return Target(_named(seen.flux.source, head.hash), head.hash)
     return Target(artifact.value.revision, artifact.value.hash) if artifact else None
 
 
 def serves(seen: Observation, hash_: str) -> bool:
     """Whether it is what Flux's source has."""
-    artifact = seen.source.artifact if seen.source else None
+    artifact = seen.flux.source.artifact if seen.flux.source else None
     return artifact is not None and artifact.value.hash == hash_
 
 

@@ -51,7 +51,7 @@ def _next(contract: Contract, memory: Memory, seen: Observation, goal: Target, n
         return replace(fresh, adopted=_predates(contract, seen))
     if memory.suspended:  # what came while nothing was judged
         return replace(fresh, adopted=True)
-    if last.binding and last.binding != _binding(seen) and seen.source and seen.source.artifact:
+    if last.binding and last.binding != _binding(seen) and seen.flux.source and seen.flux.source.artifact:
         return replace(fresh, adopted=True)
     owed = judging.owed(contract, last, memory.judgements)
     return replace(
@@ -64,16 +64,16 @@ def _next(contract: Contract, memory: Memory, seen: Observation, goal: Target, n
 
 def _binding(seen: Observation) -> str:
     """Digest of the Kustomization and its own source; empty where either is missing."""
-    if seen.kustomization is None or seen.source is None:
+    if seen.flux.kustomization is None or seen.flux.source is None:
         return ""
-    ref = seen.source.reference
-    told = f"{seen.kustomization.uid}\n{ref.kind}/{ref.namespace}/{ref.name}"
+    ref = seen.flux.source.reference
+    told = f"{seen.flux.kustomization.uid}\n{ref.kind}/{ref.namespace}/{ref.name}"
     return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
 def _stood_all_along(memory: Memory, seen: Observation, goal: Target) -> bool:
     """Whether Flux had the revision before the one that is left for it: a way back that it never noticed."""
-    artifact, left = seen.source.artifact if seen.source else None, memory.delivery
+    artifact, left = seen.flux.source.artifact if seen.flux.source else None, memory.delivery
     if artifact is None or left is None or not stages.serves(seen, goal.hash):
         return False
     followed = any(past.hash == goal.hash for past in memory.history)
@@ -85,7 +85,7 @@ def _awaits_look(memory: Memory, seen: Observation) -> bool:
 
     After a restart the older artifact alone would look like a way back.
     """
-    delivery, artifact = memory.delivery, seen.source.artifact if seen.source else None
+    delivery, artifact = memory.delivery, seen.flux.source.artifact if seen.flux.source else None
     if seen.git.looked or delivery is None or delivery.stages.detected is not None or artifact is None:
         return False
     return artifact.value.updated_at <= delivery.started_at
@@ -101,8 +101,8 @@ def _advance(memory: Memory, seen: Observation, timing: Timing, now: datetime) -
 
 def _caught_up(delivery: Delivery, memory: Memory, seen: Observation) -> Delivery:
     """Let go of earlier commits where Flux has meanwhile fetched, or got healthy, one that came after them."""
-    artifact = seen.source.artifact if seen.source else None
-    stands = seen.kustomization.delivered if seen.kustomization else None
+    artifact = seen.flux.source.artifact if seen.flux.source else None
+    stands = seen.flux.kustomization.delivered if seen.flux.kustomization else None
     undetected, unhealthy = delivery.undetected_since, delivery.unhealthy_since
     if undetected and artifact and artifact.value.hash != delivery.hash:
         fetched = artifact.value.updated_at + timedelta(seconds=1) > undetected  # stamped in whole seconds
@@ -119,10 +119,10 @@ def _predates(contract: Contract, seen: Observation) -> bool:
     Both times are whole seconds. A contract that the artifact itself brought came after it within the same second,
     too, and must not make its Kustomization wait for what the Kustomization is doing.
     """
-    artifact = seen.source.artifact if seen.source else None
+    artifact = seen.flux.source.artifact if seen.flux.source else None
     if artifact is None:
         return False
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization and kustomization.created_at and artifact.value.updated_at < kustomization.created_at:
         return True
     inside = contract.parent == f"{contract.namespace}/{contract.kustomization}"

@@ -23,4 +23,4 @@ def attention(contract: Contract, seen: Observation) -> Attention:
     """How much of its work this pass may do. A person's wish comes before what the operator can see."""
     if contract.suspended:
         return Attention.SUSPENDED
-    return Attention.FULL if seen.fresh else Attention.BLIND
+    return Attention.FULL if seen.operator.fresh else Attention.BLIND

@@ -220,7 +220,9 @@ class Git:
     refless: bool = False
     """The repository can be read, and has no such ref."""
     looked: bool = True
-    """The first look is over, whatever it found."""
+    """The first look since the operator began is over, whatever it found; before that, silence says nothing."""
+    looks_every: timedelta | None = None
+    """How often the operator looks at Git; None where nobody says."""
 
 
 API_SERVER = "API server"
@@ -252,8 +254,8 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """Everything one pass knows of the world."""
+class FluxFacts:
+    """What Flux has, as the watches and our looks at its controllers show it."""
 
     kustomization: Kustomization | None = None
     source: Source | None = None
@@ -268,10 +270,42 @@ class Observation:
     """An object that this contract did not make has the name of its pinned copy."""
     strays: tuple[Source, ...] = ()
     """Pinned copies made for this contract that no rollback needs."""
-    token: str = ""
-    """Letters and digits that nobody can guess, others at every look; what a new name is made of."""
-    git: Git = field(default_factory=Git)
-    flux_installed: bool = True
+    installed: bool = True
+    blocked_by: str = ""
+    """The root cause of the Kustomization's waiting for others; empty where it does not wait."""
+    controllers: tuple[Dependency, ...] = ()
+    """Flux's controllers, as far as they can be looked at."""
+    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each copy of a controller of Flux watches, by the controller's name: a label selector, empty for all. None
+    of a controller that cannot be looked at."""
+    cancels_health_checks: bool | None = None
+    """kustomize-controller ends a health check when a new revision arrives; None where it cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFacts:
+    """What became of objects in the cluster."""
+
+    departures: Departures | None = None
+    """What has left the inventory; None where nobody follows it."""
+    rollout: Rollout | None = None
+    """How the workloads fare; None while nobody follows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFacts:
+    """What came of trying manifests and of comparing them with the cluster."""
+
+    validation: Validation | None = None
+    """What the dry-run of a revision came to; None where nobody has looked."""
+    drift: Drift | None = None
+    """The last comparison with Git since the operator began."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorFacts:
+    """What the operator knows of itself: what it sees, what it may do, and how that went."""
+
     fresh: bool = True
     """The watches are alive; nothing is done on stale facts."""
     outages: tuple[Outage, ...] = ()
@@ -284,35 +318,22 @@ class Observation:
     """Another contract that has its drift corrected; empty where this one may."""
     account: str = ""
     """The service account whose rights acts use; empty for the operator's own."""
+    lacking: str = ""
+    """The right that acts for this contract lack; empty where none is known to be lacking."""
     refused: str = ""
     """Why the API server refused the last act; empty if it did not."""
     failed_for: timedelta = timedelta(0)
     """How long an act has been refused at every try; the last was just now, for a contract that is being deleted."""
-    controllers: tuple[Dependency, ...] = ()
-    """Flux's controllers, as far as they can be looked at."""
-    blocked_by: str = ""
-    """The root cause of the Kustomization's waiting for others; empty where it does not wait."""
-    lacking: str = ""
-    """The right that acts for this contract lack; empty where none is known to be lacking."""
-    cancels_health_checks: bool | None = None
-    """kustomize-controller ends a health check when a new revision arrives; None where it cannot be told."""
-    complete: bool = True
-    """Git has been looked at since the operator began; before that, silence says nothing."""
-    departures: Departures | None = None
-    """What has left the inventory; None where nobody follows it."""
-    looks_every: timedelta | None = None
-    """How often the operator looks at Git; None where nobody says."""
-    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What each copy of a controller of Flux watches, by the controller's name: a label selector, empty for all. None
-    of a controller that cannot be looked at."""
-    validation: Validation | None = None
-    """What the dry-run of a revision came to; None where nobody has looked."""
-    drift: Drift | None = None
-    """The last comparison with Git since the operator began."""
-    rollout: Rollout | None = None
-    """How the workloads fare; None while nobody follows them."""
     brake: str = ""
     """Why no rollback may begin anywhere now; empty if it may."""
+    token: str = ""
+    """Letters and digits that nobody can guess, others at every look; what a new name is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationFacts:
+    """What those who are told have taken, as far as the status does not say so yet."""
+
     sinks: tuple[str, ...] = ()
     """Where incidents are told."""
     told: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -321,3 +342,15 @@ class Observation:
     """By incident and sink: the storm in which it was told, likewise."""
     announced: frozenset[str] = frozenset()
     """Milestones of deliveries that were taken, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything one pass knows of the world, by who has seen it."""
+
+    flux: FluxFacts = field(default_factory=FluxFacts)
+    git: Git = field(default_factory=Git)
+    live: LiveFacts = field(default_factory=LiveFacts)
+    manifests: ManifestFacts = field(default_factory=ManifestFacts)
+    operator: OperatorFacts = field(default_factory=OperatorFacts)
+    notifications: NotificationFacts = field(default_factory=NotificationFacts)

@@ -57,21 +57,28 @@ def _has_read(kustomization: Kustomization, source: SourceRef) -> bool:
 
 def withheld(seen: Observation, crosses: bool | None) -> Observation:
     """Leave out what must not be looked at, and of a source in another namespace what must not be told."""
-    source, kustomization = seen.source, seen.kustomization
+    source, kustomization = seen.flux.source, seen.flux.kustomization
     ref = source.reference if source else (kustomization.source if kustomization else None)
     why = refusal(kustomization, ref, crosses)
     if why:
-        return replace(seen, source=None, denied=why, git=Git(), validation=None, drift=None)
+        return replace(
+            seen,
+            git=Git(looks_every=seen.git.looks_every),
+            flux=replace(seen.flux, source=None, denied=why),
+            manifests=replace(seen.manifests, validation=None, drift=None),
+        )
     if kustomization is None or ref is None or ref.namespace == kustomization.namespace:
         return seen
     hint = f"the words are for whoever may read {ref.kind} {ref.namespace}/{ref.name}"
     return replace(
         seen,
-        source=_wordless(source, hint),
-        pin=_wordless(seen.pin, hint),
         git=_undescribed(seen.git, hint),
-        validation=_unnamed(seen.validation, hint) if seen.validation else None,
-        drift=_valueless(seen.drift) if seen.drift else None,
+        flux=replace(seen.flux, source=_wordless(source, hint), pin=_wordless(seen.flux.pin, hint)),
+        manifests=replace(
+            seen.manifests,
+            validation=_unnamed(seen.manifests.validation, hint) if seen.manifests.validation else None,
+            drift=_valueless(seen.manifests.drift) if seen.manifests.drift else None,
+        ),
     )
 
 

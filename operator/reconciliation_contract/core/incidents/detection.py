@@ -136,7 +136,7 @@ def _delays(key: str) -> bool:
 
 def _is_paused(seen: Observation) -> bool:
     """Whether nobody tries, so that nothing tells how the newest revision would fare."""
-    return seen.kustomization is not None and seen.kustomization.suspended
+    return seen.flux.kustomization is not None and seen.flux.kustomization.suspended
 
 
 def _undelivered(
@@ -184,7 +184,7 @@ def _delivery(
         reason=failures.reason if failures else (undo.reason if undo else reasons.BUDGET_EXCEEDED),
         message=sentences(what, why, named(delivery), then, advice(contract, memory)),
         revision=delivery.revision,
-        cause=_FLEET if seen.brake else f"commit {delivery.hash[:12]}",
+        cause=_FLEET if seen.operator.brake else f"commit {delivery.hash[:12]}",
         critical=undo is not None and undo.state is RollbackState.FAILED,
         plea=_plea(undo),
         next_step=then,
@@ -257,7 +257,7 @@ def _aftermath(contract: Contract, memory: Memory, delivery: Delivery, first: Ju
 def _unbound(contract: Contract, memory: Memory, missing: Condition, seen: Observation) -> Trouble:
     """Nothing can be followed: what ran may be gone with it."""
     key = _MISSING.get(missing.reason, SOURCE)
-    ref = seen.kustomization.source if seen.kustomization else None
+    ref = seen.flux.kustomization.source if seen.flux.kustomization else None
     shared = {FLUX: "Flux", SOURCE: f"{ref.kind} {ref.namespace}/{ref.name}" if ref else ""}
     return Trouble(
         key=key,
@@ -302,7 +302,7 @@ def _of_commit(promise: PromiseName, delivery: Delivery) -> str:
 
 def _astray(contract: Contract, memory: Memory, seen: Observation) -> Iterator[Trouble]:
     """A rollback whose pinned copy, or whose Kustomization, is not what was decided any more."""
-    undo, kustomization = memory.rollback, seen.kustomization
+    undo, kustomization = memory.rollback, seen.flux.kustomization
     if undo is None or kustomization is None or kustomization.source != undo.pin:
         return
     if undo.state is not RollbackState.RELEASING and (wrong := astray(undo, seen)):

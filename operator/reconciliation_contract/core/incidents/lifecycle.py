@@ -67,7 +67,7 @@ def follow(contract: Declared, memory: Memory, seen: Observation, looks: Attenti
         for key, trouble in found.items()
         if key not in open_ and (begun := _begin(contract, trouble, before, now)) is not None
     ]
-    memory = replace(memory, incidents=_fitted(kept, fresh, seen.sinks))
+    memory = replace(memory, incidents=_fitted(kept, fresh, seen.notifications.sinks))
     return memory if blind else _reported(contract, memory, found)
 
 
@@ -90,7 +90,7 @@ def _step(
 ) -> Iterator[Incident]:
     """One that is known; nothing where it is forgotten."""
     if incident.closed_at:
-        yield from _remembered(contract, incident, trouble is not None, seen.sinks, now)
+        yield from _remembered(contract, incident, trouble is not None, seen.notifications.sinks, now)
     elif trouble is not None and trouble.lasted is None:
         yield _go_on(contract, incident, trouble, now)
     elif incident.well_since or trouble is not None or is_well(incident.key, memory, seen):
@@ -107,7 +107,7 @@ def rechecks(
     if due is not None and due > now:
         yield due
     for incident in memory.incidents if not contract.deleting else ():
-        at = _recheck(contract, incident, seen.sinks)
+        at = _recheck(contract, incident, seen.notifications.sinks)
         if at is not None and (looks is Attention.FULL or incident.key == SPEC):
             yield at
 
@@ -136,11 +136,11 @@ def hold(incident: Incident, timing: Timing) -> timedelta:
 def _acknowledged(contract: Declared, incident: Incident, seen: Observation) -> Incident:
     """Note what the sinks have taken since."""
     name = identity(contract.uid, incident)
-    taken: Mapping[str, int] = seen.told.get(name, {})
+    taken: Mapping[str, int] = seen.notifications.told.get(name, {})
     told = {**incident.told, **{sink: n for sink, n in taken.items() if n > incident.told.get(sink, 0)}}
     if told == incident.told:
         return incident
-    return replace(incident, told=told, storms={**incident.storms, **seen.storms.get(name, {})})
+    return replace(incident, told=told, storms={**incident.storms, **seen.notifications.storms.get(name, {})})
 
 
 def _timed(incident: Incident, timing: Timing, now: datetime) -> Incident:

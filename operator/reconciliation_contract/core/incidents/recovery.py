@@ -27,7 +27,7 @@ def is_well(key: str, memory: Memory, seen: Observation) -> bool:
         return True  # otherwise this would be its trouble
     if key in BINDING:
         return BINDING[key](seen)
-    if seen.kustomization is None or seen.source is None:
+    if seen.flux.kustomization is None or seen.flux.source is None:
         return False
     if key == DELIVERY:
         return has_arrived(memory)
@@ -46,9 +46,9 @@ def is_well(key: str, memory: Memory, seen: Observation) -> bool:
 
 
 BINDING: Final[Mapping[str, Callable[[Observation], bool]]] = {
-    FLUX: lambda seen: seen.flux_installed,
-    KUSTOMIZATION: lambda seen: seen.kustomization is not None,
-    SOURCE: lambda seen: seen.source is not None,
+    FLUX: lambda seen: seen.flux.installed,
+    KUSTOMIZATION: lambda seen: seen.flux.kustomization is not None,
+    SOURCE: lambda seen: seen.flux.source is not None,
 }
 """What must be there to be followed."""
 
@@ -56,7 +56,7 @@ BINDING: Final[Mapping[str, Callable[[Observation], bool]]] = {
 def _works(name: str, memory: Memory, seen: Observation) -> bool:
     found = next((each for each in memory.dependencies if each.name == name), None)
     if found is None:
-        return name in _SEEN_WHEN_FAILING and seen.complete
+        return name in _SEEN_WHEN_FAILING and seen.git.looked
     return found.ready is True
 
 

@@ -92,7 +92,7 @@ def advice(contract: Declared, memory: Memory) -> str:
 
 def root_cause(down: Dependency, seen: Observation) -> str:
     """Name the root cause so that all contracts which have it name it alike."""
-    source = seen.source
+    source = seen.flux.source
     if source is not None and down.name == source.kind.name:
         host = _host(source.url)
         if host and unreachable(down.message):

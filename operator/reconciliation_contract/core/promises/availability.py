@@ -23,7 +23,7 @@ _NONE = timedelta(0)
 
 def in_flight(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> bool:
     """Whether the workloads are to be followed now."""
-    delivery, kustomization, found = memory.delivery, seen.kustomization, seen.rollout
+    delivery, kustomization, found = memory.delivery, seen.flux.kustomization, seen.live.rollout
     if delivery is None or delivery.adopted or kustomization is None:
         return False
     if contract.suspended or contract.deleting or kustomization.suspended:
@@ -41,7 +41,7 @@ def in_flight(contract: Contract, memory: Memory, seen: Observation, now: dateti
 
 def assess_availability(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Judgement | None:
     """How the promise stands; None where nobody follows this delivery."""
-    found, delivery = seen.rollout, memory.delivery
+    found, delivery = seen.live.rollout, memory.delivery
     if found is None or delivery is None or found.delivery != delivery.started_at:
         return None
     over = _is_over(contract, memory, found, now)
@@ -50,7 +50,7 @@ def assess_availability(contract: Contract, memory: Memory, seen: Observation, n
         return _broken(drops, over=over)
     if found.lacking:
         return _said(Verdict.UNKNOWN, reasons.NOT_PERMITTED, found.lacking)
-    if seen.kustomization is not None and seen.kustomization.suspended:
+    if seen.flux.kustomization is not None and seen.flux.kustomization.suspended:
         return _said(Verdict.UNKNOWN, reasons.SUSPENDED, "the Kustomization is suspended")
     if not over and now >= _given_up_at(contract, memory, delivery):
         message = "no workload lost replicas for as long as it was watched; the delivery has not ended since"
@@ -80,7 +80,7 @@ def _broken(drops: list[Drop], *, over: bool) -> Judgement:
 
 def _is_wanted(drop: Drop, seen: Observation) -> bool:
     """Whether a workload that was gone is part of the revision."""
-    inventory = seen.kustomization.inventory if seen.kustomization else None
+    inventory = seen.flux.kustomization.inventory if seen.flux.kustomization else None
     return inventory is not None and any(each.key == drop.key for each in inventory.value.entries())
 
 

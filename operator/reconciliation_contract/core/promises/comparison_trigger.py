@@ -30,8 +30,8 @@ class Occasion:
 
 def occasion_of(contract: Contract, memory: Memory, seen: Observation) -> Occasion | None:
     """What there is to compare with; None while Flux is at work on something else."""
-    found = seen.kustomization
-    if found is None or found.delivered is None or found.deleting or found.source.kind not in seen.source_kinds:
+    found = seen.flux.kustomization
+    if found is None or found.delivered is None or found.deleting or found.source.kind not in seen.flux.source_kinds:
         return None
     correction = memory.drift.correction if memory.drift else None
     asked = drift.mark(correction) if correction else ""

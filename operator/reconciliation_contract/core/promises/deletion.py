@@ -26,9 +26,9 @@ def assess_deletion(contract: Contract, memory: Memory, seen: Observation, now: 
     The deadline turns nothing by itself: it takes a look after it that still finds the object.
     """
     delivery, within = memory.delivery, contract.promises.deletion
-    if seen.departures is None or delivery is None:
+    if seen.live.departures is None or delivery is None:
         return None
-    found = seen.departures.count_for(delivery.started_at, within, now)
+    found = seen.live.departures.count_for(delivery.started_at, within, now)
     awaited = sorted((each for each in found.pending if each.fate is Fate.AWAITED), key=lambda each: each.left_at)
     late = [each for each in awaited if each.looked_at is not None and each.looked_at > each.left_at + within]
     if late:
@@ -40,16 +40,16 @@ def assess_deletion(contract: Contract, memory: Memory, seen: Observation, now: 
         return replace(_said(within, Verdict.PENDING, reasons.IN_PROGRESS, message), deadline=deadline)
     if _is_over(delivery):
         return _final(found, within, now)
-    if seen.kustomization is not None and seen.kustomization.suspended:
+    if seen.flux.kustomization is not None and seen.flux.kustomization.suspended:
         return _said(within, Verdict.UNKNOWN, reasons.SUSPENDED, "the Kustomization is suspended")
     return _said(within, Verdict.PENDING, reasons.IN_PROGRESS, "waiting for Flux to say what it deletes")
 
 
 def left_behind(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Departures:
     """What to remember of what has left the inventory."""
-    if seen.departures is None or memory.delivery is None:
+    if seen.live.departures is None or memory.delivery is None:
         return memory.departures
-    return seen.departures.count_for(memory.delivery.started_at, contract.promises.deletion, now).kept()
+    return seen.live.departures.count_for(memory.delivery.started_at, contract.promises.deletion, now).kept()
 
 
 def _said(within: timedelta, verdict: Verdict, reason: str, message: str) -> Judgement:

@@ -82,7 +82,7 @@ def _why(kustomization: Kustomization) -> str:
 
 def dependencies(seen: Observation) -> tuple[Dependency, ...]:
     """How each dependency stands, in the order in which a delivery meets them."""
-    return (*_api_server(seen), *_git(seen), *seen.controllers, *_source(seen), *_waits(seen), *_rights(seen))
+    return (*_api_server(seen), *_git(seen), *seen.flux.controllers, *_source(seen), *_waits(seen), *_rights(seen))
 
 
 def failing_since(memory: Memory, now: datetime) -> datetime | None:
@@ -104,7 +104,7 @@ def blame(seen: Observation, delivery: Delivery) -> str:
 def needs(delivery: Delivery, seen: Observation) -> tuple[str, ...]:
     """Name the dependencies without which the next stage of a delivery is not reached."""
     if delivery.stages.detected is None:
-        return (*_FOR_DETECTION, *seen.source_kinds)
+        return (*_FOR_DETECTION, *seen.flux.source_kinds)
     return () if delivery.failures else _FOR_APPLYING
 
 
@@ -121,8 +121,12 @@ def needed(name: str, start: datetime, deadline: datetime, delivery: Delivery) -
 
 
 def _api_server(seen: Observation) -> Iterator[Dependency]:
-    problem = "" if seen.fresh else "the operator has lost sight of the cluster; see whether the API server answers"
-    yield Dependency(API_SERVER, seen.fresh, problem)
+    problem = (
+        ""
+        if seen.operator.fresh
+        else "the operator has lost sight of the cluster; see whether the API server answers"
+    )
+    yield Dependency(API_SERVER, seen.operator.fresh, problem)
 
 
 def _git(seen: Observation) -> Iterator[Dependency]:
@@ -134,7 +138,7 @@ def _git(seen: Observation) -> Iterator[Dependency]:
 
 
 def _source(seen: Observation) -> Iterator[Dependency]:
-    source = seen.source
+    source = seen.flux.source
     if source is None or source.suspended:
         return
     if source.ready.status == "False":
@@ -146,10 +150,10 @@ def _source(seen: Observation) -> Iterator[Dependency]:
 
 
 def _waits(seen: Observation) -> Iterator[Dependency]:
-    if seen.blocked_by:
-        yield Dependency("dependsOn", False, seen.blocked_by)
+    if seen.flux.blocked_by:
+        yield Dependency("dependsOn", False, seen.flux.blocked_by)
 
 
 def _rights(seen: Observation) -> Iterator[Dependency]:
-    if seen.lacking:
-        yield Dependency(RIGHTS, False, seen.lacking)
+    if seen.operator.lacking:
+        yield Dependency(RIGHTS, False, seen.operator.lacking)

@@ -26,14 +26,16 @@ def remember(contract: Contract, memory: Memory, seen: Observation, now: datetim
     """Take in the last comparison, and decide whether Flux is to be asked to put its findings right."""
     if contract.promises.drift_mode is DriftMode.IGNORE:
         return replace(memory, drift=None)
-    known, kustomization = memory.drift, seen.kustomization
+    known, kustomization = memory.drift, seen.flux.kustomization
     if kustomization is not None and kustomization.suspended:
         paused = Drift(known.hash, paused=_SUSPENDED, correction=known.correction) if known else None
         return replace(memory, drift=paused)
-    if seen.drift is None:
+    if seen.manifests.drift is None:
         return memory
-    last = known.correction if known and known.hash == seen.drift.hash else None
-    drift = replace(seen.drift, correction=last if contract.promises.drift_mode is DriftMode.CORRECT else None)
+    last = known.correction if known and known.hash == seen.manifests.drift.hash else None
+    drift = replace(
+        seen.manifests.drift, correction=last if contract.promises.drift_mode is DriftMode.CORRECT else None
+    )
     held = known is not None and not known.drifted
     return replace(memory, drift=_corrected(contract, drift, seen, now, held=held))
 
@@ -62,8 +64,8 @@ def _paths(finding: Finding) -> tuple[str, ...]:
 
 def _may_act(drift: Drift, seen: Observation) -> bool:
     """Whether the world is still as it was compared, and the operator may do something about it."""
-    kustomization = seen.kustomization
-    if seen.corrector or not seen.acts:
+    kustomization = seen.flux.kustomization
+    if seen.operator.corrector or not seen.operator.acts:
         return False
     if kustomization is None or kustomization.suspended or kustomization.deleting:
         return False
@@ -78,7 +80,7 @@ def is_written(before: Memory, after: Memory) -> bool:
 
 def requests(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> tuple[RequestReconcile, ...]:
     """The request for the correction that is written down; none where none is due or Flux knows it already."""
-    drift, kustomization = memory.drift, seen.kustomization
+    drift, kustomization = memory.drift, seen.flux.kustomization
     asked = drift.correction if drift else None
     if drift is None or asked is None or kustomization is None or not _places(drift):
         return ()

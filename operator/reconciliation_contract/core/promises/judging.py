@@ -92,7 +92,7 @@ def _excused(course: budget.Course, delivery: Delivery, seen: Observation, now: 
         return course
     deadline = course.start.at + course.within
     lost: dict[str, timedelta] = {}
-    for outage in seen.outages:
+    for outage in seen.operator.outages:
         begin, end = needed(outage.name, course.start.at, deadline, delivery)
         if begin >= end:
             continue
@@ -141,7 +141,7 @@ def presumes(before: Memory, after: Memory) -> bool:
 
 def _stood_unseen(course: budget.Course, delivery: Delivery, seen: Observation) -> bool:
     """Whether it must have been Ready at the revision before the first look: only then is it the applied one."""
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     attempted = kustomization.attempted if kustomization else None
     if course.promise is not PromiseName.RECONCILIATION or kustomization is None or attempted is None:
         return False
@@ -154,9 +154,9 @@ def _applied(kustomization: Kustomization, delivery: Delivery) -> bool:
 
 def _held(course: budget.Course, delivery: Delivery, seen: Observation) -> str:
     """Why Flux does not even try to get to the course's end; what is detected needs the source no more."""
-    if seen.source and seen.source.suspended and delivery.stages.detected is None:
+    if seen.flux.source and seen.flux.source.suspended and delivery.stages.detected is None:
         return "the source was suspended before Flux had it"
-    if seen.kustomization and seen.kustomization.suspended and course.promise is PromiseName.RECONCILIATION:
+    if seen.flux.kustomization and seen.flux.kustomization.suspended and course.promise is PromiseName.RECONCILIATION:
         return "the Kustomization was suspended before it was healthy"
     return ""
 
@@ -190,14 +190,14 @@ def _undone(judgement: Judgement, message: str) -> Judgement:
 
 def switched(undo: Rollback, seen: Observation) -> bool:
     """Whether the act was done: until then the delivery goes on as if there had never been an intent."""
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     return undo.completed_at is not None or (kustomization is not None and kustomization.source == undo.pin)
 
 
 def _way_back(contract: Contract, undo: Rollback, seen: Observation, now: datetime) -> Judgement:
     start = timeline.Moment(undo.started_at, timeline.Witness.WATCH)
     end = timeline.Moment(undo.completed_at, timeline.Witness.WATCH) if undo.completed_at else None
-    goal, note = f"back at {undo.good.name}", _delayed(contract, undo, seen.kustomization) if end else ""
+    goal, note = f"back at {undo.good.name}", _delayed(contract, undo, seen.flux.kustomization) if end else ""
     course = budget.Course(PromiseName.ROLLBACK, contract.rollback.within, start, end, goal, note=note)
     return budget.assess_course(course, now)
 

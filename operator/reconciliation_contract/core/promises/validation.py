@@ -24,7 +24,7 @@ _MESSAGE: Final = 130
 
 def assess_validation(contract: Contract, memory: Memory, seen: Observation, _now: datetime) -> Judgement | None:
     """How the promise stands; None where nobody has begun to look at this revision."""
-    found, delivery = seen.validation, memory.delivery
+    found, delivery = seen.manifests.validation, memory.delivery
     if found is None or delivery is None or found.hash != delivery.hash:
         return None
     within = contract.promises.validation
@@ -49,7 +49,7 @@ def assess_validation(contract: Contract, memory: Memory, seen: Observation, _no
 
 def refusals(memory: Memory, seen: Observation) -> Refusals | None:
     """What to remember of the refused manifests of the current delivery."""
-    found, delivery, known = seen.validation, memory.delivery, memory.refusals
+    found, delivery, known = seen.manifests.validation, memory.delivery, memory.refusals
     if delivery is None:
         return None
     if found is None or found.hash != delivery.hash or found.ended_at is None:

@@ -56,7 +56,7 @@ def changed(bad: str, seen: Observation, *, asked: bool = False) -> str:
 
     ``asked`` by a person, a rollback may also leave a healthy revision.
     """
-    kustomization, source = seen.kustomization, seen.source
+    kustomization, source = seen.flux.kustomization, seen.flux.source
     if kustomization is None or kustomization.deleting:
         return "the Kustomization is gone"
     if kustomization.suspended:
@@ -87,20 +87,21 @@ def paused(contract: Contract, now: datetime) -> str:
 
 def rivalled(seen: Observation) -> str:
     """Why acting is left to another contract of the same Kustomization; empty if it is not."""
-    if not seen.rival:
+    if not seen.operator.rival:
         return ""
-    return f"contract {seen.rival} acts for this Kustomization; delete one of the two, or disable rollback in one"
+    acts = f"contract {seen.operator.rival} acts for this Kustomization"
+    return f"{acts}; delete one of the two, or disable rollback in one"
 
 
 def unpinnable(seen: Observation) -> str:
     """Why its source cannot be pinned to an earlier revision; empty if it can."""
-    source, kustomization = seen.source, seen.kustomization
+    source, kustomization = seen.flux.source, seen.flux.kustomization
     if source is None or kustomization is None:
         return ""
     if not source.kind.pin_field:
         which = f"not a source of kind {source.kind.name}"
         return f"only a GitRepository can be pinned to an earlier revision, {which}; put the old back"
-    if source.namespace != kustomization.namespace and not seen.account:
+    if source.namespace != kustomization.namespace and not seen.operator.account:
         return (
             f"the source is in namespace {source.namespace}, where the operator lends nobody its own rights; name in"
             " spec.serviceAccountName an account that may create and delete gitrepositories there"
@@ -112,7 +113,7 @@ def unfitness(good: Good | None, bad: str, seen: Observation) -> str:
     """Why there is no way back to ``good``; empty if there is one."""
     if good is None or good.hash == bad:
         return "no other revision has been healthy under this contract yet; push a fix"
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization is None or kustomization.uid != good.kustomization_uid:
         return "the last good revision was that of another Kustomization of the same name; push a fix"
     if (kustomization.source, kustomization.path) != (good.source, good.path):
@@ -129,7 +130,7 @@ def incurable(failures: Failures) -> str:
 def braked(memory: Memory, seen: Observation) -> str:
     """Why the fleet is braked, or was at the last look, so that failures may have that cause; else empty."""
     said = memory.standing
-    return seen.brake or (said.message if said and said.reason == reasons.FLEET_BRAKE else "")
+    return seen.operator.brake or (said.message if said and said.reason == reasons.FLEET_BRAKE else "")
 
 
 # The guards --------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ def _disabled(case: Case) -> str:
 
 
 def _observing(case: Case) -> str:
-    return "" if case.seen.acts else "the operator runs with --observe-only"
+    return "" if case.seen.operator.acts else "the operator runs with --observe-only"
 
 
 def _rivalled(case: Case) -> str:
@@ -172,7 +173,7 @@ def _unpinnable(case: Case) -> str:
 
 
 def _dead(case: Case) -> str:
-    return next((each.message for each in case.seen.controllers if each.ready is False), "")
+    return next((each.message for each in case.seen.flux.controllers if each.ready is False), "")
 
 
 def _elsewhere(case: Case) -> str:
@@ -190,7 +191,7 @@ def _unfit(case: Case) -> str:
 
 
 def _same(case: Case) -> str:
-    good, kustomization = case.memory.good, case.seen.kustomization
+    good, kustomization = case.memory.good, case.seen.flux.kustomization
     now = kustomization.manifests.get(case.delivery.hash, "") if kustomization else ""
     if good is None or not now or now != good.manifests:
         return ""
@@ -214,7 +215,7 @@ def _spent(case: Case) -> str:
 
 
 def _braked(case: Case) -> str:
-    return case.seen.brake
+    return case.seen.operator.brake
 
 
 GUARDS: Final[tuple[tuple[str, Guard], ...]] = (

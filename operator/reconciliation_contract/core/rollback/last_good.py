@@ -13,7 +13,7 @@ from reconciliation_contract.core.spec.contract import Contract
 
 def settles_at(contract: Contract, memory: Memory, seen: Observation) -> datetime | None:
     """When the revision that now stands will have proved itself; None if it does not stand, or already has."""
-    delivery, kustomization = memory.delivery, seen.kustomization
+    delivery, kustomization = memory.delivery, seen.flux.kustomization
     if delivery is None or kustomization is None or memory.rollback or delivery.hash in memory.bad:
         return None
     healthy, stands = delivery.stages.healthy, kustomization.delivered
@@ -30,7 +30,7 @@ def _same(good: Good | None, hash_: str, seen: Observation) -> bool:
 
 def prove(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Memory:
     """Remember the revision as good once it has stayed Ready through the settling time."""
-    due, delivery, kustomization = settles_at(contract, memory, seen), memory.delivery, seen.kustomization
+    due, delivery, kustomization = settles_at(contract, memory, seen), memory.delivery, seen.flux.kustomization
     if due is None or now < due or delivery is None or kustomization is None:
         return memory
     good = Good(

@@ -30,8 +30,8 @@ def pin_of(contract: Contract, source: SourceRef, good: str, token: str) -> Sour
 
 def unlike(contract: Contract, rollback: Rollback, seen: Observation) -> str:
     """Why what bears the copy's name is not what is to be switched to; empty if it is, or nothing is there."""
-    pin, source, copy = seen.pin, seen.source, rollback.copy
-    if seen.claimed:
+    pin, source, copy = seen.flux.pin, seen.flux.source, rollback.copy
+    if seen.flux.claimed:
         return CLAIMED
     if pin is None or source is None:
         return ""
@@ -48,12 +48,12 @@ def unlike(contract: Contract, rollback: Rollback, seen: Observation) -> str:
 
 def astray(rollback: Rollback, seen: Observation) -> str:
     """How what Flux runs by the copy differs from the good revision, as far as that is seen; empty if it does not."""
-    pin = seen.pin
-    if seen.claimed:
+    pin = seen.flux.pin
+    if seen.flux.claimed:
         return f"the pinned copy {rollback.pin.name} is gone and {CLAIMED}"
     if pin is not None and (why := _strayed(pin, rollback)):
         return f"the pinned copy {pin.name} is not what was decided: {why}"
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     return _elsewhere(kustomization, rollback) if kustomization else ""
 
 
@@ -97,11 +97,11 @@ def recorded(copy: Copy, pin: Source) -> Copy:
 
 def anew(contract: Contract, rollback: Rollback, seen: Observation) -> Rollback:
     """Decide on another copy, under a name that nobody knows, where the one that there was is gone."""
-    pin = pin_of(contract, rollback.source, rollback.good.hash, seen.token)
+    pin = pin_of(contract, rollback.source, rollback.good.hash, seen.operator.token)
     return replace(rollback, pin=pin, copy=replace(forgotten(rollback, seen), artifact=""))
 
 
 def forgotten(rollback: Rollback, seen: Observation) -> Copy:
     """What is known of a copy that is gone and must be made anew, from its source as that is now."""
-    source = seen.source
+    source = seen.flux.source
     return replace(rollback.copy, uid="", content=source.content if source else rollback.copy.content)

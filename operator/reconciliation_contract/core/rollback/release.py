@@ -25,15 +25,15 @@ from reconciliation_contract.core.values import reasons
 
 def release(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> Step:
     """Give back what was there: source and annotations in one write, our claim, the pinned copy, the finalizer."""
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization is not None and _ours(kustomization, rollback):
         source = rollback.source if kustomization.source == rollback.pin else kustomization.source
         switch = SwitchSource(kustomization.uid, kustomization.resource_version, source, _restored(rollback))
         return Step(memory, (switch,))
     if kustomization is not None and not kustomization.deleting and kustomization.claim is not None:
         return Step(memory, (Disown(kustomization.resource_version, kustomization.claim),))
-    if seen.pin is not None:
-        return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),))
+    if seen.flux.pin is not None:
+        return Step(memory, (DeletePin(rollback.pin, seen.flux.pin.contract_uid),))
     # A copy may be there that the watch has not shown yet; afterwards nobody would remove it.
     unseen: tuple[Effect, ...] = (DeletePin(rollback.pin, contract.uid),) if contract.deleting else ()
     effects = (*unseen, *((AllowDeletion(),) if contract.finalized else ()))
@@ -57,7 +57,7 @@ def hopeless(contract: Contract, seen: Observation) -> bool:
     """Whether the contract must go although its rollback cannot be taken back."""
     if not (contract.deleting and contract.finalized):
         return False
-    return not seen.acts or seen.failed_for >= contract.timing.deletion_patience
+    return not seen.operator.acts or seen.operator.failed_for >= contract.timing.deletion_patience
 
 
 def abandon(contract: Contract, memory: Memory, seen: Observation) -> Step:
@@ -65,7 +65,9 @@ def abandon(contract: Contract, memory: Memory, seen: Observation) -> Step:
     commands = "; ".join(_left(contract, memory.rollback, seen))
     if not commands:
         return Step(leave(memory, Event.ABANDONED), (AllowDeletion(),))
-    why = seen.refused or ("the API server did not do it" if seen.acts else "the operator runs with --observe-only")
+    why = seen.operator.refused or (
+        "the API server did not do it" if seen.operator.acts else "the operator runs with --observe-only"
+    )
     standing = Standing(False, reasons.LEFT_BEHIND, f"not taken back; run: {commands}")
     told = TellLeft(f"the rollback could not be taken back; run: {commands} ({why})")
     return Step(leave(memory, Event.ABANDONED), (told, AllowDeletion()), standing)
@@ -78,12 +80,12 @@ def orphaned(contract: Contract, memory: Memory, seen: Observation) -> str:
 
 
 def _left(contract: Contract, rollback: Rollback | None, seen: Observation) -> Iterator[str]:
-    kubectl, kustomization = f"kubectl -n {contract.namespace}", seen.kustomization
+    kubectl, kustomization = f"kubectl -n {contract.namespace}", seen.flux.kustomization
     if rollback is not None and kustomization is not None and _ours(kustomization, rollback):
         patch: dict[str, object] = {"metadata": {"annotations": _restored(rollback)}}
         if kustomization.source == rollback.pin:
             patch["spec"] = {"sourceRef": {"name": rollback.source.name}}
         written = json.dumps(patch, separators=(",", ":"))
         yield f"{kubectl} patch kustomization {contract.kustomization} --type=merge -p {shlex.quote(written)}"
-    for pin in (*((seen.pin,) if seen.pin else ()), *seen.strays):
+    for pin in (*((seen.flux.pin,) if seen.flux.pin else ()), *seen.flux.strays):
         yield f"kubectl -n {shlex.quote(pin.namespace)} delete gitrepository {shlex.quote(pin.name)}"

@@ -66,17 +66,19 @@ def begin(contract: Contract, memory: Memory, seen: Observation, now: datetime) 
 
 def _strays(seen: Observation) -> tuple[Effect, ...]:
     """Remove pinned copies that nothing needs, left by a crash at the wrong moment."""
-    used = seen.kustomization.source if seen.kustomization else None
+    used = seen.flux.kustomization.source if seen.flux.kustomization else None
     return tuple(
-        DeletePin(pin.reference, pin.contract_uid) for pin in seen.strays if seen.acts and pin.reference != used
+        DeletePin(pin.reference, pin.contract_uid)
+        for pin in seen.flux.strays
+        if seen.operator.acts and pin.reference != used
     )
 
 
 def _lost(seen: Observation) -> Rollback | None:
     """The rollback that the objects tell of though the memory does not: the status was wiped."""
-    kustomization = seen.kustomization
-    pin = next((pin for pin in seen.strays if kustomization and pin.reference == kustomization.source), None)
-    if not seen.acts or kustomization is None or pin is None or pin.artifact is None or not pin.original:
+    kustomization = seen.flux.kustomization
+    pin = next((pin for pin in seen.flux.strays if kustomization and pin.reference == kustomization.source), None)
+    if not seen.operator.acts or kustomization is None or pin is None or pin.artifact is None or not pin.original:
         return None
     bad = kustomization.hold.get(MARK, "")
     good = pin.artifact.value
@@ -104,9 +106,9 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
     due = persistent_from(failures, contract.rollback)
     if delivery is None or failures is None or due is None:
         return Step(memory)
-    if now < due and not seen.brake:
+    if now < due and not seen.operator.brake:
         return Step(memory, recheck_at=min(due, now + contract.timing.brake_recheck))
-    if braked(memory, seen) and not seen.brake:  # what failed while it was on says nothing of the commit
+    if braked(memory, seen) and not seen.operator.brake:  # what failed while it was on says nothing of the commit
         return Step(replace(memory, delivery=recount(delivery, now)))
     against = objection(Case(contract, memory, delivery, failures, seen, now))
     if against:
@@ -114,7 +116,7 @@ def _persisting(contract: Contract, memory: Memory, seen: Observation, now: date
         wakes = {reasons.PAUSED: contract.requests.paused_until, reasons.FLEET_BRAKE: soon}
         wake = wakes.get(against[0])
         return Step(memory, (), Standing(False, *against), wake)
-    kustomization, good = seen.kustomization, memory.good
+    kustomization, good = seen.flux.kustomization, memory.good
     if kustomization is None or good is None:  # excluded by the guards
         return Step(memory)
     manual = contract.rollback.mode is RollbackMode.MANUAL
@@ -146,10 +148,10 @@ def _intent(
         reason=reasons.REQUESTED,
         kustomization_uid=kustomization.uid,
         source=kustomization.source,
-        pin=pin_of(contract, kustomization.source, good.hash, seen.token),
+        pin=pin_of(contract, kustomization.source, good.hash, seen.operator.token),
         started_at=now,
         spec=kustomization.spec,
-        copy=Copy(seen.source.content if seen.source else ""),
+        copy=Copy(seen.flux.source.content if seen.flux.source else ""),
     )
 
 
@@ -158,7 +160,7 @@ def _intent(
 
 def requested(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step | None:
     """Begin the rollback that a person asks for; None where none is asked for, or it was done before."""
-    requests, delivery, kustomization = contract.requests, memory.delivery, seen.kustomization
+    requests, delivery, kustomization = contract.requests, memory.delivery, seen.flux.kustomization
     if delivery is None or not requests.rollback_to or not names(requests.rollback_from, delivery.hash):
         return None
     if handled_requests.is_taken(memory, requests, "rollback"):
@@ -171,7 +173,7 @@ def requested(contract: Contract, memory: Memory, seen: Observation, now: dateti
         or rivalled(seen)
         or unpinnable(seen)
         or changed(delivery.hash, seen, asked=True)
-        or ("" if seen.acts else "the operator runs with --observe-only")
+        or ("" if seen.operator.acts else "the operator runs with --observe-only")
     )
     if good is None or good.hash == delivery.hash:
         why = f"{requests.rollback_to} is no revision that proved good under this contract; see .status.history"

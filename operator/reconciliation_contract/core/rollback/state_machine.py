@@ -110,7 +110,7 @@ _LEFT_ALONE: Final = "Ignore"
 
 def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -> Step:
     """Take the rollback one step further, or decide whether there must be one."""
-    if not seen.fresh:
+    if not seen.operator.fresh:
         return Step(memory)
     rollback = memory.rollback
     if hopeless(contract, seen):
@@ -118,11 +118,11 @@ def step(contract: Contract, memory: Memory, seen: Observation, now: datetime) -
     if rollback is None:
         return begin(contract, memory, seen, now)
     active = rollback.state is RollbackState.ACTIVE
-    if not seen.acts:
+    if not seen.operator.acts:
         return Step(memory, (), Standing(active, reasons.ROLLBACK_DISABLED, OBSERVING))
     taken = _held_on(contract, rollback, _go_on(contract, memory, rollback, seen, now))
-    if seen.refused and taken.memory.rollback == rollback:
-        return replace(taken, standing=Standing(active, reasons.ACT_REFUSED, seen.refused))
+    if seen.operator.refused and taken.memory.rollback == rollback:
+        return replace(taken, standing=Standing(active, reasons.ACT_REFUSED, seen.operator.refused))
     return taken
 
 
@@ -213,8 +213,8 @@ def _as_cancelled(change: str) -> Objection | None:
 def _withdrawn(memory: Memory, rollback: Rollback, seen: Observation, change: Objection) -> Step:
     """Give the rollback up before its act: its revision is not bad, and it costs nothing of the budget."""
     standing = Standing(False, *change)
-    if seen.pin:
-        return Step(memory, (DeletePin(rollback.pin, seen.pin.contract_uid),), standing)
+    if seen.flux.pin:
+        return Step(memory, (DeletePin(rollback.pin, seen.flux.pin.contract_uid),), standing)
     bad = tuple(hash_ for hash_ in memory.bad if hash_ != rollback.bad.hash)
     begun = tuple(at for at in memory.begun if at != rollback.started_at)
     return Step(replace(leave(memory, Event.WITHDRAWN), bad=bad, begun=begun), (), standing)
@@ -229,11 +229,11 @@ def _intended(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     if contract.finalized and _serves(seen, rollback.good.hash):
         return _ready_to_switch(memory, rollback, seen)
     hold: tuple[Effect, ...] = () if contract.finalized else (HoldDeletion(),)
-    if seen.pin is None:
+    if seen.flux.pin is None:
         return Step(memory, (*hold, _made(rollback)), recheck_at=rollback.started_at + contract.rollback.max_age)
-    deadline = max(rollback.started_at, seen.pin.created_at or rollback.started_at) + contract.rollback.within
+    deadline = max(rollback.started_at, seen.flux.pin.created_at or rollback.started_at) + contract.rollback.within
     if now > deadline:
-        message = f"the pinned source does not serve {rollback.good.name}, push a fix: {seen.pin.ready.message}"
+        message = f"the pinned source does not serve {rollback.good.name}, push a fix: {seen.flux.pin.ready.message}"
         return enter(memory, rollback, Event.UNSERVED, message, reasons.TARGET_UNREACHABLE)
     return Step(memory, hold, recheck_at=deadline)
 
@@ -261,10 +261,10 @@ def _ready_to_switch(memory: Memory, rollback: Rollback, seen: Observation) -> S
 
 def _decided_on(rollback: Rollback, seen: Observation) -> Rollback:
     """Write down what the switch will replace, on what, and to which copy it leads."""
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization is None:
         return rollback
-    copy = recorded(rollback.copy, seen.pin) if seen.pin else rollback.copy
+    copy = recorded(rollback.copy, seen.flux.pin) if seen.flux.pin else rollback.copy
     return replace(rollback, kept_annotations=_kept(kustomization), generation=kustomization.generation, copy=copy)
 
 
@@ -294,12 +294,12 @@ def _elsewhere(memory: Memory, rollback: Rollback) -> str:
 
 
 def _strange(rollback: Rollback, seen: Observation) -> str:
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
         return "the Kustomization was replaced by another of the same name"
     if kustomization.source != rollback.source:
         return "the Kustomization has another source now"
-    if seen.source and rollback.copy.content not in ("", seen.source.content):
+    if seen.flux.source and rollback.copy.content not in ("", seen.flux.source.content):
         return "the source's own spec was changed"
     if rollback.spec and kustomization.spec != rollback.spec:
         return "the Kustomization's own spec was changed"
@@ -307,7 +307,7 @@ def _strange(rollback: Rollback, seen: Observation) -> str:
 
 
 def _serves(seen: Observation, good: str) -> bool:
-    pin = seen.pin
+    pin = seen.flux.pin
     return pin is not None and not pin.deleting and pin.artifact is not None and pin.artifact.value.hash == good
 
 
@@ -324,7 +324,7 @@ def _kept(kustomization: Kustomization) -> Mapping[str, str]:
 
 
 def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
         return enter(memory, rollback, Event.GONE, GONE)
     if kustomization.source == rollback.pin:
@@ -337,7 +337,7 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
         return withdrawn
     if wrong := unlike(contract, rollback, seen):
         return _differing(memory, rollback, wrong)
-    if seen.pin is None and rollback.copy.uid:
+    if seen.flux.pin is None and rollback.copy.uid:
         return enter(memory, anew(contract, rollback, seen), Event.LOST)
     if not _serves(seen, rollback.good.hash):
         return Step(memory, (_made(rollback),))
@@ -356,7 +356,7 @@ def _changed_twice(kustomization: Kustomization, rollback: Rollback) -> bool:
 
 def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     """The Kustomization is switched: wait until it is Ready at the good revision."""
-    kustomization, head = seen.kustomization, _fresh_head(contract, memory, rollback, seen)
+    kustomization, head = seen.flux.kustomization, _fresh_head(contract, memory, rollback, seen)
     if kustomization is None or head:
         return enter(memory, rollback, Event.HEAD, f"a new commit arrived: {head[:12]}")
     if wrong := astray(rollback, seen):
@@ -397,14 +397,14 @@ def _persevere(
 
 def _fresh_head(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation) -> str:
     """Hash of a new revision that is not known to be bad; empty while there is none, or a person holds."""
-    artifact = seen.source.artifact if seen.source else None
+    artifact = seen.flux.source.artifact if seen.flux.source else None
     known = {*memory.bad, rollback.bad.hash}
     fresh = artifact is not None and artifact.value.hash not in known
     return artifact.value.hash if artifact and fresh and not contract.requests.hold else ""
 
 
 def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
         return enter(memory, rollback, Event.GONE, GONE)
     if kustomization.source != rollback.pin:
@@ -418,15 +418,15 @@ def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     known = _known_copy(contract, rollback, seen)
     if known != rollback.copy:
         return Step(replace(memory, rollback=replace(rollback, copy=known)))
-    ensure = (_made(rollback),) if seen.pin is None and not seen.claimed else ()
+    ensure = (_made(rollback),) if seen.flux.pin is None and not seen.flux.claimed else ()
     return Step(memory, ensure, _held(contract, rollback, astray(rollback, seen)), stands.recheck_at)
 
 
 def _known_copy(contract: Contract, rollback: Rollback, seen: Observation) -> Copy:
     """What is to be remembered of the copy: one that is gone is made anew, a new one is noted if it is right."""
-    pin, copy = seen.pin, rollback.copy
+    pin, copy = seen.flux.pin, rollback.copy
     if pin is None:
-        return forgotten(rollback, seen) if copy.uid and not seen.claimed else copy
+        return forgotten(rollback, seen) if copy.uid and not seen.flux.claimed else copy
     served = pin.artifact is not None and pin.contract_uid == contract.uid
     return recorded(copy, pin) if served and not copy.uid and not astray(rollback, seen) else copy
 
@@ -444,7 +444,7 @@ def _held(contract: Contract, rollback: Rollback, wrong: str) -> Standing:
 
 def _failed(contract: Contract, memory: Memory, rollback: Rollback, seen: Observation, now: datetime) -> Step:
     """Leave it to people, unless what failed has come right since."""
-    kustomization = seen.kustomization
+    kustomization = seen.flux.kustomization
     if kustomization is None or kustomization.uid != rollback.kustomization_uid:
         return enter(memory, rollback, Event.GONE, GONE)
     head = _fresh_head(contract, memory, rollback, seen)
@@ -467,6 +467,6 @@ def _resumed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obser
     """Go on where the copy is right after all, or where a person removed the one that was not."""
     if _outdated(contract, rollback, now) or unlike(contract, rollback, seen):
         return Step(memory)
-    if seen.pin is None:
+    if seen.flux.pin is None:
         return enter(memory, anew(contract, rollback, seen), Event.LOST)
     return enter(memory, rollback, Event.SERVED) if _serves(seen, rollback.good.hash) else Step(memory)
