@@ -187,7 +187,7 @@ def test_a_suspended_contract_asks_flux_for_nothing() -> None:
 
 
 ASKED_IN: dict[str, set[str]] = {
-    r"\bseen\.fresh\b": {
+    r"\bseen\.operator\.fresh\b": {
         "facts/attention.py",
         "promises/dependencies.py",  # one of the facts that it tells of
         "rollback/state_machine.py",  # the guard of every act
