@@ -137,7 +137,7 @@ def parse_commit(url: str, raw: bytes) -> Commit:
         found = CommitObject.from_string(raw)
         committed_at = _EPOCH + timedelta(seconds=found.commit_time)
         authored_at = _EPOCH + timedelta(seconds=found.author_time)
-    except (ObjectFormatException, OverflowError, TypeError, ValueError) as error:
+    except (LookupError, ObjectFormatException, OverflowError, TypeError, ValueError) as error:
         raise Malformed(url, "the commit has no valid author, committer or time") from error
     # Whatever the commit says its encoding is: a codec chosen by a stranger is not worth an accent.
     message = raw.partition(b"\n\n")[2].lstrip()

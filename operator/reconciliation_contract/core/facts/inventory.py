@@ -26,11 +26,11 @@ class Entry(NamedTuple):
 
 
 def entry(id_: str, version: str) -> Entry | None:
-    """Read an entry of Flux's; None where it is none."""
+    """Read an entry of Flux's; None where it is none, as with a colon, which Flux writes as two underscores."""
     namespace, first, rest = id_.partition("_")
     rest, second, kind = rest.rpartition("_")
     name, third, group = rest.rpartition("_")
-    if not (first and second and third and name and kind and version):
+    if ":" in id_ or not (first and second and third and name and kind and version):
         return None
     return Entry(ObjectKey(group, kind, namespace, name.replace("__", ":")), version)
 
