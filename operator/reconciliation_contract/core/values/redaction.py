@@ -96,7 +96,8 @@ def _without_quotes(line: str, *, private: bool) -> str:
     head, words = line[: denial.end()], line[denial.end() :]
     if private or _OF_SECRET.search(head):
         return head + HIDDEN
-    return head + _REPEATED.sub(HIDDEN, words)
+    # What the API server repeats goes first: a quote that stands alone would take its opening one for its own end.
+    return head + _REPEATED.sub(HIDDEN, _without_echoes(words))
 
 
 def _without_echoes(line: str) -> str:
