@@ -81,11 +81,11 @@ ECHOED: dict[str, tuple[str, str]] = {
     ),
     "a CEL rule's": (
         'spec: Invalid value: "object": the host "s3cr3t" is taken',
-        "spec: Invalid value: ***: the host *** is taken",
+        'spec: Invalid value: "object": the host *** is taken',
     ),
     "a schema's": (
         'spec.replicas: Invalid value: "string": spec.replicas in body must be of type integer: "string"',
-        'spec.replicas: Invalid value: ***: spec.replicas in body must be of type integer: "string"',
+        'spec.replicas: Invalid value: "string": spec.replicas in body must be of type integer: "string"',
     ),
     "a policy's, of a Secret": (
         'Secret/apps/db dry-run failed: admission webhook "p" denied the request: s3cr3t is weak',

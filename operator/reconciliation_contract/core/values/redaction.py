@@ -44,21 +44,24 @@ _SPOKEN: Final = tuple(
 )
 """Credentials by what stands before them, which is kept."""
 
+_KIND: Final = r"\"(?:object|array|string|integer|number|boolean)\": "
+"""What a schema or a rule of a CustomResourceDefinition has in the place of a value: only its type."""
 _ECHO: Final = re.compile(
-    r"(?:Invalid|Duplicate|Unsupported) value: |\bNot found: |\bgot (?=[&{\[\"'`]|map\[)|\bin object (?=\{)"
+    rf"(?:Invalid|Duplicate|Unsupported) value: (?!{_KIND})"
+    r"|\bNot found: |\bgot (?=[&{\[\"'`]|map\[)|\bin object (?=\{)"
     r"|cannot unmarshal (?:!!\w{1,32} |number )|\b(?:parsing|duration|quantity|time) (?=\")"
     r"|(?:patch from|config:) (?=[\[`])|(?:with base \d{1,2}|to float|isoformat string): (?=')"
 )
 """What stands before a value that is repeated out of a manifest."""
 _PAIRS: Final = {'"': '": ', "'": "': ", "`": "` ", "{": "}: ", "[": "]: "}
 """How a value ends, by how it begins."""
-_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|`[^`]*`')
+_QUOTED: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|\'[^\']*\'|`[^`]*`)(?![^\s:,\]…])')
 _SCALAR: Final = re.compile(r"\*{3}(?![^\s:,\]…])|(?:(?!: |, | into )[^\]])*")
 _COMPOSED: Final = re.compile(r"[&*\w.\[\]]{0,128}?[{\[]")
 
 _DENIAL: Final = re.compile(
     r"\bdenied (?:the )?request: "
-    r"|Invalid value: \"(?:object|array|string|integer|number|boolean)\": (?!\S{0,256} in body )"
+    rf"|Invalid value: {_KIND}(?!\S{{0,256}} in body )"
 )
 """What stands before the words of a policy's author, who may repeat whatever the manifest holds."""
 _REPEATED: Final = re.compile(
@@ -72,10 +75,11 @@ def redacted(line: str, *, private: bool = False) -> str:
 
     ``private`` says that the words are about what holds values of Secrets: then a policy's own words go as a whole.
     """
-    line = _ADDRESS.sub(_open, _ESCAPED.sub("://", line))
+    # What is repeated goes first: other patterns could take away what stands before it.
+    line = _without_echoes(_ADDRESS.sub(_open, _ESCAPED.sub("://", line)))
     for pattern in _SPOKEN:
         line = pattern.sub(rf"\1{HIDDEN}", line)
-    return _without_echoes(_without_quotes(_ACCOUNT.sub("", line), private=private))
+    return _without_quotes(_ACCOUNT.sub("", line), private=private)
 
 
 def _open(address: re.Match[str]) -> str:
@@ -96,8 +100,9 @@ def _without_quotes(line: str, *, private: bool) -> str:
     head, words = line[: denial.end()], line[denial.end() :]
     if private or _OF_SECRET.search(head):
         return head + HIDDEN
-    # What the API server repeats goes first: a quote that stands alone would take its opening one for its own end.
-    return head + _REPEATED.sub(HIDDEN, _without_echoes(words))
+    while (fewer := _REPEATED.sub(HIDDEN, words)) != words:  # quotes that had no partner may have one now
+        words = fewer
+    return head + words
 
 
 def _without_echoes(line: str) -> str:

@@ -18,8 +18,6 @@ _SHORTENED: Final = 5
 """How many times shorter a text of hashes alone gets."""
 _SHORT: Final = 1024
 """Characters of a text that is remembered: the same few are told again and again."""
-_ROUNDS: Final = 4
-"""Times at most that a text is filtered: leaving a value out can show the beginning of another one."""
 
 
 def bounded(text: str, limit: int = LIMIT) -> str:
@@ -32,15 +30,6 @@ def cleaned(text: str, limit: int, *, private: bool = False) -> str:
 
     ``private`` as for `redacted`.
     """
-    shown = _once(text, limit, private)
-    for _ in range(_ROUNDS):
-        before, shown = shown, _once(shown, limit, private)
-        if shown == before:
-            break
-    return shown
-
-
-def _once(text: str, limit: int, private: bool) -> str:
     head = text[: limit * 16]
     line = (_remembered if len(head) <= _SHORT else _line)(head, private, len(head) < len(text))
     return _cut(line, limit)
