@@ -152,10 +152,11 @@ async def test_a_redirect_elsewhere_is_refused(served: Served, target: str) -> N
     served.redirects = {"/shop/": target.format(port=port)}
     remote = Remote(f"{served.url}/shop", Credentials(username="ada", password="s3cret"))
 
-    with pytest.raises((AddressRefused, Malformed), match="redirects to"):
+    with pytest.raises((AddressRefused, Malformed), match="redirects to") as caught:
         await Git(LOCAL).head(remote, GitRef(branch="main"))
 
     assert len(served.requests) == 1
+    assert "team" not in str(caught.value), "where it leads is the server's answer, and told to nobody"
 
 
 async def test_a_redirect_to_a_login_page_is_access_denied(served: Served) -> None:

@@ -11,6 +11,8 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from reconciliation_contract.core.values.local_address import local_kind
+
 from .error import AddressRefused
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ssh": 22}
@@ -20,10 +22,6 @@ _MUST_BE_ENCODED = frozenset('"<>\\^`{|}')
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _LOCAL_NAMES = ("localhost", "metadata.google.internal")
-# Outside the link-local range: AWS over IPv6, EKS pod identity, Alibaba, Azure's host agent, Oracle.
-_METADATA = frozenset({"fd00:ec2::254", "fd00:ec2::23", "100.100.100.200", "168.63.129.16", "192.0.0.192"})
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 
 
 @dataclass(frozen=True)
@@ -113,34 +111,6 @@ def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except (OSError, ValueError):
         return None
-
-
-def local_kind(ip: str) -> str | None:
-    """Return why an IP address may not be dialled, such as "loopback", or None if it may."""
-    address = ipaddress.ip_address(ip)
-    if isinstance(address, ipaddress.IPv6Address):
-        address = _embedded(address) or address
-    if str(address) in _METADATA:
-        return "metadata"
-    if isinstance(address, ipaddress.IPv4Address) and address in _THIS_NETWORK:
-        return "unspecified"
-    kinds = {
-        "loopback": address.is_loopback,
-        "link-local or metadata": address.is_link_local,
-        "unspecified": address.is_unspecified,
-        "multicast": address.is_multicast,
-        "reserved": address.is_reserved,
-    }
-    return next((kind for kind, applies in kinds.items() if applies), None)
-
-
-def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that packets to this IPv6 address end up at."""
-    if any(address in network for network in _NAT64):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if address.teredo:
-        return address.teredo[1]
-    return address.ipv4_mapped or address.sixtofour
 
 
 def _path(url: str, parts: SplitResult) -> str:

@@ -16,7 +16,7 @@ from dulwich.client import AbstractHttpGitClient
 
 from .address import DEFAULT_PORTS, Address
 from .credentials import HOLDER, Credentials
-from .error import AccessDenied, AddressRefused, GitError, Malformed, NotFound, Unreachable, redact
+from .error import AccessDenied, AddressRefused, GitError, Malformed, NotFound, Unreachable
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class HttpGitClient(AbstractHttpGitClient):
         if (parts.scheme, parts.hostname, port) != (self._address.scheme, self._address.host, self._address.port):
             raise AddressRefused(
                 self._address.base,
-                f"it redirects to another scheme, host or port: {redact(url)}",
+                "it redirects to another scheme, host or port",  # which one is its answer, and told to nobody
                 "set spec.url of the GitRepository to the final address",
             )
         return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from .address import Address, local_kind
+from reconciliation_contract.core.values.local_address import local_kind
+
+from .address import Address
 from .error import AddressRefused, GitError, Malformed, TimedOut, TooLarge, Unreachable, refusal
 
 

@@ -18,12 +18,15 @@ class Artifact:
     url: str
     digest: str
     """``sha256:`` and 64 hexadecimal digits."""
+    owner: str = ""
+    """Whose it is, as source-controller's storage has it: ``KIND/NAMESPACE/NAME``; empty where that is not known."""
 
     @staticmethod
     def of(source: Raw) -> Artifact:
-        """Read a source's ``status.artifact``; both are empty where it has none."""
-        raw = read_map(read_map(source, "status"), "artifact")
-        return Artifact(read_text(raw, "url"), read_text(raw, "digest"))
+        """Read a source's ``status.artifact``; URL and digest are empty where it has none."""
+        raw, meta = read_map(read_map(source, "status"), "artifact"), read_map(source, "metadata")
+        owner = f"{read_text(source, 'kind').lower()}/{read_text(meta, 'namespace')}/{read_text(meta, 'name')}"
+        return Artifact(read_text(raw, "url"), read_text(raw, "digest"), owner)
 
 
 @dataclass(frozen=True, slots=True)

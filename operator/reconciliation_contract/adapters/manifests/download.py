@@ -9,8 +9,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
-from reconciliation_contract.adapters.manifests.artifact_server import ArtifactServers
+from reconciliation_contract.adapters.manifests.artifact_server import (
+    ArtifactServers,
+    JudgedResolver,
+    LocalAddress,
+    is_of,
+)
 from reconciliation_contract.adapters.manifests.build import Artifact
 from reconciliation_contract.adapters.manifests.error import BuildUnknown
 from reconciliation_contract.core.values import reasons
@@ -37,30 +43,42 @@ async def download(artifact: Artifact, place: Path, servers: ArtifactServers) ->
             f"its URL does not lead to source-controller in {servers.namespace}; where Flux serves artifacts"
             " elsewhere, start the operator with --artifact-server"
         )
-    digest, size = hashlib.sha256(), 0
+    if not is_of(artifact.url, artifact.owner):
+        raise _unreadable("its URL does not lead to the source's own artifact")
     try:
-        async with (
-            aiohttp.ClientSession(timeout=_PATIENCE, auto_decompress=False) as session,
-            session.get(artifact.url, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as answer,
-        ):
-            if answer.status != 200:  # noqa: PLR2004 - OK
-                raise _unreadable(f"{host} answers {answer.status}; the source may have a newer one by now")
-            with place.open("wb") as file:
-                async for chunk in answer.content.iter_chunked(_CHUNK):
-                    size += len(chunk)
-                    if size > MOST_BYTES:
-                        text = f"the artifact is larger than {MOST_BYTES >> 20} MiB; shorten it with spec.ignore"
-                        raise BuildUnknown(reasons.BUILD_TOO_COSTLY, text)
-                    digest.update(chunk)
-                    file.write(chunk)
+        digest = await _fetch(artifact.url, place)
     except (aiohttp.ClientConnectionError, TimeoutError) as error:
+        if isinstance(error.__cause__, LocalAddress):
+            raise _unreadable(f"{host} is not dialled: {error.__cause__}") from error
         raise _unreadable(f"{host} does not answer ({type(error).__name__}); {_CLOSED}") from error
     except (aiohttp.ClientError, ValueError) as error:
         raise _unreadable(f"{host}: {type(error).__name__}") from error
     except OSError as error:
         raise BuildUnknown(reasons.BUILD_TOO_COSTLY, f"no room for the artifact: {error.strerror}") from error
-    if digest.hexdigest() != artifact.digest.removeprefix("sha256:"):
+    if digest != artifact.digest.removeprefix("sha256:"):
         raise _unreadable("what is served has another digest than the source's status says")
+
+
+async def _fetch(url: str, place: Path) -> str:
+    """Write what an address serves to a file, and return its digest; no redirection is followed, no proxy used."""
+    digest, size = hashlib.sha256(), 0
+    connector = aiohttp.TCPConnector(resolver=JudgedResolver())
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=_PATIENCE, auto_decompress=False) as session,
+        session.get(URL(url, encoded=True), allow_redirects=False, headers={"Accept-Encoding": "identity"}) as answer,
+    ):
+        if answer.status != 200:  # noqa: PLR2004 - OK
+            text = f"{urlsplit(url).netloc} answers {answer.status}; the source may have a newer one by now"
+            raise _unreadable(text)
+        with place.open("wb") as file:
+            async for chunk in answer.content.iter_chunked(_CHUNK):
+                size += len(chunk)
+                if size > MOST_BYTES:
+                    text = f"the artifact is larger than {MOST_BYTES >> 20} MiB; shorten it with spec.ignore"
+                    raise BuildUnknown(reasons.BUILD_TOO_COSTLY, text)
+                digest.update(chunk)
+                file.write(chunk)
+    return digest.hexdigest()
 
 
 def _unreadable(text: str) -> BuildUnknown:
