@@ -95,10 +95,12 @@ def recorded(copy: Copy, pin: Source) -> Copy:
     return Copy(pin.content, pin.uid, digest or copy.artifact)
 
 
-def anew(contract: Contract, rollback: Rollback, seen: Observation) -> Rollback:
-    """Decide on another copy, under a name that nobody knows, where the one that there was is gone."""
-    pin = pin_of(contract, rollback.source, rollback.good.hash, seen.operator.token)
-    return replace(rollback, pin=pin, copy=replace(forgotten(rollback, seen), artifact=""))
+def anew(rollback: Rollback, seen: Observation) -> Rollback:
+    """Decide on another copy where the one that there was is gone.
+
+    It has the same name: a switch to that name may be done already, though nobody has seen it yet.
+    """
+    return replace(rollback, copy=replace(forgotten(rollback, seen), artifact=""))
 
 
 def forgotten(rollback: Rollback, seen: Observation) -> Copy:

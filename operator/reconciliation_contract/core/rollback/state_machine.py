@@ -338,7 +338,7 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
     if wrong := unlike(contract, rollback, seen):
         return _differing(memory, rollback, wrong)
     if seen.flux.pin is None and rollback.copy.uid:
-        return enter(memory, anew(contract, rollback, seen), Event.LOST)
+        return enter(memory, anew(rollback, seen), Event.LOST)
     if not _serves(seen, rollback.good.hash):
         return Step(memory, (_made(rollback),))
     decided = _decided_on(rollback, seen)
@@ -359,13 +359,17 @@ def _arriving(contract: Contract, memory: Memory, rollback: Rollback, seen: Obse
     kustomization, head = seen.flux.kustomization, _fresh_head(contract, memory, rollback, seen)
     if kustomization is None or head:
         return enter(memory, rollback, Event.HEAD, f"a new commit arrived: {head[:12]}")
+    known = _known_copy(contract, rollback, seen)
+    if known != rollback.copy:
+        return Step(replace(memory, rollback=replace(rollback, copy=known)))
     if wrong := astray(rollback, seen):
-        return Step(memory, (), Standing(False, reasons.COPY_DIFFERS, wrong))
+        return Step(memory, _remade(rollback, seen), Standing(False, reasons.COPY_DIFFERS, wrong))
     arrived = _arrived(rollback, kustomization)
     if arrived:
         return enter(memory, arrived, Event.ARRIVED)
     took = _persevere(contract, memory, rollback, kustomization, now)
-    return replace(took, standing=took.standing or waiting(rollback, kustomization))
+    standing = took.standing or waiting(rollback, kustomization)
+    return replace(took, effects=(*took.effects, *_remade(rollback, seen)), standing=standing)
 
 
 def _arrived(rollback: Rollback, kustomization: Kustomization) -> Rollback | None:
@@ -418,8 +422,12 @@ def _active(contract: Contract, memory: Memory, rollback: Rollback, seen: Observ
     known = _known_copy(contract, rollback, seen)
     if known != rollback.copy:
         return Step(replace(memory, rollback=replace(rollback, copy=known)))
-    ensure = (_made(rollback),) if seen.flux.pin is None and not seen.flux.claimed else ()
-    return Step(memory, ensure, _held(contract, rollback, astray(rollback, seen)), stands.recheck_at)
+    return Step(memory, _remade(rollback, seen), _held(contract, rollback, astray(rollback, seen)), stands.recheck_at)
+
+
+def _remade(rollback: Rollback, seen: Observation) -> tuple[Effect, ...]:
+    """Make the copy that Flux uses again, where it is gone and nobody else has its name."""
+    return (_made(rollback),) if seen.flux.pin is None and not seen.flux.claimed else ()
 
 
 def _known_copy(contract: Contract, rollback: Rollback, seen: Observation) -> Copy:
@@ -468,5 +476,5 @@ def _resumed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obser
     if _outdated(contract, rollback, now) or unlike(contract, rollback, seen):
         return Step(memory)
     if seen.flux.pin is None:
-        return enter(memory, anew(contract, rollback, seen), Event.LOST)
+        return enter(memory, anew(rollback, seen), Event.LOST)
     return enter(memory, rollback, Event.SERVED) if _serves(seen, rollback.good.hash) else Step(memory)
