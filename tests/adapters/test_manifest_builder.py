@@ -545,7 +545,9 @@ async def test_how_the_kernel_confines_builds_is_told_once(tmp_path: Path, caplo
     """A warning where it does not; nothing more while that is so."""
     lacking = program(tmp_path, """echo '{"confinement":{"landlock":0,"seccomp":true}}'; echo '{"done":""}'""")
     told: list[tuple[int, bool]] = []
-    builder = Builder(None, lacking, note=lambda landlock, seccomp: told.append((landlock, seccomp)))
+    builder = Builder(
+        None, lacking, servers=LOOPBACK, note=lambda landlock, seccomp: told.append((landlock, seccomp))
+    )
 
     for prefix in ("a", "b"):
         await build(builder, spec={"namePrefix": prefix})

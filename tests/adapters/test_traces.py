@@ -9,6 +9,7 @@ import pytest
 from reconciliation_contract.adapters.telemetry.otlp import Traces
 from reconciliation_contract.cli.operator import followed
 from reconciliation_contract.core.delivery.trace import ended
+from reconciliation_contract.core.values.timing import TIMING
 from tests.core.test_trace import APPLIED, HEALTHY, UNDONE, memory
 from tests.support import builders_core as core
 from tests.support.collector import collecting
@@ -22,7 +23,7 @@ async def test_a_delivery_arrives_as_one_trace() -> None:
     expected = ended(core.CONTRACT, memory(APPLIED), memory(HEALTHY))
     assert expected is not None
     with collecting() as collector:
-        async with followed(collector.url) as follow:
+        async with followed(collector.url, TIMING) as follow:
             follow(core.CONTRACT, memory(APPLIED), memory(HEALTHY))
             follow(core.CONTRACT, memory(HEALTHY), memory(HEALTHY))
         spans = {span.name: span for span in collector.spans()}
@@ -43,7 +44,7 @@ async def test_a_delivery_arrives_as_one_trace() -> None:
 async def test_a_rolled_back_delivery_is_an_error() -> None:
     """So that a search for failed traces finds it."""
     with collecting() as collector:
-        async with followed(collector.url) as follow:
+        async with followed(collector.url, TIMING) as follow:
             follow(core.CONTRACT, memory(APPLIED), memory(APPLIED, rollback=UNDONE))
         spans = {span.name: span for span in collector.spans()}
 
@@ -65,5 +66,5 @@ def test_a_dead_collector_holds_up_nobody() -> None:
 
 async def test_without_an_endpoint_nothing_is_sent() -> None:
     """Off unless asked for; the package is not even imported."""
-    async with followed("") as follow:
+    async with followed("", TIMING) as follow:
         follow(core.CONTRACT, memory(APPLIED), memory(HEALTHY))

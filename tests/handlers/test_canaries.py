@@ -32,7 +32,7 @@ from reconciliation_contract.handlers.watching import configure, register
 from reconciliation_contract.runtime.operator import Operator
 from tests.handlers.embedded import SETTINGS
 from tests.handlers.story import A, B, C, activate, deliver, prove, release
-from tests.support.api_server import CONFIG_MAPS, KUSTOMIZATIONS, SECRETS, SOURCES, ApiServer, Seen
+from tests.support.api_server import CONFIG_MAPS, DEPLOYMENTS, KUSTOMIZATIONS, SECRETS, SOURCES, ApiServer, Seen
 from tests.support.api_server_flux import Flux
 from tests.support.collector import Collector, collecting
 from tests.support.receiver import Receiver, receiving
@@ -166,6 +166,11 @@ async def emitting(
     logs.set_up("debug", "json")
     with collecting() as collector, closing(Traces(collector.url)) as traces:
         async with receiving() as receiver, ApiServer() as api, Cluster(api.access) as cluster:
+            pod = {"spec": {"containers": [{"name": "manager", "args": []}]}}
+            for name in ("source-controller", "kustomize-controller"):
+                api.create(DEPLOYMENTS, "flux-system", name, {"replicas": 1, "template": pod})
+                up = {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}
+                api.change(DEPLOYMENTS, "flux-system", name, {"status": up})
             emitted = Emitted(api, receiver, collector)
             settings = _settings(tmp_path, receiver)
             operator = Operator(settings, cluster, now, git, follow=traces.follow, builder=build)  # type: ignore[arg-type]  # a script
