@@ -5,9 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Python keeps what it has compiled: several processes import the same files.
-unexport PYTHONDONTWRITEBYTECODE
-
 # The seconds of each phase, printed at the end by the make that a person called.
 PHASES := $(VENV)/.phases
 begin = if [ $(MAKELEVEL) = 0 ]; then rm -f $(PHASES); fi

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import ssl
-import weakref
-from collections import deque
-from contextlib import suppress
+import urllib.error
+import urllib.request
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -32,9 +30,13 @@ class ApiClient:
     """Requests as one user; usable from several threads. Connection errors are `OSError`."""
 
     def __init__(self, access: Access, token: str) -> None:
+        self._server = access.server
         self._token = token
-        self._idle = _Idle(access.server.removeprefix("https://"), ssl.create_default_context(cafile=access.ca_file))
-        weakref.finalize(self, self._idle.close)
+        self._context = ssl.create_default_context(cafile=access.ca_file)
+        # Nothing here may go through a proxy: everything is on loopback.
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
+        )
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the object or list at a path such as `/api/v1/nodes`. Raises `ApiError`, also for 404."""
@@ -81,65 +83,19 @@ class ApiClient:
         return answer
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None, content_type: str) -> bytes:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
-        connection, kept = self._idle.take()
+        request = urllib.request.Request(  # noqa: S310 - the URL is the API server's own
+            self._server + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
+        )
         try:
-            status, answer, stays = _exchange(connection, method, path, data, headers)
-        except (ConnectionResetError, BrokenPipeError):
-            connection.close()
-            if not kept:
-                raise
-            # The server gave the connection up while nobody used it, or has been started again since.
-            self._idle.close()
-            return self._send(method, path, body, content_type)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, http.client.HTTPException):
-                raise ConnectionError(repr(error)) from error
-            raise
-        if stays:
-            self._idle.give(connection)
-        else:
-            connection.close()
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise ApiError(method, path, status, _message(answer))
-        return answer
-
-
-class _Idle:
-    """Connections that are open and not in use: a handshake costs more than most requests."""
-
-    def __init__(self, address: str, context: ssl.SSLContext) -> None:
-        self._address = address
-        self._context = context
-        self._connections: deque[http.client.HTTPSConnection] = deque()
-
-    def take(self) -> tuple[http.client.HTTPSConnection, bool]:
-        """Return a connection, and whether it was in use before."""
-        try:
-            return self._connections.pop(), True
-        except IndexError:
-            return http.client.HTTPSConnection(self._address, context=self._context, timeout=TIMEOUT), False
-
-    def give(self, connection: http.client.HTTPSConnection) -> None:
-        """Keep a connection for the next request."""
-        self._connections.append(connection)
-
-    def close(self) -> None:
-        """Close all that are kept."""
-        with suppress(IndexError):
-            while True:
-                self._connections.pop().close()
-
-
-def _exchange(
-    connection: http.client.HTTPSConnection, method: str, path: str, data: bytes | None, headers: dict[str, str]
-) -> tuple[int, bytes, bool]:
-    """Return status and body of an answer, and whether the connection stays open."""
-    connection.request(method, path, data, headers)
-    response = connection.getresponse()
-    return response.status, response.read(), not response.will_close
+            with self._opener.open(request, timeout=TIMEOUT) as response:
+                answer: bytes = response.read()
+                return answer
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ApiError(method, path, error.code, _message(error.read())) from error
 
 
 def _message(body: bytes) -> str:

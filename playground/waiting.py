@@ -27,7 +27,7 @@ def wait_until(
     timeout: float,
     what: str,
     *,
-    interval: float = 0.1,
+    interval: float = 0.05,
     ignoring: tuple[type[Exception], ...] = (),
 ) -> T:
     """Return the first truthy value of the predicate, asked every `interval` seconds.

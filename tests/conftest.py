@@ -73,31 +73,12 @@ SECONDS = {
     "cli": 5,
 }
 """What a file, or one of a folder, takes; measured on two cores."""
-SPREAD = {
-    "core/test_guards_off.py",
-    "e2e/test_kill_points.py",
-    "e2e/test_drift.py",
-    "e2e/test_cli.py",
-    "e2e/test_incident.py",
-    "e2e/test_incident_ends.py",
-    "e2e/test_restart.py",
-    "playground/test_lifecycle.py",
-}
+SPREAD = {"core/test_guards_off.py"}
 """Files whose tests may run in several workers at once."""
 USUAL = 40
 """What one takes that is not measured."""
 MEMORY = 1.5
 """GiB that a worker needs, with a cluster of its own."""
-MARKED = "e2e or slow"
-"""The expression for the tests that `make check` leaves out."""
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no file without a test that is asked for: importing all takes each worker ten seconds."""
-    if config.option.markexpr != MARKED or collection_path.suffix != ".py":
-        return None
-    text = collection_path.read_text("utf-8")
-    return True if "mark.e2e" not in text and "mark.slow" not in text else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -124,8 +105,8 @@ def _seconds(path: Path) -> int:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Count the workers of `-n auto`: more than two a core, as most tests wait, as far as memory goes."""
-    return max(1, min(2 * (os.cpu_count() or 1) + 1, int(_available() / MEMORY)))
+    """Count the workers of `-n auto`: one more than cores, as most tests wait, as far as memory goes."""
+    return max(1, min((os.cpu_count() or 1) + 1, int(_available() / MEMORY)))
 
 
 def _available() -> float:

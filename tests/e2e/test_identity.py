@@ -27,7 +27,7 @@ MANAGER = "reconciliation-contract"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 RIGHTS_SEEN = 45.0
-"""Seconds in which a right that was granted is seen; rights are looked at every few seconds."""
+"""Seconds in which a right that was granted is seen; rights are looked at every 15 s."""
 RULES = [
     {"apiGroups": ["kustomize.toolkit.fluxcd.io"], "resources": ["kustomizations"], "verbs": ["patch"]},
     {"apiGroups": ["source.toolkit.fluxcd.io"], "resources": ["gitrepositories"], "verbs": ["create", "delete"]},

@@ -30,7 +30,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 KINDS = ("incident", "service")
 """What CDEvents are about here."""
 RECOVERY = 180.0
-"""Seconds in which a fix is delivered and has stayed well for so long that it is told."""
+"""Seconds in which a fix is delivered and has stayed well for the minute after which it is told."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_a_broken_contract_is_alerted_and_its_recovery_ends_the_alert(
 
         mended = repository.commit({"deploy/web.yaml": deployment("3"), "deploy/x.yaml": config_map("x")}, "Mended")
         workspace.wait_good("shop", mended)
-        ended = 2 * PATIENCE  # it must stay well for a while first
+        ended = 2 * PATIENCE  # it must stay well for a minute first
         wait_until(lambda: server.firing("FluxContractIncident", **mine) is None, ended, "the alert to end")
         exemplars = server.ask(
             "query_exemplars",

@@ -1,4 +1,4 @@
-"""Twelve real releases of podinfo, delivered one after the other: each verdict, and what was written for it."""
+"""Sixteen real releases of podinfo, delivered one after the other: each verdict, and what was written for it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stands_at(seen: list[Sighting], revision: str) -> Iterator[int]:
 
 
 def test_every_release_is_kept_and_measured(releases: Releases, measured: Callable[[str], None]) -> None:
-    """All releases arrive in order, each within its budget, and the history stays bounded."""
+    """All sixteen releases arrive in order, each within its budget, and the history stays bounded."""
     measured("release     detected  healthy  (seconds from the commit)")
     for release in releases.versions:
         delivery = releases.statuses[release]["delivery"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from playground.waiting import wait_until
 from tests.support.flux_objects import PATIENCE, Object, Workspace, condition, deployment, verdict
 from tests.support.flux_objects_watch import Recorder, Sighting
-from tests.support.operator_process import StartOperator
+from tests.support.operator_process import OperatorProcess, StartOperator
 
 pytestmark = pytest.mark.e2e
 
@@ -20,16 +21,59 @@ MANAGER = "reconciliation-contract"
 TRACEBACK = "Traceback"
 
 
+def rollback_is(state: str) -> Callable[[Object], bool]:
+    """Whether a version of a contract says that its rollback is in a state."""
+    return lambda thing: thing.get("status", {}).get("rollback", {}).get("state") == state
+
+
 def is_under_way(thing: Object) -> bool:
     """Whether a version of a contract has begun to follow a second delivery."""
     status = thing.get("status", {})
     return len(status.get("history", [])) == 1 and "healthy" not in status["delivery"]["stages"]
 
 
-def is_at_rest(status: Object) -> bool:
-    """Whether the current delivery is judged and no incident is left to end."""
-    open_ones = [one for one in status.get("incidents", []) if "closedAt" not in one]
-    return verdict(status, "Reconciliation") == "Kept" and not open_ones
+MOMENTS: dict[str, tuple[str, Callable[[Object], bool]]] = {
+    "delivering": ("contract", is_under_way),
+    "intended": ("contract", rollback_is("Intended")),
+    "pinned": ("source", lambda thing: LABEL in thing["metadata"].get("labels", {})),
+    "switching": ("contract", rollback_is("Switching")),
+    "switched": ("kustomization", lambda thing: thing["spec"]["sourceRef"]["name"] != thing["metadata"]["name"]),
+    "releasing": ("contract", rollback_is("Releasing")),
+}
+"""By the name of the contract to which it happens: the kind that shows the moment, and how."""
+
+
+class Trap:
+    """Kills the operator in the moment it is armed for, once."""
+
+    def __init__(self, operator: OperatorProcess) -> None:
+        self._operator = operator
+        self._armed = ""
+        self._sprung = threading.Event()
+
+    def arm(self, moment: str) -> None:
+        """Wait for a moment of the contract of that name."""
+        self._sprung.clear()
+        self._armed = moment
+
+    def look(self, kind: str) -> Callable[[Sighting], None]:
+        """Look at each version of a kind."""
+
+        def on_sight(seen: Sighting) -> None:
+            name = seen.thing["metadata"].get("labels", {}).get(LABEL, seen.name)
+            wanted, is_now = MOMENTS.get(self._armed, ("", lambda _: False))
+            if (kind, name) == (wanted, self._armed) and is_now(seen.thing) and self._operator.pid:
+                os.kill(self._operator.pid, signal.SIGKILL)
+                self._armed = ""
+                self._sprung.set()
+
+        return on_sight
+
+    def wait(self, moment: str) -> None:
+        """Wait until the operator is killed, and start it again."""
+        wait_until(self._sprung.is_set, PATIENCE, f"the moment {moment}")
+        self._operator.kill()
+        self._operator.start()
 
 
 def prepare(workspace: Workspace, *names: str) -> None:
@@ -65,26 +109,47 @@ def assert_once(name: str, pin: str, kustomizations: Recorder, sources: Recorder
     assert pins_of(sources, name, "ADDED") == [pin]
 
 
-def test_a_killed_operator_resumes_a_delivery(start_operator: StartOperator, workspace: Workspace) -> None:
-    """Killed while a commit is under way, it judges that commit once; the writes of a rollback have their own tests."""
-    operator, dead = start_operator(), threading.Event()
-    prepare(workspace, "shop")
+def test_a_killed_operator_resumes_and_repeats_nothing(start_operator: StartOperator, workspace: Workspace) -> None:
+    """Killed at each moment of a delivery and a rollback, the operator goes on where it stopped."""
+    # Contracts that fail side by side are the test's doing, not an outage.
+    operator = start_operator("--fleet-brake", "0")
+    trap = Trap(operator)
+    prepare(workspace, *MOMENTS)
+    undone = [name for name in MOMENTS if name != "delivering"]
+    bad, pins, fixes = {}, {}, {}
 
-    def kill(seen: Sighting) -> None:
-        if is_under_way(seen.thing) and operator.pid and not dead.is_set():
-            os.kill(operator.pid, signal.SIGKILL)
-            dead.set()
+    with (
+        Recorder(workspace, "contract", trap.look("contract")) as contracts,
+        Recorder(workspace, "source", trap.look("source")) as sources,
+        Recorder(workspace, "kustomization", trap.look("kustomization")) as kustomizations,
+    ):
+        trap.arm("delivering")
+        delivered = release(workspace, "delivering", "2")
+        trap.wait("delivering")
+        for name in undone:
+            trap.arm(name if name != "releasing" else "")
+            bad[name] = release(workspace, name, "never-ready")
+            if name != "releasing":
+                trap.wait(name)
+        for name in undone:
+            pins[name] = workspace.wait_state(name, "Active")["rollback"]["pinRef"]["name"]
+        trap.arm("releasing")
+        for name in undone:
+            fixes[name] = release(workspace, name, "3")
+        trap.wait("releasing")
+        for name in undone:
+            workspace.wait_good(name, fixes[name])
+            workspace.wait_gone("source", pins[name])
+        arrived = workspace.wait_good("delivering", delivered)
 
-    with Recorder(workspace, "contract", kill) as contracts:
-        delivered = release(workspace, "shop", "2")
-        wait_until(dead.is_set, PATIENCE, "the second delivery")
-        operator.kill()
-        operator.start()
-        workspace.wait_good("shop", delivered)
-        workspace.wait("shop", lambda s: verdict(s, "Reconciliation") in ("Kept", "Unknown"), "the verdict")
-
-    verdicts = contracts.values("shop", lambda thing: verdict(thing["status"], "Reconciliation"))
+    assert verdict(arrived, "Reconciliation") in ("Kept", "Unknown")
+    verdicts = contracts.values("delivering", lambda thing: verdict(thing["status"], "Reconciliation"))
     assert len([one for one in verdicts[1:] if one not in ("", "Pending")]) == 1
+    for name in undone:
+        assert_once(name, pins[name], kustomizations, sources)
+        status = workspace.contract_status(name)
+        assert status["rollback"]["badRevisions"] == [f"sha1:{bad[name]}"]
+        assert [past["result"] for past in status["history"]] == ["RolledBack", "Healthy"]
     assert TRACEBACK not in operator.log.read_text()
 
 
@@ -108,7 +173,6 @@ def test_two_operators_roll_back_once(start_operator: StartOperator, workspace: 
         operator.check()
         assert TRACEBACK not in operator.log.read_text()
     workspace.wait("shop", lambda s: "seen" in s["delivery"]["stages"], "our own look at Git")
-    workspace.wait("shop", is_at_rest, "the verdict, and the end of the incident")
     version = workspace.version("contract", "shop")
     for _ in range(3):
         workspace.reconcile("kustomization", "shop")

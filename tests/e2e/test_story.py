@@ -42,7 +42,7 @@ def failed_attempt(thing: Object) -> bool:
 
 
 def test_a_commit_is_followed_until_it_is_healthy(operator: OperatorProcess, workspace: Workspace) -> None:
-    """Every stage has the time that Flux and Git say; the demo shows that changes and deletions arrive, too."""
+    """What is added, changed and deleted in Git arrives, and every stage has the time that Flux and Git say."""
     repository = workspace.repository("shop")
     first = repository.commit({"deploy/web.yaml": deployment("1")}, "First release")
     workspace.follow("shop", repository)
@@ -71,6 +71,19 @@ def test_a_commit_is_followed_until_it_is_healthy(operator: OperatorProcess, wor
     assert {stages[name]["source"] for name in ("attempted", "built", "applied", "healthy")} == {"Watch"}
     assert (verdict(status, "Detection"), verdict(status, "Reconciliation")) == ("Kept", "Kept")
 
+    updated = repository.commit(
+        {"deploy/web.yaml": deployment("2"), "deploy/settings.yaml": config_map(color="red")}, "Update"
+    )
+    workspace.wait_good("shop", updated)
+
+    assert workspace.get("configmap", "settings")["data"] == {"color": "red"}
+    assert image(workspace) == "web:2"
+
+    deleted = repository.commit({"deploy/settings.yaml": None}, "Remove settings")
+    status = workspace.wait_good("shop", deleted)
+
+    assert workspace.find("configmap", "settings") is None
+    assert [past["result"] for past in status["history"]] == ["Healthy", "Healthy", "Healthy"]
     assert operator.sample("flux_contract_ready", exported_namespace=workspace.namespace, name="shop") == 1
 
 

@@ -21,18 +21,6 @@ ACCOUNT = "reconciliation-contract"
 """Namespace and name of the service account in `deploy/`."""
 START = 60.0
 """Seconds to become ready; it takes two on an idle machine."""
-TIMES = {
-    "settling": "2s",
-    "grouping": "1s",
-    "recovery_hold": "10s",
-    "environment": "3s",
-    "right_missed": "2s",
-    "late_kinds": "2s",
-    "resync_without_flux": "2s",
-    "scan_round": "4s",
-    "young_object": "10s",
-}
-"""The operator's own times that keep a test waiting, shortened; the others are as in use."""
 PASSED_ON = ("PATH", "LANG", "HOME", "TMPDIR", "PYTHONPATH")
 
 
@@ -145,5 +133,4 @@ def operator_process(
 def _command(addresses: dict[str, str], arguments: Sequence[str]) -> list[str]:
     program = Path(sys.executable).with_name("reconciliation-contract")
     listen = [f"--{name}-listen={address}" for name, address in addresses.items()]
-    times = [f"--test-time={name}={duration}" for name, duration in TIMES.items()]
-    return [str(program), "run", "--allow-local-git", "--artifact-server=127.0.0.1", *listen, *times, *arguments]
+    return [str(program), "run", "--allow-local-git", "--artifact-server=127.0.0.1", *listen, *arguments]
