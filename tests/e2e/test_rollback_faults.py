@@ -144,7 +144,7 @@ def the_good_commit_is_lost(space: Workspace) -> None:
     assert "does not serve" in told["message"]
     assert good[:8] in told["message"]
     assert acts(seen) == 0
-    assert bad not in str(status["rollback"].get("badRevisions", []))
+    assert bad not in str(status.get("rollback", {}).get("badRevisions", []))
 
 
 def twenty_pushes_in_ten_seconds(space: Workspace) -> None:

@@ -91,7 +91,6 @@ def test_it_refuses_what_flux_refuses_and_nothing_else(
 
     assert verdict(status, "Validation") == "Kept", status
     said = condition(status, "Validated")
-    assert f"Deployment/{workspace.namespace}/web: unknown field /spec/replica, which Flux drops" in said["message"]
     assert f"1 not checkable: Widget/{workspace.namespace}/w: not checkable before its changed" in said["message"]
     workspace.change("kustomization", "shop", {"spec": {"dependsOn": None}})
     workspace.wait("shop", lambda s: good in s.get("lastGoodRevision", ""), "it to be good for Flux")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import kopf
@@ -14,6 +14,7 @@ import kopf
 from reconciliation_contract.adapters.kubernetes.client import Cluster
 from reconciliation_contract.config import Listen, Settings
 from reconciliation_contract.core.facts.source_kind import SOURCE_KINDS, Kinds
+from reconciliation_contract.core.values.timing import TIMING
 from reconciliation_contract.handlers.watching import configure, register
 from reconciliation_contract.runtime.operator import Operator
 from tests.support.api_server import ApiServer
@@ -22,6 +23,8 @@ from tests.support.virtual_time_git import GitScript
 
 ANY_PORT: Final = Listen("127.0.0.1", 0)
 SETTINGS: Final = Settings(health=ANY_PORT, metrics=ANY_PORT, manifests=False)
+LAGGING: Final = replace(SETTINGS, timing=replace(TIMING, resync_grace=timedelta(hours=1)))
+"""What a watch does not bring, no list brings either."""
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.handlers.embedded import running
+from tests.handlers.embedded import LAGGING, running
 from tests.handlers.story import B, prove
 from tests.support.api_server import KUSTOMIZATIONS, SOURCES, ApiServer
 from tests.support.api_server_flux import Flux, promise, verdict
@@ -17,7 +17,7 @@ PROMISES = {"detection": {"within": "40s"}, "reconciliation": {"within": "1m"}}
 
 async def test_a_watch_that_lags_across_the_deadline_breaks_nothing() -> None:
     """What got healthy in time, while the watch brought nothing, is kept."""
-    async with ApiServer() as api, running(api):
+    async with ApiServer() as api, running(api, settings=LAGGING):
         flux = Flux(api)
         await prove(flux, promises=PROMISES)
         flux.fetch(B)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.handlers.embedded import running
+from tests.handlers.embedded import LAGGING, running
 from tests.handlers.story import A, C, fail, prove, source_of
 from tests.support.api_server import CONTRACTS, KUSTOMIZATIONS, ApiServer
 from tests.support.api_server_flux import Flux
@@ -47,7 +47,7 @@ async def test_a_fix_that_is_pushed_at_the_switch_is_delivered(seconds: float) -
 
 async def test_a_deletion_at_the_switch_gives_everything_back() -> None:
     """The contract goes when the Kustomization is at its own source, whatever the watch has told."""
-    async with ApiServer() as api, running(api):
+    async with ApiServer() as api, running(api, settings=LAGGING):
         flux = Flux(api)
         await prove(flux)
         await _switched_unseen(api, flux)
