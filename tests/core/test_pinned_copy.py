@@ -147,7 +147,7 @@ def test_a_copy_that_was_put_right_ends_its_incident() -> None:
 
 @pytest.mark.parametrize("state", [SWITCHING, ACTIVE])
 def test_a_copy_that_was_lost_is_made_anew_and_looked_at_anew(state: RollbackState) -> None:
-    """Before the switch under another name; afterwards under the one that the Kustomization has."""
+    """From the decision to switch on it keeps its name, which the Kustomization may have already."""
     lost = exactly(state).but(seen__flux__pin=None, seen__operator__token="f" * 16)
 
     undo = lost.decide().memory.rollback
@@ -155,7 +155,7 @@ def test_a_copy_that_was_lost_is_made_anew_and_looked_at_anew(state: RollbackSta
     assert undo is not None
     assert undo.state is state
     assert (undo.copy.uid, undo.copy.content) == ("", "same")
-    assert (undo.pin == PIN) is (state is ACTIVE)
+    assert undo.pin == PIN
 
 
 def test_a_copy_made_anew_in_force_is_noted_only_if_it_is_right() -> None:

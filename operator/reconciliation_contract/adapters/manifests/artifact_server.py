@@ -17,6 +17,7 @@ from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from reconciliation_contract.core.values.local_address import local_kind
+from reconciliation_contract.core.values.text import bounded
 
 _SERVICE = r"source-controller(-[a-z0-9-]+)?\.{namespace}(\.svc(\.cluster\.local)?)?\.?"
 
@@ -59,6 +60,9 @@ def is_of(url: str, owner: str) -> bool:
 class LocalAddress(OSError):
     """A name resolves to an address that leads to the operator's own pod or node, or to a metadata service."""
 
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"its name resolves to a {bounded(kind)} address")
+
 
 class JudgedResolver(AbstractResolver):
     """Resolves a name once, and judges each address; the connection goes to what was judged."""
@@ -73,7 +77,7 @@ class JudgedResolver(AbstractResolver):
         found = await self._names.resolve(host, port, family)
         for each in found:
             if kind := local_kind(each["host"]):
-                raise LocalAddress(f"its name resolves to a {kind} address")
+                raise LocalAddress(kind)
         return found
 
     async def close(self) -> None:

@@ -95,12 +95,15 @@ def recorded(copy: Copy, pin: Source) -> Copy:
     return Copy(pin.content, pin.uid, digest or copy.artifact)
 
 
-def anew(rollback: Rollback, seen: Observation) -> Rollback:
+def anew(contract: Contract, rollback: Rollback, seen: Observation) -> Rollback:
     """Decide on another copy where the one that there was is gone.
 
-    It has the same name: a switch to that name may be done already, though nobody has seen it yet.
+    Its name is one that nobody knows, as long as no switch was decided; from then on it keeps its name, as a switch
+    to that may be done already, though nobody has seen it yet.
     """
-    return replace(rollback, copy=replace(forgotten(rollback, seen), artifact=""))
+    fresh = pin_of(contract, rollback.source, rollback.good.hash, seen.operator.token)
+    pin = rollback.pin if rollback.generation else fresh
+    return replace(rollback, pin=pin, copy=replace(forgotten(rollback, seen), artifact=""))
 
 
 def forgotten(rollback: Rollback, seen: Observation) -> Copy:

@@ -338,7 +338,7 @@ def _switching(contract: Contract, memory: Memory, rollback: Rollback, seen: Obs
     if wrong := unlike(contract, rollback, seen):
         return _differing(memory, rollback, wrong)
     if seen.flux.pin is None and rollback.copy.uid:
-        return enter(memory, anew(rollback, seen), Event.LOST)
+        return enter(memory, anew(contract, rollback, seen), Event.LOST)
     if not _serves(seen, rollback.good.hash):
         return Step(memory, (_made(rollback),))
     decided = _decided_on(rollback, seen)
@@ -476,5 +476,5 @@ def _resumed(contract: Contract, memory: Memory, rollback: Rollback, seen: Obser
     if _outdated(contract, rollback, now) or unlike(contract, rollback, seen):
         return Step(memory)
     if seen.flux.pin is None:
-        return enter(memory, anew(rollback, seen), Event.LOST)
+        return enter(memory, anew(contract, rollback, seen), Event.LOST)
     return enter(memory, rollback, Event.SERVED) if _serves(seen, rollback.good.hash) else Step(memory)
