@@ -25,7 +25,7 @@ from typing import Final
 from reconciliation_contract.core.delivery.outcome import is_same, undone
 from reconciliation_contract.core.memory.budget import Verdict
 from reconciliation_contract.core.memory.memory import Memory, Result, Rollback
-from reconciliation_contract.core.memory.timeline import Delivery, Moment, origin
+from reconciliation_contract.core.memory.timeline import Delivery, Moment, is_commit_awaited, origin
 from reconciliation_contract.core.spec.contract import Contract
 
 _STRETCHES: Final = {"detected": "detect", "attempted": "start", "applied": "apply", "healthy": "check health"}
@@ -78,12 +78,13 @@ def ended(contract: Contract, before: Memory, after: Memory) -> Trace | None:
 
 
 def _ending(memory: Memory) -> datetime | None:
-    """When the current delivery ended."""
-    undo = undone(memory)
+    """When the current delivery ended; not before it is known whether Git tells when it began."""
+    undo, delivery = undone(memory), memory.delivery
     if undo:
         return undo.completed_at
-    healthy = memory.delivery.stages.healthy if memory.delivery else None
-    return healthy.at if healthy else None
+    if delivery is None or is_commit_awaited(delivery):
+        return None
+    return delivery.stages.healthy.at if delivery.stages.healthy else None
 
 
 def _trace(contract: Contract, delivery: Delivery, memory: Memory, cut: datetime | None = None) -> Trace | None:
