@@ -443,9 +443,7 @@ async def test_hostile_trees_end_as_they_do_in_flux(
             case BuildFailed() as error:
                 assert ready["reason"] == "BuildFailed", (title, ready, error)
                 # Behind these words Flux names a folder of its own.
-                ours, theirs = (
-                    words(text).partition(" read ")[0][:60] for text in (error.message, ready["message"])
-                )
+                ours, theirs = (words(text).partition(" read ")[0][:60] for text in (error.message, ready["message"]))
                 assert ours == theirs, title
             case Built() as built:
                 taken += 1
