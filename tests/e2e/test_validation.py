@@ -72,7 +72,7 @@ def test_it_refuses_what_flux_refuses_and_nothing_else(
     cluster: Cluster, start_operator: StartOperator, workspace: Workspace
 ) -> None:
     """Fields that Flux drops, and what a changed CRD allows, are none; wrong types are, though they come as HTTP 500."""
-    start_operator(flux_build(cluster))
+    start_operator(flux_build(cluster), "--test-time=discovery_missed=100ms")
     repository = workspace.repository("shop")
     repository.commit({"deploy/crd.yaml": definition("a"), "deploy/w.yaml": widget("a")}, "First")
     workspace.follow("shop", repository)
@@ -91,8 +91,7 @@ def test_it_refuses_what_flux_refuses_and_nothing_else(
 
     assert verdict(status, "Validation") == "Kept", status
     said = condition(status, "Validated")
-    # The kind is a moment old, so it may still be believed to be absent: then "before its CRD exists" is told.
-    assert f"1 not checkable: Widget/{workspace.namespace}/w: not checkable before its " in said["message"]
+    assert f"1 not checkable: Widget/{workspace.namespace}/w: not checkable before its changed" in said["message"]
     workspace.change("kustomization", "shop", {"spec": {"dependsOn": None}})
     workspace.wait("shop", lambda s: good in s.get("lastGoodRevision", ""), "it to be good for Flux")
     status = workspace.wait("shop", lambda s: good in s.get("drift", {}).get("revision", ""), "a comparison")
